@@ -1,0 +1,58 @@
+//! Why a value from outside was refused.
+
+use thiserror::Error;
+
+/// A value that the protocol refuses. No variant carries an item, an element or a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A name has a character or a length that its grammar forbids (SPEC §2).
+    #[error("name does not fit the grammar: 1 to 64 of a-z, 0-9, '.', '-' (a list also '_'), letter or digit at both ends")]
+    Name,
+    /// The kind is unknown or reserved for a matcher that is not exact (SPEC §3).
+    #[error("kind is not served by exact matching")]
+    UnsupportedKind,
+    /// The digest has another length than its kind.
+    #[error("digest length does not fit its kind")]
+    DigestLength,
+    /// A public key is not a canonical, non-identity element.
+    #[error("public key is not a canonical element other than the identity")]
+    PublicKey,
+    /// A request's elements, size or signature are refused; one reason for all causes (SPEC §6).
+    #[error("frame is refused")]
+    BadFrame,
+    /// An answer's elements or proof are refused; one reason for all causes (SPEC §6).
+    #[error("proof is refused")]
+    BadProof,
+    /// The key derivation found no scalar; the seed must be drawn again.
+    #[error("key derivation failed; draw another seed")]
+    DeriveKeyPair,
+    /// An input hashes to the identity element; nobody can make one on purpose (RFC 9497, Section 3.3.1).
+    #[error("input hashes to the identity")]
+    InvalidInput,
+    /// A sealed label does not open to a label with its nonce: the record was altered (SPEC §7).
+    #[error("sealed label does not open")]
+    LabelMismatch,
+    /// A label has another length than the list's labels.
+    #[error("label length differs from the list's")]
+    LabelLength,
+}
+
+impl Error {
+    /// The stable name of this error, as in SPEC §10 and docs/errors.md.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Name => "BAD_NAME",
+            Self::UnsupportedKind => "UNSUPPORTED_KIND",
+            Self::DigestLength => "BAD_DIGEST_LENGTH",
+            Self::PublicKey => "BAD_PUBLIC_KEY",
+            Self::BadFrame => "BAD_FRAME",
+            Self::BadProof => "BAD_PROOF",
+            Self::DeriveKeyPair => "DERIVE_KEY_PAIR",
+            Self::InvalidInput => "INVALID_INPUT",
+            Self::LabelMismatch => "LABEL_MISMATCH",
+            Self::LabelLength => "LABEL_LENGTH",
+        }
+    }
+}
