@@ -1,1 +1,7 @@
-//! Placeholder.
+//! The agency's side of Veilmatch: a store of lists, their publication, and the evaluation of blinded elements.
+//!
+//! The binary `veilmatch-server` is a page on top of this library.
+
+pub mod limits;
+pub mod listener;
+pub mod tls;
