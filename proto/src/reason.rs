@@ -1,6 +1,6 @@
 //! Every reason for which a server refuses, its gRPC code and what the other side does next (SPEC §10).
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -124,7 +124,7 @@ impl From<Reason> for Refused {
 
 impl From<Refused> for Status {
     fn from(refused: Refused) -> Self {
-        let mut details = ErrorDetails::with_error_info(refused.reason.name(), DOMAIN, Vec::<(String, String)>::new());
+        let mut details = ErrorDetails::with_error_info(refused.reason.name(), DOMAIN, HashMap::<String, String>::new());
         if let Some(delay) = refused.retry_after {
             details.set_retry_info(Some(delay));
         }
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn a_status_of_somebody_else_is_no_refusal_of_ours() {
         assert_eq!(Refused::from_status(&Status::unavailable("connection refused")), None);
-        let foreign = ErrorDetails::with_error_info("BAD_FRAME", "other.example", Vec::<(String, String)>::new());
+        let foreign = ErrorDetails::with_error_info("BAD_FRAME", "other.example", HashMap::<String, String>::new());
         assert_eq!(Refused::from_status(&Status::with_error_details(Code::Aborted, "", foreign)), None);
     }
 
