@@ -25,9 +25,10 @@ pub(crate) fn item(text: &[u8], kind: Option<Kind>, lengths: Lengths) -> Result<
     };
     let mut bytes = [0; 64];
     let digest = &mut bytes[..kind.digest_len()];
-    if !(hexadecimal(text, digest) || base64(text, digest)) {
-        let wrong_length = text.iter().all(u8::is_ascii_hexdigit) && !text.is_empty();
-        return Err(if wrong_length { Quarantine::WrongLength } else { Quarantine::BadHex });
+    if is_hexadecimal(text) {
+        hexadecimal(text, digest).ok_or(Quarantine::WrongLength)?;
+    } else {
+        base64(text, digest).ok_or(Quarantine::BadHex)?;
     }
     if digest.iter().all(|byte| *byte == digest[0]) {
         return Err(Quarantine::ConstantDigest);
@@ -73,10 +74,10 @@ enum Length {
 
 fn lengths_of(text: &[u8]) -> Option<Length> {
     const PHOTO_DNA: usize = 144;
-    let decoded = if text.iter().all(u8::is_ascii_hexdigit) && text.len().is_multiple_of(2) {
-        text.len() / 2
+    let decoded = if is_hexadecimal(text) {
+        text.len().is_multiple_of(2).then_some(text.len() / 2)?
     } else if text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte)) {
-        let digits = text.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
+        let digits = text.iter().rposition(|byte| *byte != b'=')? + 1;
         digits * 3 / 4
     } else {
         return None;
@@ -92,36 +93,36 @@ fn kind_by_length(text: &[u8], lengths: Lengths) -> Result<Kind, Quarantine> {
         Some(Length::Of(Kind::Md5 | Kind::Sha256)) if lengths == Lengths::Any => Err(Quarantine::AmbiguousKind),
         Some(Length::Of(kind)) => Ok(kind),
         Some(Length::PhotoDna) => Err(Quarantine::UnsupportedKind),
-        None if text.is_empty() || !text.iter().all(u8::is_ascii_hexdigit) => Err(Quarantine::BadHex),
-        None => Err(Quarantine::WrongLength),
+        None if is_hexadecimal(text) => Err(Quarantine::WrongLength),
+        None => Err(Quarantine::BadHex),
     }
 }
 
-fn hexadecimal(text: &[u8], digest: &mut [u8]) -> bool {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    text.len() == 2 * digest.len()
-        && digest.iter_mut().zip(text.chunks_exact(2)).all(|(byte, pair)| match (digit(pair[0]), digit(pair[1])) {
-            (Some(high), Some(low)) => {
-                *byte = high << 4 | low;
-                true
-            }
-            _ => false,
-        })
+/// Base64 of a digest has other characters too, but for one in billions, which is then set aside for its length.
+fn is_hexadecimal(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(u8::is_ascii_hexdigit)
 }
 
-fn base64(text: &[u8], digest: &mut [u8]) -> bool {
+fn hexadecimal(text: &[u8], digest: &mut [u8]) -> Option<()> {
+    if text.len() != 2 * digest.len() {
+        return None;
+    }
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    for (byte, pair) in digest.iter_mut().zip(text.chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(())
+}
+
+fn base64(text: &[u8], digest: &mut [u8]) -> Option<()> {
     const ENGINE: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
     );
     let mut decoded = [0; 80];
-    match ENGINE.decode_slice(text, &mut decoded) {
-        Ok(len) if len == digest.len() => {
-            digest.copy_from_slice(&decoded[..len]);
-            true
-        }
-        _ => false,
-    }
+    let len = ENGINE.decode_slice(text, &mut decoded).ok().filter(|len| *len == digest.len())?;
+    digest.copy_from_slice(&decoded[..len]);
+    Some(())
 }
 
 fn empty_file(kind: Kind) -> &'static [u8] {

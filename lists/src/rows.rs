@@ -140,3 +140,6 @@ impl<R> fmt::Debug for Rows<R> {
         f.debug_struct("Rows").field("format", &self.format).field("read", &self.read).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

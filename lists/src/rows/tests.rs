@@ -1,0 +1,288 @@
+use std::io::{BufReader, Read};
+
+use proptest::prelude::*;
+use sha2::{Digest, Sha256, Sha512};
+
+use super::*;
+use crate::{Counts, MAX_LINE_BYTES};
+
+/// `sha256sum` of files that hold their number, under names that need care.
+const SUMS: &str = r"4b227777d4dd1fc61c6f884f48641d02b4d121d3fd328cb08b5531fcacdabf8a  *star
+\8b5b9db0c13db24256c829aa364aa90c6d2eba318b9232a4ab9313b954d3555f *a\nb
+\ef2d127de37b942baad06145e54b0c619a1f22327b2ebbcfbec78f5564afe39d  back\\slash
+7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed  one
+3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3  with ) = in
+";
+/// The same from `sha256sum --tag` and from `openssl dgst -sha256`, which cannot write the name with a line feed.
+const TAGGED: &str = r"SHA256 (*star) = 4b227777d4dd1fc61c6f884f48641d02b4d121d3fd328cb08b5531fcacdabf8a
+\SHA256 (a\nb) = 8b5b9db0c13db24256c829aa364aa90c6d2eba318b9232a4ab9313b954d3555f
+SHA2-256(back\slash)= ef2d127de37b942baad06145e54b0c619a1f22327b2ebbcfbec78f5564afe39d
+SHA256(one)= 7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed
+SHA256 (with ) = in) = 3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3
+";
+const KEEP: Options = Options { format: None, kind: None, names: Names::Keep };
+
+fn read(input: impl Read, options: &Options) -> Vec<Row> {
+    Rows::open(BufReader::new(input), options).unwrap().map(Result::unwrap).collect()
+}
+
+fn names(rows: &[Row]) -> Vec<String> {
+    let name = |row: &Row| match row {
+        Row::Entry(entry) => String::from_utf8(entry.name.clone().unwrap()).unwrap(),
+        Row::Quarantined { reason, .. } => reason.to_string(),
+    };
+    rows.iter().map(name).collect()
+}
+
+/// Lines and, for what was set aside, reasons.
+fn shape(rows: &[Row]) -> Vec<(u64, &'static str)> {
+    let shape = |row: &Row| match row {
+        Row::Entry(entry) => (entry.line, entry.item.kind().name()),
+        Row::Quarantined { line, reason } => (*line, reason.reason()),
+    };
+    rows.iter().map(shape).collect()
+}
+
+fn format(input: &[u8]) -> Result<Format, Error> {
+    Rows::open(input, &Options::default()).map(|rows| rows.format())
+}
+
+#[test]
+fn coreutils_names_are_read_with_their_escapes() {
+    let rows = read(SUMS.as_bytes(), &KEEP);
+    assert_eq!(names(&rows), ["*star", "a\nb", "back\\slash", "one", "with ) = in"]);
+    assert_eq!(rows, read(TAGGED.as_bytes(), &KEEP));
+    assert_eq!(rows, read(SUMS.replace('\n', "\r\n").as_bytes(), &KEEP));
+    assert_eq!(rows, read(format!("\u{feff}{SUMS}").as_bytes(), &KEEP));
+    assert_eq!(rows, read(SUMS.replace("7692c3ad", "7692C3AD").as_bytes(), &KEEP));
+}
+
+#[test]
+fn records_that_end_with_nul_hold_names_as_they_are() {
+    let input = "a87ff679a2f3e71d9181a67b7542122c  *star\x0035d6d33467aae9a2e3dccb4b6b027878  a\nb\0\
+                 e4da3b7fbbce2345d7772b0674a318d5  back\\slash\0";
+    assert_eq!(format(input.as_bytes()).unwrap(), Format::SumsZ);
+    assert_eq!(names(&read(input.as_bytes(), &KEEP)), ["*star", "a\nb", "back\\slash"]);
+}
+
+#[test]
+fn names_are_not_held_unless_asked_for() {
+    for row in read(SUMS.as_bytes(), &Options::default()) {
+        assert!(matches!(row, Row::Entry(Entry { name: None, .. })));
+    }
+    let shown = format!("{:?}", read(SUMS.as_bytes(), &KEEP));
+    assert!(!shown.contains("star") && !shown.contains("115"), "{shown}");
+}
+
+#[test]
+fn each_hashdeep_column_is_a_row_of_its_line() {
+    let input = "%%%% HASHDEEP-1.0\n%%%% size,md5,sha-256,whirlpool,filename\n## Invoked from: /home\n\
+        1,a87ff679a2f3e71d9181a67b7542122c,4b227777d4dd1fc61c6f884f48641d02b4d121d3fd328cb08b5531fcacdabf8a,00,a, b\n\
+        x,a87ff679a2f3e71d9181a67b7542122c,4b227777d4dd1fc61c6f884f48641d02b4d121d3fd328cb08b5531fcacdabf8a,00,c\n\
+        1,a87ff679a2f3e71d9181a67b7542122c\n\
+        %%%% HASHDEEP-1.0\n%%%% size,sha1,filename\n1,da4b9237bacccdf19c0760cab7aec4a8359010b0,d\n";
+    assert_eq!(format(input.as_bytes()).unwrap(), Format::Hashdeep);
+    let rows = read(input.as_bytes(), &KEEP);
+    let expected =
+        [(4, "md5"), (4, "sha256"), (4, "UNSUPPORTED_KIND"), (5, "MALFORMED"), (6, "MALFORMED"), (9, "sha1")];
+    assert_eq!(shape(&rows), expected);
+    assert_eq!(names(&rows)[..2], ["a, b", "a, b"]);
+    assert_eq!(names(&rows)[5], "d");
+}
+
+#[test]
+fn plain_digests_take_their_kind_from_the_row_then_from_the_operator_then_from_the_length() {
+    let (md5, sha1) = ("a87ff679a2f3e71d9181a67b7542122c", "da4b9237bacccdf19c0760cab7aec4a8359010b0");
+    let sha256 = "4b227777d4dd1fc61c6f884f48641d02b4d121d3fd328cb08b5531fcacdabf8a";
+    let sha512 = sha256.repeat(2);
+    let input = format!(
+        "# comment\n{md5}\n{sha1},\n\n  0x{sha256}\n{sha512}\nmd5 {md5}\nSHA-1:{sha1}\nsha256, {sha256},\nvideo_md5 {md5}\n\
+         pdq {sha256}\n{sha256},label\nsha1 {md5}\n"
+    );
+    let rows = read(input.as_bytes(), &KEEP);
+    let (head, tail) = (
+        [(2, "AMBIGUOUS_KIND"), (3, "sha1"), (5, "AMBIGUOUS_KIND"), (6, "sha512")],
+        [
+            (7, "md5"),
+            (8, "sha1"),
+            (9, "sha256"),
+            (10, "md5"),
+            (11, "UNSUPPORTED_KIND"),
+            (12, "MALFORMED"),
+            (13, "WRONG_LENGTH"),
+        ],
+    );
+    assert_eq!(shape(&rows), [&head[..], &tail].concat());
+
+    let rows = read(input.as_bytes(), &Options { kind: Some(Kind::Sha256), ..KEEP });
+    let head = [(2, "WRONG_LENGTH"), (3, "WRONG_LENGTH"), (5, "sha256"), (6, "WRONG_LENGTH")];
+    assert_eq!(shape(&rows), [&head[..], &tail].concat());
+}
+
+#[test]
+fn bad_rows_are_set_aside_with_their_line_and_reading_goes_on() {
+    let good = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed  good";
+    let long = format!("{good}{}", "x".repeat(MAX_LINE_BYTES));
+    let cases = [
+        ("7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431e  short", "WRONG_LENGTH"),
+        ("7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431eg  letter", "BAD_HEX"),
+        ("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  empty", "EMPTY_FILE_DIGEST"),
+        ("0000000000000000000000000000000000000000000000000000000000000000  zero", "CONSTANT_DIGEST"),
+        ("BLAKE2b-256 (b) = d01c06cb09606bc4b2cedf4266a3a20e1e636b467cb77a9dbed595094e02ea46", "UNSUPPORTED_KIND"),
+        ("SHA256 (wrong) = fe05bcdcdc4928012781a5f1a2a77cbb5398e106", "WRONG_LENGTH"),
+        (r"\7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed  \t", "MALFORMED"),
+        ("7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed", "MALFORMED"),
+        (&long, "LINE_TOO_LONG"),
+    ];
+    for (bad, reason) in cases {
+        let input = format!("{good}\n{bad}\n{good}\n");
+        let options = Options { format: Some(Format::Sums), ..KEEP };
+        assert_eq!(shape(&read(input.as_bytes(), &options)), [(1, "sha256"), (2, reason), (3, "sha256")]);
+    }
+}
+
+#[test]
+fn formats_are_recognised_or_the_operator_is_asked() {
+    let bare = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed";
+    assert_eq!(format(SUMS.as_bytes()).unwrap(), Format::Sums);
+    assert_eq!(format(TAGGED.as_bytes()).unwrap(), Format::Sums);
+    assert_eq!(format(format!("junk\n\n{SUMS}").as_bytes()).unwrap(), Format::Sums);
+    assert_eq!(format(bare.as_bytes()).unwrap(), Format::Plain);
+    assert_eq!(format(format!("sha256 {bare}\n").as_bytes()).unwrap(), Format::Plain);
+
+    let mixed = format!("{bare}\n{SUMS}");
+    let error = format(mixed.as_bytes()).unwrap_err();
+    assert_eq!(error.to_string(), "the beginning fits several formats; say --format sums or plain");
+    let lines_or_records = format!("{}\0{SUMS}", SUMS.trim_end());
+    assert_eq!(format(lines_or_records.as_bytes()).unwrap_err().reason(), "AMBIGUOUS_LIST_FORMAT");
+    let error = format(b"{\"value\": []}\n").unwrap_err();
+    assert_eq!(error.to_string(), "the format is not recognised; say --format sums or sums-z or hashdeep or plain");
+}
+
+#[test]
+fn inputs_that_no_format_can_read_are_refused_with_what_to_do() {
+    for empty in [&b""[..], b"\n\r\n", b"\xef\xbb\xbf"] {
+        assert_eq!(format(empty).unwrap_err().reason(), "LIST_EMPTY");
+    }
+    for options in [Options::default(), Options { format: Some(Format::Sums), ..KEEP }] {
+        let reason = |input: &[u8]| Rows::open(input, &options).unwrap_err().reason();
+        assert_eq!(reason(b"2648632822 3 one\n4294967295 0 two\n"), "LIST_OF_CHECKSUMS");
+        assert_eq!(reason(b"\xff\xfe7\x006\x00\n\x00"), "LIST_IS_UTF16");
+    }
+    assert_eq!(format(b"%%%% HASHDEEP-1.0\n1,2,3\n").unwrap_err().reason(), "HASHDEEP_HEADER");
+    let options = Options { format: Some(Format::Hashdeep), ..KEEP };
+    assert_eq!(Rows::open(SUMS.as_bytes(), &options).unwrap_err().reason(), "HASHDEEP_HEADER");
+}
+
+#[test]
+fn a_reader_that_fails_ends_the_rows_with_its_error() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("gone"))
+        }
+    }
+    let long = SUMS.repeat(1 + HEAD_BYTES / SUMS.len());
+    let mut rows = Rows::open(BufReader::new(long.as_bytes().chain(Broken)), &KEEP).unwrap();
+    let last = rows.by_ref().last().unwrap();
+    assert_eq!(last.unwrap_err().reason(), "LIST_READ");
+    assert!(rows.next().is_none());
+}
+
+/// Gives at most `step` bytes per call.
+struct Dribble<'a> {
+    left: &'a [u8],
+    steps: std::iter::Cycle<std::vec::IntoIter<usize>>,
+}
+
+impl Read for Dribble<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let step = self.steps.next().unwrap_or(1).min(buffer.len());
+        self.left.read(&mut buffer[..step])
+    }
+}
+
+/// A line of one of the formats, or of none.
+fn line() -> impl Strategy<Value = Vec<u8>> {
+    let digest = any::<u32>().prop_map(|seed| hex::encode(Sha512::digest(seed.to_be_bytes())));
+    let digest = (digest, prop::sample::select(vec![32, 40, 64, 128, 63])).prop_map(|(hex, len)| hex[..len].to_owned());
+    prop_oneof![
+        4 => (digest.clone(), "[ -~]{0,40}").prop_map(|(digest, name)| format!("{digest}  {name}").into_bytes()),
+        2 => (digest.clone(), "[ -~]{0,40}").prop_map(|(digest, name)| format!("SHA256 ({name}) = {digest}\r").into_bytes()),
+        2 => digest.prop_map(String::into_bytes),
+        1 => prop::collection::vec(any::<u8>(), 0..60),
+        1 => (MAX_LINE_BYTES - 2..MAX_LINE_BYTES + 3).prop_map(|len| vec![b'a'; len]),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_split_of_the_input_gives_the_same_rows(
+        lines in prop::collection::vec(line(), 0..30),
+        steps in prop::collection::vec(1..200_usize, 1..20),
+        format in prop::sample::select(Format::ALL.to_vec()),
+        detected in any::<bool>(),
+    ) {
+        let header = if format == Format::Hashdeep { "%%%% HASHDEEP-1.0\n%%%% size,md5,filename\n" } else { "" };
+        let input = [header.as_bytes(), &lines.join(&b'\n')].concat();
+        let options = Options { format: (!detected).then_some(format), ..KEEP };
+        let dribble = Dribble { left: &input, steps: steps.into_iter().cycle() };
+        let whole = Rows::open(&input[..], &options);
+        let split = Rows::open(BufReader::with_capacity(57, dribble), &options);
+        match (whole, split) {
+            (Ok(whole), Ok(split)) => {
+                prop_assert_eq!(whole.format(), split.format());
+                let rows = whole.map(Result::unwrap).collect::<Vec<_>>();
+                prop_assert_eq!(rows, split.map(Result::unwrap).collect::<Vec<_>>());
+            }
+            (Err(whole), Err(split)) => prop_assert_eq!(whole.to_string(), split.to_string()),
+            (whole, split) => prop_assert!(false, "{:?} {:?}", whole, split),
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_read_to_the_end_and_every_row_is_counted(
+        input in prop::collection::vec(any::<u8>(), 0..2_000),
+        format in prop::sample::select(vec![Format::Sums, Format::SumsZ, Format::Plain]),
+    ) {
+        if let Ok(mut rows) = Rows::open(&input[..], &Options { format: Some(format), ..KEEP }) {
+            let mut counts = Counts::default();
+            for row in &mut rows {
+                match row.unwrap() {
+                    Row::Entry(_) => counts.accepted += 1,
+                    Row::Quarantined { reason, .. } => counts.quarantine(reason),
+                }
+            }
+            prop_assert!(counts.close(rows.read()).is_ok());
+            let lines = input.split(|byte| *byte == format.terminator()).count() as u64;
+            prop_assert!(rows.read() <= lines);
+        }
+    }
+
+    #[test]
+    fn every_name_survives_being_written_by_coreutils(name in prop::collection::vec(1..=255_u8, 1..50)) {
+        let digest = hex::encode(Sha256::digest(&name));
+        let mut escaped = Vec::new();
+        for byte in &name {
+            match byte {
+                b'\\' => escaped.extend_from_slice(br"\\"),
+                b'\n' => escaped.extend_from_slice(br"\n"),
+                b'\r' => escaped.extend_from_slice(br"\r"),
+                byte => escaped.push(*byte),
+            }
+        }
+        let mark = if escaped == name { "" } else { "\\" };
+        let untagged = [format!("{mark}{digest}  ").as_bytes(), &escaped, b"\n"].concat();
+        let tagged = [format!("{mark}SHA256 (").as_bytes(), &escaped, format!(") = {digest}\n").as_bytes()].concat();
+        let records = [format!("{digest} *").as_bytes(), &name, b"\0"].concat();
+        for (input, format) in [(untagged, Format::Sums), (tagged, Format::Sums), (records, Format::SumsZ)] {
+            let rows = read(&input[..], &Options { format: Some(format), ..KEEP });
+            prop_assert_eq!(rows.len(), 1);
+            let Row::Entry(entry) = &rows[0] else { panic!("{rows:?}") };
+            prop_assert_eq!(entry.name.as_deref(), Some(&name[..]));
+            prop_assert_eq!(hex::encode(entry.item.digest()), digest.clone());
+        }
+    }
+}
