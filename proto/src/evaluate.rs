@@ -107,7 +107,9 @@ impl FrameAnswer {
     /// # Errors
     /// [`veilmatch_protocol::Error::BadProof`] if a length, the count or the batch id differs.
     pub fn decode(
-        answer: pb::EvaluateResponse, batch: BatchId, size: FrameSize,
+        answer: pb::EvaluateResponse,
+        batch: BatchId,
+        size: FrameSize,
     ) -> Result<Self, veilmatch_protocol::Error> {
         let bad = veilmatch_protocol::Error::BadProof;
         let (evaluated, rest) = answer.evaluated_elements.as_chunks::<32>();

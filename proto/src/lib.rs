@@ -16,7 +16,6 @@ pub use reason::{DOMAIN, Reason, Refused};
 
 /// Generated from `veilmatch/v1/veilmatch.proto`, where messages and fields are described.
 #[expect(missing_docs, reason = "prost writes field comments, not all of rustdoc's")]
-#[expect(clippy::all, reason = "generated")]
 pub mod pb {
     tonic::include_proto!("veilmatch.v1");
 

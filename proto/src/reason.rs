@@ -124,7 +124,8 @@ impl From<Reason> for Refused {
 
 impl From<Refused> for Status {
     fn from(refused: Refused) -> Self {
-        let mut details = ErrorDetails::with_error_info(refused.reason.name(), DOMAIN, HashMap::<String, String>::new());
+        let mut details =
+            ErrorDetails::with_error_info(refused.reason.name(), DOMAIN, HashMap::<String, String>::new());
         if let Some(delay) = refused.retry_after {
             details.set_retry_info(Some(delay));
         }

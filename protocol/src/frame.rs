@@ -64,11 +64,32 @@ pub struct Answer {
 /// Constant time in the key. The proof's nonce is hedged: random bytes, key and transcript. The caller has checked the
 /// size, authorised the platform and charged its budget.
 pub fn answer(
-    context: &FrameContext, key: &SecretKey, blinded: &Elements, rng: &mut (impl CryptoRng + ?Sized),
+    context: &FrameContext,
+    key: &SecretKey,
+    blinded: &Elements,
+    rng: &mut (impl CryptoRng + ?Sized),
 ) -> Answer {
     let evaluated = oprf::blind_evaluate(key, blinded);
     let proof = proof::prove(context, key, blinded, &evaluated, rng);
     Answer { evaluated, proof }
+}
+
+/// Verifies an answer to known elements (SPEC §6.7), for a client through [`BlindedFrame::verify`] and for whoever else
+/// holds a frame and its answer. Variable time: everything here is public.
+///
+/// # Errors
+/// [`Error::BadProof`] for every cause: count, encoding, identity, scalars, equation.
+pub fn verify_answer(
+    context: &FrameContext,
+    key: &PublicKey,
+    blinded: &Elements,
+    evaluated: &[u8],
+    proof: &[u8],
+) -> Result<Elements, Error> {
+    let evaluated = Elements::decode(evaluated).map_err(|_| Error::BadProof)?;
+    let proof = Proof::from_bytes(proof)?;
+    proof::verify(context, key, blinded, &evaluated, &proof)?;
+    Ok(evaluated)
 }
 
 /// A frame that is ready to be sent: the elements, and in memory only what removes their blinds.
@@ -125,11 +146,13 @@ impl BlindedFrame {
     /// # Errors
     /// [`Error::BadProof`], for every cause.
     pub fn verify(
-        self, context: &FrameContext, key: &PublicKey, evaluated: &[u8], proof: &[u8],
+        self,
+        context: &FrameContext,
+        key: &PublicKey,
+        evaluated: &[u8],
+        proof: &[u8],
     ) -> Result<VerifiedFrame, Error> {
-        let evaluated = Elements::decode(evaluated).map_err(|_| Error::BadProof)?;
-        let proof = Proof::from_bytes(proof)?;
-        proof::verify(context, key, &self.elements, &evaluated, &proof)?;
+        let evaluated = verify_answer(context, key, &self.elements, evaluated, proof)?;
         Ok(VerifiedFrame { frame: self, evaluated })
     }
 }

@@ -6,13 +6,14 @@
 mod proof;
 mod suite;
 
-use curve25519_dalek::{RistrettoPoint, Scalar, ristretto::CompressedRistretto, traits::IsIdentity};
+use curve25519_dalek::{RistrettoPoint, ristretto::CompressedRistretto, traits::IsIdentity};
 use rand::CryptoRng;
 use sha2::{Digest, Sha512};
 use subtle::ConstantTimeEq;
 use veilmatch_ristretto::{Points, SharedScalar, invert_scalars};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+pub use curve25519_dalek::Scalar;
 pub use proof::{Proof, generate_proof, verify_proof};
 pub use suite::Mode;
 pub(crate) use suite::hash_to_scalar_with;

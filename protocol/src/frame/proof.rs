@@ -14,7 +14,10 @@ use crate::{
 };
 
 pub(super) fn prove(
-    context: &FrameContext, key: &SecretKey, blinded: &Elements, evaluated: &[[u8; 32]],
+    context: &FrameContext,
+    key: &SecretKey,
+    blinded: &Elements,
+    evaluated: &[[u8; 32]],
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Proof {
     let transcript = transcript(context, key.public(), blinded.encodings(), evaluated);
@@ -31,7 +34,11 @@ pub(super) fn prove(
 }
 
 pub(super) fn verify(
-    context: &FrameContext, key: &PublicKey, blinded: &Elements, evaluated: &Elements, proof: &Proof,
+    context: &FrameContext,
+    key: &PublicKey,
+    blinded: &Elements,
+    evaluated: &Elements,
+    proof: &Proof,
 ) -> Result<(), Error> {
     if blinded.is_empty() || blinded.len() != evaluated.len() {
         return Err(Error::BadProof);
@@ -49,7 +56,10 @@ pub(super) fn verify(
 
 /// T: domain, suite, origin, list, epoch, pk, platform, batch id, m, all C, all D, each behind its 8-byte length.
 pub(super) fn transcript(
-    context: &FrameContext, key: &PublicKey, blinded: &[[u8; 32]], evaluated: &[[u8; 32]],
+    context: &FrameContext,
+    key: &PublicKey,
+    blinded: &[[u8; 32]],
+    evaluated: &[[u8; 32]],
 ) -> [u8; 64] {
     let m = u32::try_from(blinded.len()).expect("at most 4,096");
     let mut hash = Sha512::new();
@@ -83,7 +93,11 @@ pub(super) fn weights(transcript: &[u8; 64], m: usize) -> Vec<u128> {
 }
 
 fn challenge(
-    transcript: &[u8; 64], key: &PublicKey, m: &RistrettoPoint, z: &RistrettoPoint, [t2, t3]: [&[u8; 32]; 2],
+    transcript: &[u8; 64],
+    key: &PublicKey,
+    m: &RistrettoPoint,
+    z: &RistrettoPoint,
+    [t2, t3]: [&[u8; 32]; 2],
 ) -> Scalar {
     let mut message = Vec::new();
     push_lp2(&mut message, b"veilmatch/v1/challenge");

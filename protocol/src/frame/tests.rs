@@ -55,7 +55,8 @@ fn one_wrong_item_is_refused_at_every_position() {
         let (_, answer) = asked(size, 1);
         for at in 0..size.len() {
             let mut evaluated = answer.evaluated.clone();
-            let shifted = CompressedRistretto(evaluated[at]).decompress().unwrap() + RistrettoPoint::mul_base(&Scalar::ONE);
+            let shifted =
+                CompressedRistretto(evaluated[at]).decompress().unwrap() + RistrettoPoint::mul_base(&Scalar::ONE);
             evaluated[at] = shifted.compress().to_bytes();
             let (frame, _) = asked(size, 1);
             assert_eq!(verify(frame, &evaluated, &answer.proof).err(), Some(Error::BadProof), "{size:?} at {at}");

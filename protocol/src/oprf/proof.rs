@@ -38,7 +38,10 @@ impl Proof {
 
     /// s = r − c·k over the challenge that `challenge` makes of t2 = r·G and t3 = r·M.
     pub(crate) fn respond(
-        key: &SecretKey, m: &RistrettoPoint, nonce: &Scalar, challenge: impl FnOnce([&[u8; 32]; 2]) -> Scalar,
+        key: &SecretKey,
+        m: &RistrettoPoint,
+        nonce: &Scalar,
+        challenge: impl FnOnce([&[u8; 32]; 2]) -> Scalar,
     ) -> Self {
         let t2 = RistrettoPoint::mul_base(nonce).compress().to_bytes();
         let t3 = (m * nonce).compress().to_bytes();
@@ -48,7 +51,10 @@ impl Proof {
 
     /// Whether c is the challenge over t2 = s·G + c·pk and t3 = s·M + c·Z. Variable time: everything here is public.
     pub(crate) fn holds(
-        &self, key: &PublicKey, m: &RistrettoPoint, z: &RistrettoPoint,
+        &self,
+        key: &PublicKey,
+        m: &RistrettoPoint,
+        z: &RistrettoPoint,
         challenge: impl FnOnce([&[u8; 32]; 2]) -> Scalar,
     ) -> bool {
         let t2 = RistrettoPoint::vartime_double_scalar_mul_basepoint(&self.c, key.point(), &self.s);

@@ -70,7 +70,13 @@ fn expand_message(message: &[u8], dst: &[u8]) -> [u8; 64] {
     let dst_len = [u8::try_from(dst.len()).expect("our domain strings are short")];
 
     // b_0 = H(Z_pad ‖ msg ‖ I2OSP(64, 2) ‖ I2OSP(0, 1) ‖ DST_prime)
-    let b0 = PADDED.clone().chain_update(message).chain_update([0, 64, 0]).chain_update(dst).chain_update(dst_len).finalize();
+    let b0 = PADDED
+        .clone()
+        .chain_update(message)
+        .chain_update([0, 64, 0])
+        .chain_update(dst)
+        .chain_update(dst_len)
+        .finalize();
     // b_1 = H(b_0 ‖ I2OSP(1, 1) ‖ DST_prime)
     Sha512::new().chain_update(b0).chain_update([1]).chain_update(dst).chain_update(dst_len).finalize().into()
 }

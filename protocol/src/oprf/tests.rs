@@ -44,8 +44,7 @@ fn the_vectors_of_rfc_9497_pass_in_both_modes() {
         let mode = if case.mode == "oprf" { Mode::Oprf } else { Mode::Voprf };
         let hex_all = |elements: &[[u8; 32]]| elements.iter().map(hex::encode).collect::<Vec<_>>();
         let inputs: Vec<_> = case.inputs.iter().map(|input| hex::decode(input).unwrap()).collect();
-        let blinds: Vec<_> =
-            case.blinds.iter().map(|blind| Blind::danger_from_bytes(array(blind)).unwrap()).collect();
+        let blinds: Vec<_> = case.blinds.iter().map(|blind| Blind::danger_from_bytes(array(blind)).unwrap()).collect();
 
         let info = hex::decode(&case.key_info).unwrap();
         let key = SecretKey::derive(mode, &array(&case.seed), &info).unwrap();
@@ -110,7 +109,12 @@ fn elements_that_are_not_canonical_or_the_identity_fail_the_frame_with_one_error
     high_bit[31] |= 0x80;
     let mut negative = good;
     negative[0] |= 1;
-    let p = { let mut p = [0xff; 32]; p[0] = 0xed; p[31] = 0x7f; p };
+    let p = {
+        let mut p = [0xff; 32];
+        p[0] = 0xed;
+        p[31] = 0x7f;
+        p
+    };
     for bad in [[0; 32], [0xff; 32], high_bit, negative, p] {
         for at in 0..4 {
             let mut frame = [good; 4];

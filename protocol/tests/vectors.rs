@@ -1,0 +1,208 @@
+//! The vectors of SPEC §16: the files are what the command writes, and each says what it claims to say.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../examples/vectors/cases.rs"]
+mod cases;
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde::Deserialize;
+use veilmatch_protocol::{
+    Error,
+    derive::EpochContext,
+    frame::{self, BatchId, FrameContext, View},
+    label,
+    name::{AgencyName, Epoch, ListId, Origin, PlatformId, Version},
+    oprf::{self, Blind, Elements, Mode, PublicKey, SecretKey},
+};
+
+fn files(folder: &str) -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors").join(folder);
+    let entries = fs::read_dir(&root).expect("the vectors stand beside the crate");
+    let files: BTreeMap<_, _> = entries
+        .map(|entry| {
+            let path = entry.expect("a readable folder").path();
+            let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+            (format!("{folder}/{name}"), fs::read_to_string(path).expect("text"))
+        })
+        .collect();
+    assert!(!files.is_empty(), "{folder} has no vectors");
+    files
+}
+
+#[test]
+fn the_files_are_what_the_command_writes() {
+    let mut made: BTreeMap<_, _> = cases::all().into_iter().map(|case| (case.path, case.text)).collect();
+    for (path, text) in files("accept").into_iter().chain(files("reject")) {
+        assert_eq!(made.remove(&path), Some(text), "{path}");
+    }
+    assert!(made.is_empty(), "not committed: {:?}", made.keys());
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+enum Case {
+    Derive(Derive),
+    Frame(Box<Frame>),
+    Answer(Answer),
+    Elements(Request),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Derive {
+    list: String,
+    epoch: u32,
+    seed: String,
+    public_key: String,
+    item: String,
+    output: String,
+    okm: String,
+    tag: String,
+    label: String,
+    sealed_label: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exchange {
+    origin: String,
+    list: String,
+    epoch: u32,
+    platform: String,
+    batch: String,
+    public_key: String,
+    blinded_elements: String,
+    evaluated_elements: String,
+    proof: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    exchange: Exchange,
+    expect: String,
+    why: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Frame {
+    exchange: Exchange,
+    seed: String,
+    items: Vec<String>,
+    blinds: Vec<String>,
+    #[expect(dead_code, reason = "for implementers of a server; the proof bytes are compared by the command")]
+    proof_random: String,
+    outputs: Vec<String>,
+    element_root: String,
+    req: String,
+    resp: String,
+    version: u32,
+    view_size: u64,
+    view_root: String,
+    minute: u64,
+    request_secret_key: String,
+    request_public_key: String,
+    signed_message: String,
+    request_signature: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    blinded_elements: String,
+    expect: String,
+    why: String,
+}
+
+fn bytes(text: &str) -> Vec<u8> {
+    hex::decode(text).expect("hex")
+}
+
+fn array<const N: usize>(text: &str) -> [u8; N] {
+    bytes(text).try_into().expect("the field's length")
+}
+
+#[test]
+fn every_accepted_vector_says_what_the_crate_computes() {
+    for (path, text) in files("accept") {
+        match serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}")) {
+            Case::Derive(case) => check_derivation(&path, &case),
+            Case::Frame(case) => check_frame(&path, &case),
+            Case::Elements(_) | Case::Answer(_) => panic!("{path}: nothing to accept"),
+        }
+    }
+}
+
+#[test]
+fn every_rejected_vector_is_rejected_with_its_reason() {
+    for (path, text) in files("reject") {
+        let (found, expect, why) = match serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}")) {
+            Case::Elements(case) => (Elements::decode(&bytes(&case.blinded_elements)).err(), case.expect, case.why),
+            Case::Answer(case) => (answer(&case.exchange).err(), case.expect, case.why),
+            Case::Derive(_) | Case::Frame(_) => panic!("{path}: nothing to reject"),
+        };
+        assert_eq!(found.map(|error| error.reason()), Some(expect.as_str()), "{path}");
+        assert!(!why.is_empty(), "{path}");
+    }
+}
+
+fn context(case: &Exchange) -> FrameContext {
+    let agency = case.origin.strip_suffix("/veilmatch/manifest").expect("an origin");
+    FrameContext {
+        origin: Origin::of(&AgencyName::parse(agency).unwrap()),
+        list: ListId::parse(&case.list).unwrap(),
+        epoch: Epoch(case.epoch),
+        platform: PlatformId::parse(&case.platform).unwrap(),
+        batch: BatchId(array(&case.batch)),
+    }
+}
+
+fn answer(case: &Exchange) -> Result<Elements, Error> {
+    let blinded = Elements::decode(&bytes(&case.blinded_elements)).expect("the request is honest");
+    let key = PublicKey::from_bytes(&bytes(&case.public_key)).expect("a key");
+    frame::verify_answer(&context(case), &key, &blinded, &bytes(&case.evaluated_elements), &bytes(&case.proof))
+}
+
+fn check_derivation(path: &str, case: &Derive) {
+    let list = ListId::parse(&case.list).unwrap();
+    let key = SecretKey::for_epoch(&array(&case.seed), &list, Epoch(case.epoch)).unwrap();
+    assert_eq!(hex::encode(key.public().as_bytes()), case.public_key, "{path}");
+    let output = oprf::evaluate(Mode::Voprf, &key, &[bytes(&case.item)]).unwrap().remove(0);
+    assert_eq!(hex::encode(output.danger_as_bytes()), case.output, "{path}");
+    let okm = EpochContext { list, epoch: Epoch(case.epoch) }.okm(&output);
+    assert_eq!(hex::encode(okm.danger_as_bytes()), case.okm, "{path}");
+    assert_eq!(hex::encode(okm.tag().0), case.tag, "{path}");
+    assert_eq!(hex::encode(label::open(&okm.label_key(), &bytes(&case.sealed_label)).unwrap()), case.label, "{path}");
+}
+
+fn check_frame(path: &str, case: &Frame) {
+    let exchange = &case.exchange;
+    let evaluated = answer(exchange).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let context = context(exchange);
+    let key = SecretKey::for_epoch(&array(&case.seed), &context.list, context.epoch).unwrap();
+    assert_eq!(hex::encode(key.public().as_bytes()), exchange.public_key, "{path}");
+
+    let items: Vec<_> = case.items.iter().map(|item| bytes(item)).collect();
+    let blinds: Vec<_> = case.blinds.iter().map(|blind| Blind::danger_from_bytes(array(blind)).unwrap()).collect();
+    let blinded = oprf::blind(Mode::Voprf, &items, &blinds).unwrap();
+    assert_eq!(hex::encode(blinded.as_bytes()), exchange.blinded_elements, "{path}");
+    let outputs = oprf::finalize(&items, &blinds, &evaluated);
+    assert!(outputs.iter().zip(&case.outputs).all(|(y, want)| hex::encode(y.danger_as_bytes()) == *want), "{path}");
+
+    let req = frame::request_digest(&context, blinded.encodings());
+    assert_eq!(hex::encode(frame::element_root(blinded.encodings())), case.element_root, "{path}");
+    assert_eq!(hex::encode(req.0), case.req, "{path}");
+    let proof = oprf::Proof::from_bytes(&bytes(&exchange.proof)).unwrap();
+    assert_eq!(hex::encode(frame::response_digest(&req, evaluated.encodings(), &proof).0), case.resp, "{path}");
+
+    let view = View { size: case.view_size, root: array(&case.view_root) };
+    let message = frame::signed_message(&req, &view, Version(case.version), case.minute);
+    assert_eq!(hex::encode(&message), case.signed_message, "{path}");
+    let signing = ed25519_dalek::SigningKey::from_bytes(&array(&case.request_secret_key));
+    assert_eq!(hex::encode(signing.verifying_key().to_bytes()), case.request_public_key, "{path}");
+    let signature = ed25519_dalek::Signature::from_bytes(&array(&case.request_signature));
+    signing.verifying_key().verify_strict(&message, &signature).unwrap();
+}
