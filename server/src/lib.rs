@@ -2,6 +2,14 @@
 //!
 //! The binary `veilmatch-server` is a page on top of this library.
 
+pub mod clock;
+pub mod config;
 pub mod limits;
 pub mod listener;
+pub mod state_dir;
+pub mod store;
 pub mod tls;
+
+mod error;
+
+pub use error::Error;

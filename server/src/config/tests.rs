@@ -1,0 +1,68 @@
+use super::*;
+
+fn file() -> String {
+    commented_file(&AgencyName::parse("agency.example").unwrap(), "127.0.0.1:7443".parse().unwrap(), "localhost:7443")
+}
+
+fn parse(text: &str) -> Result<Config, Error> {
+    Config::parse(text, Path::new("config.toml"))
+}
+
+#[test]
+fn the_file_that_init_writes_is_read_back() {
+    let config = parse(&file()).unwrap();
+    assert_eq!(config.agency().as_str(), "agency.example");
+    assert_eq!(config.server_name().unwrap(), "localhost");
+    assert_eq!(config.publication.frame_sizes, [1, 4, 16, 256, 1_024, 4_096]);
+}
+
+#[test]
+fn every_commented_default_can_be_uncommented_and_changes_nothing() {
+    let mut text = file();
+    for setting in settings() {
+        if let Some(default) = setting.default {
+            let line = format!("{} = {default}\n", setting.key);
+            assert!(text.contains(&format!("# {line}")), "{line}");
+            text = text.replace(&format!("# {line}"), &line);
+        }
+    }
+    let (plain, set) = (parse(&file()).unwrap(), parse(&text).unwrap());
+    assert_eq!(format!("{plain:?}"), format!("{set:?}"));
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line() {
+    for bad in ["wrong = 1\n", "[budget]\nelements = 1\n", "[nonsense]\n"] {
+        let text = if bad.starts_with('[') { file() + bad } else { bad.to_owned() + &file() };
+        let refused = parse(&text.replace("[budget]\n# Elements", "[budgett]\n# Elements")).unwrap_err().to_string();
+        assert!(refused.contains("line"), "{refused}");
+    }
+}
+
+#[test]
+fn values_that_cannot_work_are_refused_with_their_key() {
+    let cases = [
+        ("# kept_artifacts = 2", "kept_artifacts = 0", "publication.kept_artifacts"),
+        ("# waiting_elements = 65536", "waiting_elements = 4095", "frames.waiting_elements"),
+        ("# frame_sizes = [1, 4, 16, 256, 1024, 4096]", "frame_sizes = []", "publication.frame_sizes"),
+        ("# frame_sizes = [1, 4, 16, 256, 1024, 4096]", "frame_sizes = [4, 1]", "publication.frame_sizes"),
+        ("# frame_sizes = [1, 4, 16, 256, 1024, 4096]", "frame_sizes = [5]", "publication.frame_sizes"),
+        ("agency = \"agency.example\"", "agency = \"Agency\"", "agency"),
+        ("address = \"localhost:7443\"", "address = \"localhost\"", "network.address"),
+    ];
+    for (from, to, key) in cases {
+        let text = file().replace(from, to);
+        assert_ne!(text, file(), "{from}");
+        let refused = parse(&text).unwrap_err().to_string();
+        assert!(refused.contains(key), "{refused}");
+    }
+}
+
+#[test]
+fn an_address_is_split_at_its_last_colon() {
+    assert_eq!(split_address("localhost:1").unwrap(), ("localhost", 1));
+    assert_eq!(split_address("[::1]:7443").unwrap(), ("::1", 7_443));
+    for bad in ["localhost", ":1", "a:b", "a:70000", "a b:1", ""] {
+        assert!(split_address(bad).is_err(), "{bad}");
+    }
+}

@@ -1,0 +1,270 @@
+//! What can go wrong on the agency's side outside a frame, and what the operator does about it.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// A command or a part of the running server that could not do its work. Texts carry no digest, element or key.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    // The operator acts.
+    /// The directory holds no agency.
+    #[error("{} is not an agency's directory", dir.display())]
+    NotInitialised {
+        /// The directory that was named.
+        dir: PathBuf,
+    },
+    /// The directory holds an agency already.
+    #[error("{} holds an agency already", dir.display())]
+    AlreadyInitialised {
+        /// The directory that was named.
+        dir: PathBuf,
+    },
+    /// The configuration cannot be used.
+    #[error("configuration {}: {why}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Line, field and cause.
+        why: String,
+    },
+    /// An argument cannot be used.
+    #[error("{what}: {why}")]
+    Argument {
+        /// Which argument.
+        what: &'static str,
+        /// Why not.
+        why: String,
+    },
+    /// A key file can be read by others.
+    #[error("key file {} has mode {mode:04o}; others can read it", path.display())]
+    KeyFileMode {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A key file does not hold what it should.
+    #[error("key file {}: {why}", path.display())]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// No list of this name.
+    #[error("no list {list}")]
+    UnknownList {
+        /// The name.
+        list: String,
+    },
+    /// The list exists.
+    #[error("list {list} exists already")]
+    ListExists {
+        /// The name.
+        list: String,
+    },
+    /// The list has no published version yet.
+    #[error("list {list} has no published version")]
+    NothingPublished {
+        /// The name.
+        list: String,
+    },
+    /// A rotation is still going on.
+    #[error("list {list} still overlaps two epochs")]
+    EpochsOverlap {
+        /// The name.
+        list: String,
+    },
+    /// No platform of this name.
+    #[error("no client {platform}")]
+    UnknownClient {
+        /// The name.
+        platform: String,
+    },
+    /// The platform is enrolled with other keys.
+    #[error("client {platform} is enrolled with other keys")]
+    ClientExists {
+        /// The name.
+        platform: String,
+    },
+    /// Another platform is enrolled with this TLS key.
+    #[error("the certificate request's key belongs to another client already")]
+    KeyInUse,
+    /// An enrolment request is refused.
+    #[error("enrolment request {}: {why}", path.display())]
+    EnrolmentRequest {
+        /// The file.
+        path: PathBuf,
+        /// Field and cause.
+        why: String,
+    },
+    /// A label is longer than the list's labels.
+    #[error("label of {given} bytes does not fit the list's {label_bytes}")]
+    LabelTooLong {
+        /// Its length.
+        given: usize,
+        /// The list's length.
+        label_bytes: u8,
+    },
+    /// A hash list could not be read to its end; nothing was taken from it.
+    #[error("hash list {}: {why}", path.display())]
+    HashList {
+        /// The file.
+        path: PathBuf,
+        /// Line and cause.
+        why: String,
+    },
+    /// Another command that changes the same directory is running.
+    #[error("another command is changing this directory")]
+    Busy,
+    /// Another server runs on the same directory.
+    #[error("a server is already running on this directory")]
+    AlreadyServing,
+    /// The store was written by a newer program.
+    #[error("{} has schema {found}; this program knows {known}", path.display())]
+    NewerSchema {
+        /// The database.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The newest schema that this program knows.
+        known: i64,
+    },
+
+    // The environment acts.
+    /// A file operation failed.
+    #[error("cannot {what} {}", path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The store refused; its state is what it was before.
+    #[error("store")]
+    Store(#[from] rusqlite::Error),
+    /// The store does not keep a setting that durability rests on.
+    #[error("the store keeps {setting} at {found}, not {wanted}")]
+    StoreSetting {
+        /// The pragma.
+        setting: &'static str,
+        /// What it reads back.
+        found: String,
+        /// What it must be.
+        wanted: &'static str,
+    },
+    /// Writing a record ended in an I/O error: what is on the disk is unknown, so the process ends.
+    #[error("the query log could not be written; the server stops")]
+    AuditFailed,
+    /// The network edge failed.
+    #[error("cannot {what}")]
+    Network {
+        /// What was tried.
+        what: &'static str,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A certificate could not be made or read.
+    #[error("certificate: {why}")]
+    Certificate {
+        /// The cause.
+        why: String,
+    },
+
+    // We act.
+    /// The store and the files disagree.
+    #[error("{what} is damaged: {why}")]
+    Damaged {
+        /// What.
+        what: String,
+        /// How it shows.
+        why: String,
+    },
+    /// The protocol refused what we made ourselves.
+    #[error("protocol")]
+    Protocol(#[from] veilmatch_protocol::Error),
+    /// A thread of ours ended.
+    #[error("internal error: {0}")]
+    Internal(&'static str),
+}
+
+impl Error {
+    /// The stable name of this error, as in docs/errors.md.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotInitialised { .. } => "NOT_INITIALISED",
+            Self::AlreadyInitialised { .. } => "ALREADY_INITIALISED",
+            Self::Config { .. } => "BAD_CONFIG",
+            Self::Argument { .. } => "BAD_ARGUMENT",
+            Self::KeyFileMode { .. } => "KEY_FILE_MODE",
+            Self::KeyFile { .. } => "BAD_KEY_FILE",
+            Self::UnknownList { .. } => "UNKNOWN_LIST",
+            Self::ListExists { .. } => "LIST_EXISTS",
+            Self::NothingPublished { .. } => "NOTHING_PUBLISHED",
+            Self::EpochsOverlap { .. } => "EPOCHS_OVERLAP",
+            Self::UnknownClient { .. } => "UNKNOWN_CLIENT",
+            Self::ClientExists { .. } => "CLIENT_EXISTS",
+            Self::KeyInUse => "KEY_IN_USE",
+            Self::EnrolmentRequest { .. } => "BAD_ENROLMENT_REQUEST",
+            Self::LabelTooLong { .. } => "LABEL_TOO_LONG",
+            Self::HashList { .. } => "BAD_HASH_LIST",
+            Self::Busy => "BUSY",
+            Self::AlreadyServing => "ALREADY_SERVING",
+            Self::NewerSchema { .. } => "NEWER_SCHEMA",
+            Self::Io { .. } => "IO",
+            Self::Store(_) => "STORE",
+            Self::StoreSetting { .. } => "STORE_SETTING",
+            Self::AuditFailed => "AUDIT_FAILED",
+            Self::Network { .. } => "NETWORK",
+            Self::Certificate { .. } => "CERTIFICATE",
+            Self::Damaged { .. } => "DAMAGED",
+            Self::Protocol(_) => "PROTOCOL",
+            Self::Internal(_) => "INTERNAL",
+        }
+    }
+
+    /// What to type or look at next, if there is something.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotInitialised { dir } => {
+                format!("veilmatch-server --dir {} init --agency NAME --address HOST:PORT", dir.display())
+            }
+            Self::AlreadyInitialised { .. } => "choose another --dir, or go on with `list create`".to_owned(),
+            Self::Config { .. } => "docs/config.md names every key; `init` in an empty directory writes a fresh file".to_owned(),
+            Self::KeyFileMode { path, .. } => format!("chmod 600 {}", path.display()),
+            Self::UnknownList { .. } => "`list status` names the lists, `list create NAME` makes one".to_owned(),
+            Self::ListExists { list } => format!("list import {list} FILE"),
+            Self::NothingPublished { list } => format!("list publish {list}"),
+            Self::EpochsOverlap { list } => format!("`list status {list}` tells when the old epoch retires"),
+            Self::UnknownClient { .. } => "`client list` names the clients".to_owned(),
+            Self::ClientExists { .. } => "if the platform has made new keys, repeat with --replace".to_owned(),
+            Self::EnrolmentRequest { .. } => "the platform makes a request with `veilmatch init`".to_owned(),
+            Self::LabelTooLong { .. } => "use a shorter label, or a list made with a larger --label-bytes".to_owned(),
+            Self::HashList { .. } => "nothing was imported; mend the file or name its layout with --format".to_owned(),
+            Self::Busy => "wait for it to end, then repeat the command".to_owned(),
+            Self::AlreadyServing => "stop the running server first, or use another --dir".to_owned(),
+            Self::NewerSchema { .. } => "use the newer program, or restore a backup made with this one".to_owned(),
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                "make room on the disk, then repeat the command; nothing was half done".to_owned()
+            }
+            Self::AuditFailed => "look at the disk; at the next start the store is checked and goes on".to_owned(),
+            Self::Damaged { .. } => "restore the directory from a backup, or ask for help with the whole message".to_owned(),
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { what, path, source }
+    }
+
+    pub(crate) fn argument(what: &'static str, why: impl Into<String>) -> Self {
+        Self::Argument { what, why: why.into() }
+    }
+}

@@ -1,0 +1,61 @@
+//! Opening a database: durable settings, set and read back, and the schema's version.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::schema::Schema;
+use crate::Error;
+
+/// How long a writer waits for another one. Commands hold the write lock for milliseconds.
+const BUSY: Duration = Duration::from_secs(10);
+
+pub(super) fn open(path: &Path, schema: &Schema) -> Result<Connection, Error> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    set(&connection, "journal_mode", "WAL", "wal")?;
+    // FULL: a commit has reached the disk before it returns. NORMAL may lose the last commits with the power.
+    set(&connection, "synchronous", "FULL", "2")?;
+    set(&connection, "foreign_keys", "ON", "1")?;
+    set(&connection, "temp_store", "MEMORY", "2")?;
+    set(&connection, "secure_delete", "ON", "1")?;
+    set(&connection, "cache_size", "-32768", "-32768")?;
+    migrate(&mut connection, path, schema)?;
+    Ok(connection)
+}
+
+fn set(connection: &Connection, setting: &'static str, value: &str, wanted: &'static str) -> Result<(), Error> {
+    // Some pragmas answer with a row and some do not; what counts is what a fresh reading says.
+    connection.pragma_update_and_check(None, setting, value, |_| Ok(())).or_else(|error| match error {
+        rusqlite::Error::QueryReturnedNoRows => Ok(()),
+        error => Err(error),
+    })?;
+    let found = connection.pragma_query_value(None, setting, |row| {
+        row.get_ref(0).map(|value| match value {
+            rusqlite::types::ValueRef::Integer(number) => number.to_string(),
+            other => other.as_str().unwrap_or("").to_owned(),
+        })
+    })?;
+    if found == wanted { Ok(()) } else { Err(Error::StoreSetting { setting, found, wanted }) }
+}
+
+// Applies the steps that the database lacks, in one transaction. Released steps stay as they are.
+fn migrate(connection: &mut Connection, path: &Path, schema: &Schema) -> Result<(), Error> {
+    let known = i64::try_from(schema.steps.len()).expect("a handful of steps");
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found == known {
+        return Ok(());
+    }
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Read again under the lock: two processes may have opened a new database at once.
+    let found: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > known {
+        return Err(Error::NewerSchema { path: path.to_owned(), found, known });
+    }
+    for step in &schema.steps[usize::try_from(found).unwrap_or(0)..] {
+        tx.execute_batch(step)?;
+    }
+    tx.pragma_update(None, "user_version", known)?;
+    tx.commit()?;
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! The record of every frame, and what its platform has used.
+
+use rusqlite::{Connection, OptionalExtension};
+use veilmatch_protocol::{
+    frame::{BatchId, RequestDigest, ResponseDigest, View},
+    name::{Epoch, ListId, PlatformId, Version},
+};
+
+use super::{Store, signed, unsigned};
+use crate::Error;
+
+/// What names a frame.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FrameKey {
+    /// Who asked.
+    pub platform: PlatformId,
+    /// Which list.
+    pub list: ListId,
+    /// Under which epoch's key.
+    pub epoch: Epoch,
+    /// The platform's id of the frame.
+    pub batch: BatchId,
+}
+
+/// How a frame ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameStatus {
+    /// Answered.
+    Answered {
+        /// Digest of the answer.
+        response: ResponseDigest,
+        /// c ‖ s.
+        proof: [u8; 64],
+    },
+    /// Refused after its signature verified, for the reason of this name.
+    Refused(&'static str),
+}
+
+/// Every member of `veilmatch/query/v1`, and the proof.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrameRecord {
+    /// Platform, list, epoch, batch.
+    pub key: FrameKey,
+    /// The version that the platform held.
+    pub version: Version,
+    /// The manifests that it had seen.
+    pub view: View,
+    /// Size class.
+    pub n: u32,
+    /// `req`.
+    pub request: RequestDigest,
+    /// `req_sig`.
+    pub signature: [u8; 64],
+    /// The platform's minute.
+    pub platform_minute: u64,
+    /// `status`, `code`, `resp`.
+    pub status: FrameStatus,
+    /// `t`: the server's minute.
+    pub minute: u64,
+    /// 16 random bytes, so that the leaf's hash cannot be guessed.
+    pub nonce: [u8; 16],
+}
+
+/// What a retry of an answered frame needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnsweredFrame {
+    /// Digest of the request that was answered.
+    pub request: RequestDigest,
+    /// Digest of the answer.
+    pub response: ResponseDigest,
+    /// The proof's bytes.
+    pub proof: [u8; 64],
+    /// When it was answered, in minutes.
+    pub minute: u64,
+    /// How often it was answered again.
+    pub retries: u32,
+}
+
+/// What a platform has used of a day.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BudgetUse {
+    /// Elements.
+    pub elements: u64,
+    /// Frames.
+    pub frames: u64,
+}
+
+impl Store {
+    /// The answered frame under this key.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn answered(&self, key: &FrameKey) -> Result<Option<AnsweredFrame>, Error> {
+        Ok(answered(&self.connection, key)?)
+    }
+
+    /// What a platform has used of a UTC day (days since 1970).
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn budget_use(&self, platform: &PlatformId, list: &ListId, day: u64) -> Result<BudgetUse, Error> {
+        let sql = "SELECT elements, frames FROM budget WHERE platform = ?1 AND list = ?2 AND day = ?3";
+        let used = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row((platform.as_str(), list.as_str(), signed(day)), |row| {
+                Ok(BudgetUse { elements: unsigned(row.get(0)?), frames: unsigned(row.get(1)?) })
+            })
+            .optional()?;
+        Ok(used.unwrap_or_default())
+    }
+
+    /// Evaluations made under an epoch's key.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn evaluations(&self, list: &ListId, epoch: Epoch) -> Result<u64, Error> {
+        let sql = "SELECT elements FROM evaluations WHERE list = ?1 AND epoch = ?2";
+        let made = self.connection.prepare_cached(sql)?.query_row((list.as_str(), epoch.0), |row| row.get(0));
+        Ok(unsigned(made.optional()?.unwrap_or(0)))
+    }
+}
+
+pub(super) fn answered(connection: &Connection, key: &FrameKey) -> rusqlite::Result<Option<AnsweredFrame>> {
+    let sql = "SELECT req, resp, proof, t, retries FROM frame
+               WHERE platform = ?1 AND list = ?2 AND epoch = ?3 AND batch = ?4 AND status = 'ok'";
+    connection
+        .prepare_cached(sql)?
+        .query_row((key.platform.as_str(), key.list.as_str(), key.epoch.0, key.batch.0), |row| {
+            Ok(AnsweredFrame {
+                request: RequestDigest(row.get(0)?),
+                response: ResponseDigest(row.get(1)?),
+                proof: row.get(2)?,
+                minute: unsigned(row.get(3)?),
+                retries: row.get(4)?,
+            })
+        })
+        .optional()
+}
+
+pub(super) fn insert(connection: &Connection, record: &FrameRecord) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO frame (platform, list, epoch, version, view_size, view_root, batch, n, req, resp, req_sig,
+                   minute, status, code, t, nonce, proof, retries)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 0)";
+    let (status, code, response, proof): (_, _, &[u8], &[u8]) = match &record.status {
+        FrameStatus::Answered { response, proof } => ("ok", "", &response.0, proof),
+        FrameStatus::Refused(code) => ("refused", *code, &[], &[]),
+    };
+    connection.prepare_cached(sql)?.execute(rusqlite::params![
+        record.key.platform.as_str(),
+        record.key.list.as_str(),
+        record.key.epoch.0,
+        record.version.0,
+        signed(record.view.size),
+        record.view.root,
+        record.key.batch.0,
+        record.n,
+        record.request.0,
+        response,
+        record.signature,
+        signed(record.platform_minute),
+        status,
+        code,
+        signed(record.minute),
+        record.nonce,
+        proof,
+    ])?;
+    Ok(())
+}
+
+pub(super) fn charge(connection: &Connection, key: &FrameKey, elements: u32, day: u64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO budget (platform, list, day, elements, frames) VALUES (?1, ?2, ?3, ?4, 1)
+             ON CONFLICT (platform, list, day)
+             DO UPDATE SET elements = budget.elements + excluded.elements, frames = budget.frames + 1",
+        )?
+        .execute((key.platform.as_str(), key.list.as_str(), signed(day), elements))?;
+    connection
+        .prepare_cached(
+            "INSERT INTO evaluations (list, epoch, elements) VALUES (?1, ?2, ?3)
+             ON CONFLICT (list, epoch) DO UPDATE SET elements = evaluations.elements + excluded.elements",
+        )?
+        .execute((key.list.as_str(), key.epoch.0, elements))?;
+    Ok(())
+}
+
+// Counts one more answer to an answered frame.
+pub(super) fn count_retry(connection: &Connection, key: &FrameKey, most: u32) -> rusqlite::Result<bool> {
+    let sql = "UPDATE frame SET retries = retries + 1
+               WHERE platform = ?1 AND list = ?2 AND epoch = ?3 AND batch = ?4 AND status = 'ok' AND retries < ?5";
+    let counted = connection
+        .prepare_cached(sql)?
+        .execute((key.platform.as_str(), key.list.as_str(), key.epoch.0, key.batch.0, most))?;
+    Ok(counted == 1)
+}

@@ -1,0 +1,247 @@
+//! The one writer of frames: it takes what is queued, commits it in one transaction and answers all.
+//!
+//! No timer: an idle server commits at once, a busy one batches by itself, because records queue up while the disk
+//! flushes. What is acknowledged is on the disk; what is not acknowledged was not answered.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::{FrameKey, FrameRecord, FrameStatus, Store, frames};
+use crate::Error;
+
+/// Most records in one transaction.
+const GROUP: usize = 512;
+
+/// Records that may wait. More cannot be in work: admission counts elements, and a frame has one at least.
+const QUEUE: usize = 1 << 16;
+
+/// How often a writer that could not write tries again.
+const PROBE: Duration = Duration::from_secs(1);
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is on the disk.
+    Durable,
+    /// The batch id has an answered frame; nothing was written or charged.
+    AlreadyAnswered,
+    /// The frame was answered again as often as it may be.
+    TooManyRetries,
+    /// It could not be written; nothing of it is kept.
+    Unavailable,
+}
+
+/// Whether frames can be recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditState {
+    /// They can.
+    Writable,
+    /// The disk is full or locked: nothing is answered until a write succeeds again.
+    Unwritable,
+    /// A write or a sync failed; what is on the disk is unknown and the process must end.
+    Failed,
+}
+
+enum Work {
+    Record { record: Box<FrameRecord>, day: u64 },
+    Retry { key: FrameKey, most: u32 },
+}
+
+struct Job {
+    work: Work,
+    done: oneshot::Sender<Recorded>,
+}
+
+/// Hands records to the writer thread. Dropping the last one ends the thread after what is queued.
+#[derive(Debug)]
+pub struct FrameWriter {
+    jobs: Option<SyncSender<Job>>,
+    state: Arc<AtomicU8>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FrameWriter {
+    /// Starts the thread with its own connection. `on_change` hears of each new state, on the writer's thread.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn start(path: &Path, on_change: impl Fn(AuditState) + Send + 'static) -> Result<Self, Error> {
+        let store = Store::open(path)?;
+        let (jobs, queue) = sync_channel(QUEUE);
+        let state = Arc::new(AtomicU8::new(AuditState::Writable as u8));
+        let writer = Writer { connection: store.connection, state: Arc::clone(&state), on_change: Box::new(on_change) };
+        let thread = std::thread::Builder::new()
+            .name("frame-writer".into())
+            .spawn(move || writer.run(&queue))
+            .map_err(Error::io("start a thread for", path))?;
+        Ok(Self { jobs: Some(jobs), state, thread: Some(thread) })
+    }
+
+    /// Records an answered or refused frame. An answered one is charged to `day` in the same transaction.
+    pub async fn record(&self, record: FrameRecord, day: u64) -> Recorded {
+        self.submit(Work::Record { record: Box::new(record), day }).await
+    }
+
+    /// Counts another answer to an answered frame, at most `most` of them.
+    pub async fn retry(&self, key: FrameKey, most: u32) -> Recorded {
+        self.submit(Work::Retry { key, most }).await
+    }
+
+    async fn submit(&self, work: Work) -> Recorded {
+        let (done, outcome) = oneshot::channel();
+        let jobs = self.jobs.as_ref().expect("taken away only when dropped");
+        match jobs.try_send(Job { work, done }) {
+            Ok(()) => outcome.await.unwrap_or(Recorded::Unavailable),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Recorded::Unavailable,
+        }
+    }
+
+    /// Whether frames can be recorded now.
+    #[must_use]
+    pub fn state(&self) -> AuditState {
+        match self.state.load(Ordering::Acquire) {
+            0 => AuditState::Writable,
+            1 => AuditState::Unwritable,
+            _ => AuditState::Failed,
+        }
+    }
+}
+
+impl Drop for FrameWriter {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // The thread ends once the queue is empty. If it panicked, its panic was reported where it happened.
+            drop(thread.join());
+        }
+    }
+}
+
+struct Writer {
+    connection: Connection,
+    state: Arc<AtomicU8>,
+    on_change: Box<dyn Fn(AuditState) + Send>,
+}
+
+impl Writer {
+    fn run(mut self, queue: &Receiver<Job>) {
+        loop {
+            let first = match queue.recv_timeout(PROBE) {
+                Ok(job) => job,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.probe();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let mut group = vec![first];
+            group.extend(queue.try_iter().take(GROUP - 1));
+            self.write(group);
+        }
+    }
+
+    fn write(&mut self, group: Vec<Job>) {
+        if self.current() == AuditState::Failed {
+            return answer(group, |_| Recorded::Unavailable);
+        }
+        match commit(&mut self.connection, &group) {
+            Ok(outcomes) => {
+                self.become_state(AuditState::Writable);
+                let mut outcomes = outcomes.into_iter();
+                answer(group, |_| outcomes.next().unwrap_or(Recorded::Unavailable));
+            }
+            Err(error) => {
+                // The state first: whoever learns that its frame was not recorded must find the server not serving.
+                self.fail(&error);
+                answer(group, |_| Recorded::Unavailable);
+            }
+        }
+    }
+
+    fn probe(&mut self) {
+        if self.current() != AuditState::Unwritable {
+            return;
+        }
+        let written = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .and_then(|tx| tx.execute("UPDATE revision SET n = n", []).and_then(|_| tx.commit()));
+        match written {
+            Ok(()) => self.become_state(AuditState::Writable),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    fn fail(&self, error: &rusqlite::Error) {
+        let state = if can_recover(error) { AuditState::Unwritable } else { AuditState::Failed };
+        tracing::error!(reason = "AUDIT_UNAVAILABLE", error = %error, fatal = state == AuditState::Failed, "frames cannot be recorded");
+        self.become_state(state);
+    }
+
+    fn become_state(&self, state: AuditState) {
+        if self.state.swap(state as u8, Ordering::AcqRel) != state as u8 {
+            (self.on_change)(state);
+        }
+    }
+
+    fn current(&self) -> AuditState {
+        match self.state.load(Ordering::Acquire) {
+            0 => AuditState::Writable,
+            1 => AuditState::Unwritable,
+            _ => AuditState::Failed,
+        }
+    }
+}
+
+fn answer(group: Vec<Job>, mut outcome: impl FnMut(&Work) -> Recorded) {
+    for job in group {
+        let outcome = outcome(&job.work);
+        // Nobody waits any more if the connection went away; the record stands, and a retry finds it.
+        drop(job.done.send(outcome));
+    }
+}
+
+fn commit(connection: &mut Connection, group: &[Job]) -> rusqlite::Result<Vec<Recorded>> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let outcomes = group.iter().map(|job| apply(&tx, &job.work)).collect::<Result<_, _>>()?;
+    tx.commit()?;
+    Ok(outcomes)
+}
+
+fn apply(tx: &Transaction<'_>, work: &Work) -> rusqlite::Result<Recorded> {
+    match work {
+        Work::Record { record, day } => {
+            if matches!(record.status, FrameStatus::Answered { .. }) {
+                if frames::answered(tx, &record.key)?.is_some() {
+                    return Ok(Recorded::AlreadyAnswered);
+                }
+                frames::charge(tx, &record.key, record.n, *day)?;
+            }
+            frames::insert(tx, record)?;
+            Ok(Recorded::Durable)
+        }
+        Work::Retry { key, most } => {
+            let counted = frames::count_retry(tx, key, *most)?;
+            Ok(if counted { Recorded::Durable } else { Recorded::TooManyRetries })
+        }
+    }
+}
+
+// A full or locked disk leaves the database as it was. After any other failure to write or sync, Linux may have dropped
+// the pages and report success the next time, so nothing is tried again.
+fn can_recover(error: &rusqlite::Error) -> bool {
+    let rusqlite::Error::SqliteFailure(failure, _) = error else { return false };
+    matches!(failure.code, ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+        || failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+}
