@@ -2,8 +2,11 @@
 //!
 //! The binary `veilmatch-server` is a page on top of this library.
 
+pub mod authority;
 pub mod clock;
 pub mod config;
+pub mod enrolment;
+pub mod keys;
 pub mod limits;
 pub mod listener;
 pub mod state_dir;
