@@ -152,11 +152,18 @@ fn formats_are_recognised_or_the_operator_is_asked() {
 
     let mixed = format!("{bare}\n{SUMS}");
     let error = format(mixed.as_bytes()).unwrap_err();
-    assert_eq!(error.to_string(), "the beginning fits several formats; say --format sums or plain");
+    assert_eq!(error.to_string(), "the beginning of the list fits several formats: sums, plain");
     let lines_or_records = format!("{}\0{SUMS}", SUMS.trim_end());
     assert_eq!(format(lines_or_records.as_bytes()).unwrap_err().reason(), "AMBIGUOUS_LIST_FORMAT");
-    let error = format(b"{\"value\": []}\n").unwrap_err();
-    assert_eq!(error.to_string(), "the format is not recognised; say --format sums or sums-z or hashdeep or plain");
+    assert_eq!(format(b"{\"value\": []}\n").unwrap_err().reason(), "UNKNOWN_LIST_FORMAT");
+}
+
+#[test]
+fn hints_name_every_format() {
+    for reason in ["UNKNOWN_LIST_FORMAT", "LIST_FORMAT_NAME"] {
+        let (_, hint) = Error::REASONS.iter().find(|row| row.0 == reason).unwrap();
+        assert!(Format::ALL.iter().all(|format| hint.contains(format.name())), "{hint}");
+    }
 }
 
 #[test]
