@@ -7,7 +7,9 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum Error {
     /// A name has a character or a length that its grammar forbids (SPEC §2).
-    #[error("name does not fit the grammar: 1 to 64 of a-z, 0-9, '.', '-' (a list also '_'), letter or digit at both ends")]
+    #[error(
+        "name does not fit the grammar: 1 to 64 of a-z, 0-9, '.', '-' (a list also '_'), letter or digit at both ends"
+    )]
     Name,
     /// The kind is unknown or reserved for a matcher that is not exact (SPEC §3).
     #[error("kind is not served by exact matching")]
@@ -36,6 +38,30 @@ pub enum Error {
     /// A label has another length than the list's labels.
     #[error("label length differs from the list's")]
     LabelLength,
+    /// A signed note has another form, no signature of the known key, or one that fails (SPEC §8.3).
+    #[error("signed note does not verify under the pinned key")]
+    Note,
+    /// A manifest is not canonical, or a member is outside its limits (SPEC §8.2).
+    #[error("manifest is malformed")]
+    Manifest,
+    /// A manifest is not valid at this time (SPEC §8.5).
+    #[error("manifest is expired or not valid yet")]
+    ManifestExpired,
+    /// A manifest is not newer than the one held (SPEC §8.4).
+    #[error("manifest is older than the one held")]
+    StaleManifest,
+    /// A manifest does not continue the chain that is held (SPEC §8.4).
+    #[error("manifest does not continue the chain")]
+    BrokenChain,
+    /// A file is not the artifact that its manifest describes (SPEC §7).
+    #[error("artifact does not fit its manifest")]
+    BadArtifact,
+    /// A file is not a delta from the version held to the manifest's root (SPEC §7.6).
+    #[error("delta does not lead to the manifest's root")]
+    BadDelta,
+    /// Two records have one tag: two items of the list gave one output, which nobody can cause.
+    #[error("two records have one tag")]
+    DuplicateTag,
 }
 
 impl Error {
@@ -53,6 +79,21 @@ impl Error {
             Self::InvalidInput => "INVALID_INPUT",
             Self::LabelMismatch => "LABEL_MISMATCH",
             Self::LabelLength => "LABEL_LENGTH",
+            Self::Note => "BAD_NOTE",
+            Self::Manifest => "BAD_MANIFEST",
+            Self::ManifestExpired => "MANIFEST_EXPIRED",
+            Self::StaleManifest => "STALE_MANIFEST",
+            Self::BrokenChain => "BROKEN_CHAIN",
+            Self::BadArtifact => "BAD_ARTIFACT",
+            Self::BadDelta => "BAD_DELTA",
+            Self::DuplicateTag => "DUPLICATE_TAG",
         }
+    }
+}
+
+/// For functions that read or write what the caller hands in.
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        Self::new(std::io::ErrorKind::InvalidData, error)
     }
 }

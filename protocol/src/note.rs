@@ -1,0 +1,199 @@
+//! Signed notes (C2SP signed-note v1.0.0) with Ed25519 keys, type 0x01 (SPEC §8.3).
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+
+/// Type byte of Ed25519 in key ids and verifier keys.
+const ED25519: u8 = 0x01;
+
+/// Longest note that is read.
+pub const MAX_NOTE_LEN: usize = 16 * 1_024;
+
+/// Most signature lines that are read.
+const MAX_SIGNATURES: usize = 100;
+
+/// A key that notes are verified with: a name and an Ed25519 public key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verifier {
+    name: String,
+    key: VerifyingKey,
+}
+
+impl Verifier {
+    /// The verifier of `name` for `key`.
+    ///
+    /// # Errors
+    /// [`Error::Note`] if the name is empty or has blanks or a plus sign.
+    pub fn new(name: &str, key: VerifyingKey) -> Result<Self, Error> {
+        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == '+') {
+            return Err(Error::Note);
+        }
+        Ok(Self { name: name.to_owned(), key })
+    }
+
+    /// Reads `name+hhhhhhhh+base64(type ‖ key)`, the C2SP verifier key.
+    ///
+    /// # Errors
+    /// [`Error::Note`] if the form, the type or the key id is not right.
+    pub fn parse(vkey: &str) -> Result<Self, Error> {
+        let mut parts = vkey.splitn(3, '+');
+        let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(Error::Note);
+        };
+        let key = STANDARD.decode(key).map_err(|_| Error::Note)?;
+        let Some((&ED25519, key)) = key.split_first() else { return Err(Error::Note) };
+        let key = VerifyingKey::try_from(key).map_err(|_| Error::Note)?;
+        let verifier = Self::new(name, key)?;
+        if hex_id(verifier.key_id()) == id { Ok(verifier) } else { Err(Error::Note) }
+    }
+
+    /// The name that signature lines carry.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// First four bytes of SHA-256(name ‖ newline ‖ type ‖ key).
+    #[must_use]
+    pub fn key_id(&self) -> [u8; 4] {
+        let hash = Sha256::new()
+            .chain_update(&self.name)
+            .chain_update([b'\n', ED25519])
+            .chain_update(self.key.as_bytes())
+            .finalize();
+        hash[..4].try_into().expect("SHA-256 gives 32 bytes")
+    }
+}
+
+impl std::fmt::Display for Verifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let key = [&[ED25519][..], self.key.as_bytes()].concat();
+        write!(f, "{}+{}+{}", self.name, hex_id(self.key_id()), STANDARD.encode(key))
+    }
+}
+
+/// Signs a text that ends with a newline: text, empty line, signature line.
+///
+/// # Errors
+/// [`Error::Note`] if the text has other control characters or no newline at its end, or the name is not legal.
+pub fn sign(text: &str, name: &str, key: &SigningKey) -> Result<String, Error> {
+    check_text(text)?;
+    let verifier = Verifier::new(name, key.verifying_key())?;
+    let signature = key.sign(text.as_bytes()).to_bytes();
+    let line = [&verifier.key_id()[..], &signature].concat();
+    Ok(format!("{text}\n\u{2014} {name} {}\n", STANDARD.encode(line)))
+}
+
+/// Gives the text of a note that `verifier` signed. Lines of unknown keys are ignored; a line of the known key that does
+/// not verify rejects the note.
+///
+/// # Errors
+/// [`Error::Note`] for every cause: form, length, no line of the key, a signature that fails.
+pub fn open<'a>(note: &'a [u8], verifier: &Verifier) -> Result<&'a str, Error> {
+    if note.len() > MAX_NOTE_LEN {
+        return Err(Error::Note);
+    }
+    let note = str::from_utf8(note).map_err(|_| Error::Note)?;
+    let split = note.rfind("\n\n").ok_or(Error::Note)? + 1;
+    let (text, signatures) = (&note[..split], &note[split + 1..]);
+    check_text(text)?;
+    let signatures = signatures.strip_suffix('\n').ok_or(Error::Note)?;
+    if signatures.is_empty() || signatures.lines().count() > MAX_SIGNATURES {
+        return Err(Error::Note);
+    }
+    let mut verified = false;
+    for line in signatures.split('\n') {
+        let (name, value) = line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' ')).ok_or(Error::Note)?;
+        let value = STANDARD.decode(value).map_err(|_| Error::Note)?;
+        let (id, signature) = value.split_first_chunk::<4>().ok_or(Error::Note)?;
+        if name != verifier.name || *id != verifier.key_id() {
+            continue;
+        }
+        let signature = Signature::from_slice(signature).map_err(|_| Error::Note)?;
+        verifier.key.verify_strict(text.as_bytes(), &signature).map_err(|_| Error::Note)?;
+        verified = true;
+    }
+    if verified { Ok(text) } else { Err(Error::Note) }
+}
+
+fn check_text(text: &str) -> Result<(), Error> {
+    let control = |c: char| c.is_control() && c != '\n';
+    if text.ends_with('\n') && !text.contains(control) { Ok(()) } else { Err(Error::Note) }
+}
+
+fn hex_id(id: [u8; 4]) -> String {
+    format!("{:08x}", u32::from_be_bytes(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> SigningKey {
+        SigningKey::from_bytes(&[3; 32])
+    }
+
+    fn verifier() -> Verifier {
+        Verifier::new("agency.example/log", key().verifying_key()).unwrap()
+    }
+
+    #[test]
+    fn a_note_opens_under_its_key_and_no_other() {
+        // SPEC §8.3
+        let note = sign("one\ntwo\n", "agency.example/log", &key()).unwrap();
+        assert_eq!(open(note.as_bytes(), &verifier()).unwrap(), "one\ntwo\n");
+        let other_name = Verifier::new("other.example/log", key().verifying_key()).unwrap();
+        let other_key = Verifier::new("agency.example/log", SigningKey::from_bytes(&[4; 32]).verifying_key()).unwrap();
+        assert_eq!(open(note.as_bytes(), &other_name), Err(Error::Note));
+        assert_eq!(open(note.as_bytes(), &other_key), Err(Error::Note));
+    }
+
+    #[test]
+    fn every_changed_byte_is_refused() {
+        // SPEC §8.3
+        let note = sign("one\ntwo\n", "agency.example/log", &key()).unwrap().into_bytes();
+        for at in 0..note.len() {
+            for flip in [1, 0x20, 0x80] {
+                let mut changed = note.clone();
+                changed[at] ^= flip;
+                assert_eq!(open(&changed, &verifier()), Err(Error::Note), "byte {at}");
+            }
+        }
+        for len in 0..note.len() {
+            assert_eq!(open(&note[..len], &verifier()), Err(Error::Note), "length {len}");
+        }
+    }
+
+    #[test]
+    fn lines_of_unknown_keys_are_ignored_and_a_failing_line_of_the_known_key_rejects() {
+        // SPEC §8.3
+        let mut note = sign("one\n", "agency.example/log", &key()).unwrap();
+        for _ in 0..16 {
+            note.push_str("\u{2014} witness.example AAAAAAAA\n");
+        }
+        assert!(open(note.as_bytes(), &verifier()).is_ok());
+        let id = verifier().key_id();
+        let bad = STANDARD.encode([&id[..], &[0; 64]].concat());
+        note.push_str(&format!("\u{2014} agency.example/log {bad}\n"));
+        assert_eq!(open(note.as_bytes(), &verifier()), Err(Error::Note));
+    }
+
+    #[test]
+    fn a_verifier_key_survives_its_text_and_a_wrong_id_is_refused() {
+        let text = verifier().to_string();
+        assert_eq!(Verifier::parse(&text).unwrap(), verifier());
+        for bad in [text.replace("+", " "), text.replacen(&hex_id(verifier().key_id()), "00000000", 1), String::new()] {
+            assert!(Verifier::parse(&bad).is_err());
+        }
+    }
+
+    #[test]
+    fn control_characters_and_a_missing_newline_are_not_signed() {
+        for text in ["a", "a\t\n", "a\r\n", "\u{7f}\n"] {
+            assert!(sign(text, "agency.example/log", &key()).is_err());
+        }
+    }
+}
