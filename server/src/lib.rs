@@ -3,13 +3,18 @@
 //! The binary `veilmatch-server` is a page on top of this library.
 
 pub mod authority;
+pub mod budget;
+pub mod catalogue;
 pub mod clock;
 pub mod config;
+pub mod cpu;
 pub mod enrolment;
 pub mod keys;
 pub mod limits;
 pub mod listener;
+pub mod publish;
 pub mod state_dir;
+pub mod status;
 pub mod store;
 pub mod tls;
 

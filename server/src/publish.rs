@@ -1,0 +1,360 @@
+//! Publication: what changed in the entries becomes new versions, one for each served epoch, visible in one transaction.
+//!
+//! Everything is written under temporary names, flushed and renamed before the transaction. Killed at any instant, a
+//! publication has happened or it has not: files without a row in the store are overwritten by the next one.
+
+mod build;
+mod files;
+
+use std::{fmt, path::Path};
+
+use ed25519_dalek::SigningKey;
+use veilmatch_protocol::{
+    artifact::padded_count,
+    frame::FrameSize,
+    manifest::{ArtifactRef, DeltaRef, Hash, Manifest, Publication, Quota, SignedManifest, Timestamp},
+    name::{Epoch, ListId, Origin, Version},
+    note::Verifier,
+    oprf::PublicKey,
+};
+
+pub use build::Stage;
+
+use build::{Base, Build};
+
+use crate::{
+    Error,
+    config::Config,
+    keys::{EpochSeeds, read_signing_key},
+    state_dir::{StateDir, create_private_dir},
+    store::{Entries, EpochRow, ListRow, Store, VersionRow},
+};
+
+/// Version text in manifests.
+pub const SOFTWARE: &str = concat!("veilmatch-server ", env!("CARGO_PKG_VERSION"));
+
+/// Hears how far a publication is.
+pub type OnProgress<'a> = &'a (dyn Fn(Progress) + Sync);
+
+/// How far a publication is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The epoch that is being worked on.
+    pub epoch: Epoch,
+    /// What is being done.
+    pub stage: Stage,
+    /// How much of it is done.
+    pub done: u64,
+    /// How much there is.
+    pub total: u64,
+}
+
+/// A version that was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Its number.
+    pub version: Version,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Entries, dummies apart.
+    pub entries: u64,
+    /// Records, dummies included.
+    pub records: u64,
+    /// Length of the artifact.
+    pub artifact_bytes: u64,
+    /// Removed tags, added records and length of the delta, if there is one.
+    pub delta: Option<(u64, u64, u64)>,
+    /// Until when it is valid.
+    pub not_after: u64,
+}
+
+impl fmt::Display for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { version, epoch, entries, records, artifact_bytes, delta, .. } = self;
+        write!(
+            f,
+            "version {} (epoch {}): {entries} entries in {records} records, {artifact_bytes} bytes",
+            version.0, epoch.0
+        )?;
+        match delta {
+            Some((removed, added, bytes)) => {
+                write!(f, "; delta removes {removed} and adds {added} records, {bytes} bytes")
+            }
+            None => write!(f, "; no delta"),
+        }
+    }
+}
+
+/// Why a list is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// The operator asked. Without a change nothing is published, unless half of the validity is gone.
+    Asked,
+    /// The operator insists: without a change the same list is published again.
+    Forced,
+    /// Half of the validity is gone. The entries are not looked at: publishing them is the operator's decision.
+    Renewal,
+    /// A new epoch begins.
+    Rotation,
+}
+
+/// What a publication needs.
+pub struct Publisher<'a> {
+    dir: &'a StateDir,
+    config: &'a Config,
+    store: &'a mut Store,
+    key: SigningKey,
+    progress: OnProgress<'a>,
+}
+
+impl<'a> Publisher<'a> {
+    /// Reads the manifest log's key. The caller holds the lock of changes.
+    ///
+    /// # Errors
+    /// [`Error::KeyFile`], [`Error::KeyFileMode`], [`Error::Io`].
+    pub fn new(
+        dir: &'a StateDir, config: &'a Config, store: &'a mut Store, progress: OnProgress<'a>,
+    ) -> Result<Self, Error> {
+        let key = read_signing_key(&dir.manifest_key())?;
+        Ok(Self { dir, config, store, key, progress })
+    }
+
+    /// Publishes a list if there is an occasion. Gives the versions in order, or none if there was nothing to publish.
+    ///
+    /// # Errors
+    /// [`Error::UnknownList`], [`Error::EpochsOverlap`] for a rotation that comes too early, [`Error::Io`],
+    /// [`Error::Store`], [`Error::Damaged`].
+    pub fn publish(&mut self, list: &ListId, occasion: Occasion, now: u64) -> Result<Vec<Published>, Error> {
+        let row = self.store.list(list)?;
+        let folder = self.dir.list(list);
+        create_private_dir(&folder)?;
+        files::remove_leftovers(&folder)?;
+
+        let mut epochs: Vec<EpochRow> =
+            self.store.epochs(list)?.into_iter().filter(|epoch| epoch.is_served(now)).collect();
+        let newest = self.store.newest_version(list, None)?;
+        if occasion == Occasion::Rotation {
+            self.begin_epoch(list, &mut epochs, now)?;
+        }
+        let published = newest.as_ref().map_or(0, |newest| newest.changes);
+        let entries = match occasion {
+            Occasion::Renewal => None,
+            _ => Some(Entries::open(&self.dir.entries_database())?),
+        };
+        let last_change = entries.as_ref().map_or(Ok(published), |entries| entries.last_change(list))?;
+        let is_due = |newest: &VersionRow| now >= newest.not_before + (newest.not_after - newest.not_before) / 2;
+        let nothing_new = newest.as_ref().is_some_and(|newest| last_change == published && !is_due(newest));
+        if occasion == Occasion::Asked && nothing_new {
+            return Ok(Vec::new());
+        }
+
+        let mut batch = Batch { newest, versions: Vec::new(), epochs: Vec::new(), published: Vec::new() };
+        for epoch in epochs {
+            let work = Work { row: &row, entries: entries.as_ref(), published, last_change, now };
+            self.publish_epoch(epoch, &work, &mut batch)?;
+        }
+        if batch.versions.is_empty() {
+            return Err(Error::NothingPublished { list: list.to_string() });
+        }
+        self.store.publish(&batch.epochs, &batch.versions)?;
+        self.prune(list)?;
+        Ok(batch.published)
+    }
+
+    // The old epoch gets its end, the new one its seeds. Both are recorded with the new versions.
+    fn begin_epoch(&self, list: &ListId, epochs: &mut Vec<EpochRow>, now: u64) -> Result<(), Error> {
+        let [old] = epochs.as_mut_slice() else { return Err(Error::EpochsOverlap { list: list.to_string() }) };
+        if self.store.newest_version(list, Some(old.epoch))?.is_none() {
+            return Err(Error::NothingPublished { list: list.to_string() });
+        }
+        old.retire_at = Some(now + u64::from(self.config.publication.overlap_hours) * 3_600);
+        let next = Epoch(old.epoch.0 + 1);
+        epochs.push(new_epoch(self.dir, list, next, now)?);
+        Ok(())
+    }
+
+    fn publish_epoch(&self, epoch: EpochRow, work: &Work<'_>, batch: &mut Batch) -> Result<(), Error> {
+        let list = &work.row.list;
+        let validity = u64::from(self.config.publication.validity_hours) * 3_600;
+        let not_after = (work.now + validity).min(epoch.retire_at.unwrap_or(u64::MAX));
+        if not_after <= work.now {
+            return Ok(());
+        }
+        let version = Version(batch.newest.as_ref().map_or(0, |newest| newest.version.0) + 1);
+        let base = match self.store.newest_version(list, Some(epoch.epoch))? {
+            Some(base) => Some(self.base(base)?),
+            None => None,
+        };
+        let seeds = EpochSeeds::read(&self.dir.epoch_seed(list, epoch.epoch))?;
+        let key = seeds.secret_key(list, epoch.epoch)?;
+        let build = Build {
+            dir: self.dir,
+            list: work.row,
+            epoch: epoch.epoch,
+            version,
+            key: &key,
+            dummy_seed: seeds.dummies(),
+            dummies: epoch.dummy_low..epoch.dummy_high,
+            base: base.as_ref(),
+            progress: self.progress,
+        };
+        let built = match work.entries.filter(|_| base.is_none() || work.last_change != work.published) {
+            Some(entries) => build.from_entries(entries, work.published)?,
+            None => build.again()?,
+        };
+        debug_assert_eq!(built.artifact.count, padded_count(built.entries));
+        let delta = built.delta.clone();
+        let signed = self.sign(&epoch, work, batch.newest.as_ref(), version, not_after, built.artifact.clone(), delta)?;
+        let row = VersionRow {
+            list: list.clone(),
+            version,
+            epoch: epoch.epoch,
+            changes: work.last_change,
+            entries: built.entries,
+            note: signed.note().to_vec(),
+            leaf_hash: signed.view().root,
+            not_before: work.now,
+            not_after,
+        };
+        batch.published.push(Published {
+            version,
+            epoch: epoch.epoch,
+            entries: built.entries,
+            records: built.artifact.count,
+            artifact_bytes: built.artifact.bytes,
+            delta: (built.delta.from > 0).then_some((built.delta.removed, built.delta.added, built.delta.bytes)),
+            not_after,
+        });
+        batch.epochs.push(EpochRow { dummy_low: built.dummies.start, dummy_high: built.dummies.end, ..epoch });
+        batch.newest = Some(row.clone());
+        batch.versions.push(row);
+        Ok(())
+    }
+
+    fn base(&self, row: VersionRow) -> Result<Base, Error> {
+        let signed = self.open(&row)?;
+        Ok(Base { artifact: signed.manifest().artifact.clone(), version: row.version, entries: row.entries })
+    }
+
+    fn open(&self, row: &VersionRow) -> Result<SignedManifest, Error> {
+        open_manifest(self.config, &self.key, row)
+    }
+
+    fn sign(
+        &self, epoch: &EpochRow, work: &Work<'_>, newest: Option<&VersionRow>, version: Version, not_after: u64,
+        artifact: ArtifactRef, delta: DeltaRef,
+    ) -> Result<SignedManifest, Error> {
+        let previous = newest.map(|newest| self.open(newest)).transpose()?;
+        let sizes = self.config.publication.frame_sizes.iter();
+        let manifest = Manifest::from(Publication {
+            agency: self.config.agency(),
+            list: work.row.list.clone(),
+            epoch: epoch.epoch,
+            version,
+            prev: previous.as_ref().map(SignedManifest::digest),
+            not_before: Timestamp::from_unix(work.now),
+            not_after: Timestamp::from_unix(not_after),
+            oprf_key: PublicKey::from_bytes(&epoch.public_key)?,
+            artifact,
+            delta,
+            kinds: work.row.kinds.clone(),
+            frame_sizes: sizes.filter_map(|&size| FrameSize::try_from(usize::try_from(size).ok()?).ok()).collect(),
+            quota: Quota {
+                elements: self.config.budget.elements_per_day,
+                frames: self.config.budget.frames_per_day,
+            },
+            software: SOFTWARE.to_owned(),
+        });
+        let signed = SignedManifest::sign(manifest, &self.key)?;
+        // A link that clients would refuse is never written.
+        signed.follows(previous.as_ref())?;
+        Ok(signed)
+    }
+
+    // Deletes artifacts that are no longer offered. Deltas stay as long as their epoch.
+    fn prune(&self, list: &ListId) -> Result<(), Error> {
+        let kept = usize::try_from(self.config.publication.kept_artifacts).unwrap_or(usize::MAX);
+        for epoch in self.store.epochs(list)? {
+            let versions = self.store.versions_after(list, Version(0))?;
+            let of_epoch = versions.iter().rev().filter(|row| row.epoch == epoch.epoch);
+            for old in of_epoch.skip(kept) {
+                files::remove(&self.dir.artifact(list, old.version))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes the seeds of an epoch, and the row that records it.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn new_epoch(dir: &StateDir, list: &ListId, epoch: Epoch, now: u64) -> Result<EpochRow, Error> {
+    let key = EpochSeeds::create(&dir.epoch_seed(list, epoch))?.secret_key(list, epoch)?;
+    Ok(EpochRow {
+        list: list.clone(),
+        epoch,
+        public_key: *key.public().as_bytes(),
+        created: now,
+        retire_at: None,
+        destroyed_at: None,
+        dummy_low: 0,
+        dummy_high: 0,
+    })
+}
+
+/// Opens a manifest of ours, verifying our own signature: a store that was tampered with is not built upon.
+///
+/// # Errors
+/// [`Error::Damaged`].
+pub fn open_manifest(config: &Config, key: &SigningKey, row: &VersionRow) -> Result<SignedManifest, Error> {
+    let verifier = Verifier::new(Origin::of(&config.agency()).as_str(), key.verifying_key())?;
+    SignedManifest::verify(&row.note, &verifier).map_err(|error| Error::Damaged {
+        what: format!("version {} of list {}", row.version.0, row.list),
+        why: error.to_string(),
+    })
+}
+
+/// Deletes everything that belongs to an epoch but its rows: seeds first, then its files.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::Store`].
+pub fn destroy_epoch(dir: &StateDir, store: &mut Store, epoch: &EpochRow, now: u64) -> Result<(), Error> {
+    crate::state_dir::destroy_secret(&dir.epoch_seed(&epoch.list, epoch.epoch))?;
+    store.epoch_destroyed(&epoch.list, epoch.epoch, now)?;
+    for version in store.versions_after(&epoch.list, Version(0))? {
+        if version.epoch == epoch.epoch {
+            files::remove(&dir.artifact(&epoch.list, version.version))?;
+            files::remove(&dir.delta(&epoch.list, version.version))?;
+        }
+    }
+    Ok(())
+}
+
+/// SHA-256 of a file.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn sha256_of(path: &Path) -> Result<Hash, Error> {
+    files::sha256_of(path).map(Hash)
+}
+
+// What every epoch of one publication has in common.
+struct Work<'a> {
+    row: &'a ListRow,
+    entries: Option<&'a Entries>,
+    published: i64,
+    last_change: i64,
+    now: u64,
+}
+
+// The versions of one publication as they grow.
+struct Batch {
+    newest: Option<VersionRow>,
+    versions: Vec<VersionRow>,
+    epochs: Vec<EpochRow>,
+    published: Vec<Published>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,339 @@
+//! Building one version of one epoch: evaluate what changed, merge it into the last artifact, write the delta.
+//!
+//! Memory is bounded: entries stream from the store in batches, records sort in runs on disk, artifacts stream from file
+//! to file. Only a delta is held whole, and a delta that would be larger than the artifact is not made.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Read, Seek, SeekFrom, Write},
+    ops::Range,
+};
+
+use rayon::prelude::*;
+use veilmatch_protocol::{
+    artifact::{self, DummySeed, Layout, Summary, Writer, padded_count},
+    delta::{self, Span},
+    derive::{EpochContext, Tag},
+    label,
+    manifest::{ArtifactRef, DeltaRef, Hash},
+    name::{Epoch, Version},
+    oprf::{self, Mode, SecretKey},
+    sort::{Merge, Runs},
+};
+
+use super::{
+    OnProgress, Progress,
+    files::{self, NewFile},
+};
+use crate::{
+    Error,
+    state_dir::StateDir,
+    store::{Entries, ListRow, PendingEntry, PendingKind},
+};
+
+/// Entries that are evaluated together, on all processors.
+const BATCH: usize = 32_768;
+
+/// Entries of one call of the batch arithmetic.
+const CHUNK: usize = 512;
+
+/// Bytes of a sorted run in memory.
+const RUN_BYTES: usize = 64 << 20;
+
+/// Records between two reports of progress.
+const REPORT: u64 = 65_536;
+
+/// What a build is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Evaluating entries.
+    Evaluate,
+    /// Writing the artifact.
+    Write,
+}
+
+/// The version that a new one of the same epoch builds upon.
+pub(super) struct Base {
+    pub(super) artifact: ArtifactRef,
+    pub(super) version: Version,
+    pub(super) entries: u64,
+}
+
+/// Everything that decides a version. The same inputs give the same bytes.
+pub(super) struct Build<'a> {
+    pub(super) dir: &'a StateDir,
+    pub(super) list: &'a ListRow,
+    pub(super) epoch: Epoch,
+    pub(super) version: Version,
+    pub(super) key: &'a SecretKey,
+    pub(super) dummy_seed: &'a [u8; 32],
+    pub(super) dummies: Range<u64>,
+    pub(super) base: Option<&'a Base>,
+    pub(super) progress: OnProgress<'a>,
+}
+
+/// A version whose files are on the disk.
+pub(super) struct Built {
+    pub(super) artifact: ArtifactRef,
+    pub(super) delta: DeltaRef,
+    pub(super) entries: u64,
+    pub(super) dummies: Range<u64>,
+}
+
+// What the records of the base become: tags that go, records that come, both ascending once sorted.
+struct Changes {
+    removed: Vec<Tag>,
+    added: Runs,
+    added_count: u64,
+    spilled: Vec<File>,
+}
+
+impl Build<'_> {
+    /// The version that contains every change of the entries since `published`.
+    pub(super) fn from_entries(&self, entries: &Entries, published: i64) -> Result<Built, Error> {
+        let layout = Layout::new(self.list.label_bytes)?;
+        let [kept, added, relabelled, removed] = entries.count(&self.list.list, published)?;
+        let total = match self.base {
+            Some(_) => added + relabelled + removed,
+            None => kept + added + relabelled,
+        };
+        let mut changes = Changes {
+            removed: Vec::new(),
+            added: Runs::new(layout, RUN_BYTES / layout.record_len()),
+            added_count: 0,
+            spilled: Vec::new(),
+        };
+        self.evaluate(entries, published, total, &mut changes)?;
+        let entries = kept + added + relabelled;
+        let dummies = self.pad(entries, layout, &mut changes)?;
+        let (artifact, delta) = self.write(layout, padded_count(entries), changes)?;
+        Ok(Built { artifact, delta, entries, dummies })
+    }
+
+    /// The last version once more, under a new number: the same artifact and an empty delta.
+    pub(super) fn again(&self) -> Result<Built, Error> {
+        let base = self.base.ok_or_else(|| Error::NothingPublished { list: self.list.list.to_string() })?;
+        let layout = Layout::new(self.list.label_bytes)?;
+        let old = self.dir.artifact(&self.list.list, base.version);
+        files::link(&old, &self.dir.artifact(&self.list.list, self.version))?;
+        let delta = self.write_delta(layout, base, &[], &[])?;
+        Ok(Built { artifact: base.artifact.clone(), delta, entries: base.entries, dummies: self.dummies.clone() })
+    }
+
+    fn evaluate(&self, entries: &Entries, published: i64, total: u64, changes: &mut Changes) -> Result<(), Error> {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut done = 0;
+        entries.visit(&self.list.list, published, |entry| {
+            let touched = match self.base {
+                Some(_) => entry.kind != PendingKind::Kept,
+                None => entry.kind != PendingKind::Removed,
+            };
+            if touched {
+                batch.push(entry);
+            }
+            if batch.len() == BATCH {
+                done += batch.len() as u64;
+                self.evaluate_batch(&batch, changes)?;
+                batch.clear();
+                self.report(Stage::Evaluate, done, total);
+            }
+            Ok(())
+        })?;
+        self.evaluate_batch(&batch, changes)?;
+        self.report(Stage::Evaluate, total, total);
+        Ok(())
+    }
+
+    fn evaluate_batch(&self, batch: &[PendingEntry], changes: &mut Changes) -> Result<(), Error> {
+        let context = EpochContext { list: self.list.list.clone(), epoch: self.epoch };
+        let records: Vec<Vec<Vec<u8>>> = batch
+            .par_chunks(CHUNK)
+            .map(|chunk| {
+                let inputs: Vec<&[u8]> = chunk.iter().map(|entry| entry.item.as_bytes()).collect();
+                let outputs = oprf::evaluate(Mode::Voprf, self.key, &inputs)?;
+                let record = |(entry, output): (&PendingEntry, &oprf::Output)| {
+                    let okm = context.okm(output);
+                    let mut record = okm.tag().0.to_vec();
+                    record.extend(label::seal(&okm.label_key(), &entry.label)?);
+                    Ok(record)
+                };
+                chunk.iter().zip(&outputs).map(record).collect::<Result<_, veilmatch_protocol::Error>>()
+            })
+            .collect::<Result<_, _>>()?;
+        for (entry, record) in batch.iter().zip(records.iter().flatten()) {
+            let tag = tag_of(record);
+            let was_there = self.base.is_some() && entry.kind != PendingKind::Added;
+            if was_there {
+                changes.removed.push(tag);
+            }
+            if entry.kind != PendingKind::Removed {
+                self.add(record, changes)?;
+            }
+        }
+        Ok(())
+    }
+
+    // Dummies leave at the low end of their window and come at its high end, and none comes twice.
+    fn pad(&self, entries: u64, layout: Layout, changes: &mut Changes) -> Result<Range<u64>, Error> {
+        let seed = DummySeed::new(*self.dummy_seed);
+        let wanted = padded_count(entries) - entries;
+        let present = self.dummies.end - self.dummies.start;
+        let low = self.dummies.start + present.saturating_sub(wanted);
+        let high = self.dummies.end + wanted.saturating_sub(present);
+        for leaving in self.dummies.start..low {
+            changes.removed.push(tag_of(&seed.record(leaving, layout)));
+        }
+        for coming in self.dummies.end..high {
+            self.add(&seed.record(coming, layout), changes)?;
+        }
+        Ok(low..high)
+    }
+
+    fn add(&self, record: &[u8], changes: &mut Changes) -> Result<(), Error> {
+        changes.added_count += 1;
+        if let Some(run) = changes.added.push(record) {
+            let folder = self.dir.list(&self.list.list);
+            let mut file = files::spill(&folder)?;
+            file.write_all(&run)
+                .and_then(|()| file.seek(SeekFrom::Start(0)))
+                .map_err(Error::io("write in", &folder))?;
+            changes.spilled.push(file);
+        }
+        Ok(())
+    }
+
+    fn write(&self, layout: Layout, count: u64, mut changes: Changes) -> Result<(ArtifactRef, DeltaRef), Error> {
+        changes.removed.sort_unstable();
+        let worth_a_delta = self.base.filter(|_| {
+            let delta = delta::file_len(layout, changes.removed.len() as u64, changes.added_count);
+            delta < artifact::file_len(layout, count)
+        });
+        let last_run = changes.added.finish();
+        let folder = self.dir.list(&self.list.list);
+        let runs: Vec<Box<dyn Read>> = changes
+            .spilled
+            .into_iter()
+            .map(|file| Box::new(BufReader::with_capacity(1 << 18, file)) as Box<dyn Read>)
+            .chain([Box::new(io::Cursor::new(last_run)) as Box<dyn Read>])
+            .collect();
+        let mut added = Merge::new(layout, runs).map_err(Error::io("read in", &folder))?;
+        let mut kept_for_delta = worth_a_delta.map(|_| Vec::new());
+        let artifact = {
+            let mut added = std::iter::from_fn(|| added.next()).inspect(|record| {
+                if let (Some(kept), Ok(record)) = (&mut kept_for_delta, record) {
+                    kept.push(record.clone());
+                }
+            });
+            self.write_artifact(layout, count, &changes.removed, &mut added)?
+        };
+        let delta = match (worth_a_delta, kept_for_delta) {
+            (Some(base), Some(added)) => {
+                let added: Vec<&[u8]> = added.iter().map(Vec::as_slice).collect();
+                self.write_delta(layout, base, &changes.removed, &added)?
+            }
+            _ => DeltaRef::NONE,
+        };
+        Ok((artifact, delta))
+    }
+
+    fn write_artifact(
+        &self, layout: Layout, count: u64, removed: &[Tag], added: &mut dyn Iterator<Item = io::Result<Vec<u8>>>,
+    ) -> Result<ArtifactRef, Error> {
+        let path = self.dir.artifact(&self.list.list, self.version);
+        let mut file = NewFile::create(&self.dir.list(&self.list.list))?;
+        let mut base = match self.base {
+            Some(base) => Some(self.open_base(base, layout)?),
+            None => None,
+        };
+        let summary = self
+            .merge(layout, count, base.as_mut(), removed, added, file.writer())
+            .map_err(Error::io("write", &path))?;
+        let sha256 = files::sha256_of(file.path())?;
+        file.persist(&path)?;
+        Ok(summary.into_ref(sha256))
+    }
+
+    // The base's records, each once, without the removed ones, and the added ones, in ascending order.
+    fn merge(
+        &self, layout: Layout, count: u64, base: Option<&mut BaseRecords>, removed: &[Tag],
+        added: &mut dyn Iterator<Item = io::Result<Vec<u8>>>, out: impl Write + Seek,
+    ) -> io::Result<Summary> {
+        let mut writer = Writer::new(out, layout, self.epoch, count)?;
+        let mut removed = removed.iter().peekable();
+        let mut added = added.peekable();
+        let mut written = 0;
+        let mut push = |record: &[u8]| -> io::Result<()> {
+            written += 1;
+            if written % REPORT == 0 {
+                self.report(Stage::Write, written, count);
+            }
+            writer.push(record)
+        };
+        if let Some(base) = base {
+            while let Some(record) = base.next()? {
+                let tag = tag_of(record);
+                while let Some(earlier) = added.next_if(|added| added.as_ref().map_or(true, |added| tag_of(added) < tag)) {
+                    push(&earlier?)?;
+                }
+                // A tag to be removed that the base does not have makes the count wrong, which the writer refuses.
+                if removed.next_if(|removed| **removed == tag).is_none() {
+                    push(record)?;
+                }
+            }
+        }
+        for last in added {
+            push(&last?)?;
+        }
+        self.report(Stage::Write, count, count);
+        writer.finish().map(|(_, summary)| summary)
+    }
+
+    // The base is read twice: it must be exactly what was signed before anything is built upon it.
+    fn open_base(&self, base: &Base, layout: Layout) -> Result<BaseRecords, Error> {
+        let path = self.dir.artifact(&self.list.list, base.version);
+        if files::sha256_of(&path)? != base.artifact.sha256.0 {
+            return Err(Error::Damaged { what: path.display().to_string(), why: "it is not what was published".into() });
+        }
+        let mut reader = files::reader(&path)?;
+        let records = base.artifact.count * layout.record_len() as u64;
+        reader.seek(SeekFrom::Start(base.artifact.bytes - records)).map_err(Error::io("read", &path))?;
+        Ok(BaseRecords { reader, record: vec![0; layout.record_len()], left: base.artifact.count })
+    }
+
+    fn write_delta(&self, layout: Layout, base: &Base, removed: &[Tag], added: &[&[u8]]) -> Result<DeltaRef, Error> {
+        let path = self.dir.delta(&self.list.list, self.version);
+        let span = Span { epoch: self.epoch, from: base.version, to: self.version };
+        let mut file = NewFile::create(&self.dir.list(&self.list.list))?;
+        delta::write(file.writer(), layout, span, removed, added).map_err(Error::io("write", &path))?;
+        let sha256 = files::sha256_of(file.path())?;
+        file.persist(&path)?;
+        let (removed, added) = (removed.len() as u64, added.len() as u64);
+        let bytes = delta::file_len(layout, removed, added);
+        Ok(DeltaRef { from: base.version.0, removed, added, bytes, sha256: Some(Hash(sha256)) })
+    }
+
+    fn report(&self, stage: Stage, done: u64, total: u64) {
+        (self.progress)(Progress { epoch: self.epoch, stage, done, total });
+    }
+}
+
+struct BaseRecords {
+    reader: BufReader<File>,
+    record: Vec<u8>,
+    left: u64,
+}
+
+impl BaseRecords {
+    fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        self.reader.read_exact(&mut self.record)?;
+        Ok(Some(&self.record))
+    }
+}
+
+fn tag_of(record: &[u8]) -> Tag {
+    Tag(*record.first_chunk().expect("a record begins with its tag"))
+}
