@@ -2,6 +2,7 @@
 //!
 //! The binary `veilmatch-server` is a page on top of this library.
 
+pub mod admin;
 pub mod authority;
 pub mod budget;
 pub mod catalogue;

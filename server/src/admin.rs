@@ -1,0 +1,62 @@
+//! What the commands do. Each takes the directory's lock of changes, and works beside a running server.
+
+mod clients;
+mod init;
+mod keys;
+mod lists;
+
+use std::path::Path;
+
+pub use clients::{ClientAdded, ClientTerms};
+pub use init::{InitOptions, init};
+pub use keys::Rotated;
+pub use lists::{EpochStatus, ImportOptions, ListStatus};
+
+use crate::{Error, config::Config, state_dir::StateDir, store::Store};
+
+/// An agency's directory, opened for commands.
+pub struct Agency {
+    dir: StateDir,
+    config: Config,
+    store: Store,
+}
+
+impl Agency {
+    /// Opens the directory that `init` made.
+    ///
+    /// # Errors
+    /// [`Error::NotInitialised`], [`Error::Config`], [`Error::NewerSchema`], [`Error::Damaged`] if the configuration
+    /// names another agency than the store.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        let dir = StateDir::open(root)?;
+        let config = Config::read(&dir)?;
+        let store = Store::open(&dir.database())?;
+        let founded = store.agency()?;
+        if founded.as_deref() != Some(config.agency.as_str()) {
+            let why = format!("agency is {}, but the directory belongs to {}", config.agency, founded.unwrap_or_default());
+            return Err(Error::Config { path: dir.config(), why });
+        }
+        Ok(Self { dir, config, store })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn dir(&self) -> &StateDir {
+        &self.dir
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+#[cfg(test)]
+mod tests;

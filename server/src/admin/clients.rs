@@ -1,0 +1,152 @@
+//! `client add`, `list`, `suspend`.
+
+use std::{fs, path::Path};
+
+use veilmatch_protocol::{
+    name::{ListId, Origin, PlatformId},
+    note::Verifier,
+};
+
+use super::Agency;
+use crate::{
+    Error,
+    authority::Authority,
+    enrolment::{EnrolmentRequest, Invitation, InvitedBudget},
+    keys::read_signing_key,
+    state_dir::write_private,
+    store::ClientRow,
+};
+
+/// What the agency decides about a platform.
+#[derive(Debug, Clone, Default)]
+pub struct ClientTerms {
+    /// Elements of one list per UTC day; the configuration's default if not told.
+    pub elements_per_day: Option<u64>,
+    /// Frames of one list per UTC day; the configuration's default if not told.
+    pub frames_per_day: Option<u64>,
+    /// The lists that it may ask; all of them if none is told.
+    pub lists: Vec<ListId>,
+    /// Take a platform's new keys in place of those that it was enrolled with.
+    pub replace: bool,
+}
+
+/// What `client add` did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientAdded {
+    /// The platform is new.
+    Enrolled(ClientRow),
+    /// The same keys got a new certificate.
+    Renewed(ClientRow),
+    /// Other keys took the place of the old ones.
+    Replaced(ClientRow),
+}
+
+impl Agency {
+    /// Answers a platform's request with an invitation. The client is enrolled before the file is written: whoever has
+    /// an invitation can use it.
+    ///
+    /// # Errors
+    /// [`Error::EnrolmentRequest`], [`Error::ClientExists`], [`Error::KeyInUse`], [`Error::UnknownList`],
+    /// [`Error::Argument`], [`Error::Busy`], [`Error::Io`].
+    pub fn client_add(
+        &mut self, request: &Path, invitation: &Path, terms: &ClientTerms, now: u64,
+    ) -> Result<ClientAdded, Error> {
+        let _lock = self.dir.lock_changes()?;
+        let request = EnrolmentRequest::read(request)?;
+        let lists = self.invited_lists(terms)?;
+        let known = self.store.client(&request.platform)?;
+        let same_keys = known.as_ref().is_some_and(|known| {
+            known.spki_sha256 == request.certificate.spki_sha256() && known.request_key == request.request_key
+        });
+        if known.is_some() && !same_keys && !terms.replace {
+            return Err(Error::ClientExists { platform: request.platform.to_string() });
+        }
+        let row = self.enrol(&request, known.as_ref(), lists, terms, now, invitation)?;
+        Ok(match known {
+            None => ClientAdded::Enrolled(row),
+            Some(_) if same_keys => ClientAdded::Renewed(row),
+            Some(_) => ClientAdded::Replaced(row),
+        })
+    }
+
+    fn enrol(
+        &mut self, request: &EnrolmentRequest, known: Option<&ClientRow>, lists: Vec<ListId>, terms: &ClientTerms,
+        now: u64, invitation: &Path,
+    ) -> Result<ClientRow, Error> {
+        let agency = self.config.agency();
+        let budget = &self.config.budget;
+        let elements = terms.elements_per_day.or(known.map(|known| known.elements_per_day));
+        let frames = terms.frames_per_day.or(known.map(|known| known.frames_per_day));
+        let authority_file = self.dir.resolve(&self.config.tls.authority);
+        let authority = Authority::read(&authority_file, &self.dir.resolve(&self.config.tls.authority_key))?;
+        let days = self.config.enrolment.certificate_days;
+        let certified = authority.certify_client(&request.certificate, &agency, &request.platform, now, days)?;
+        let row = ClientRow {
+            platform: request.platform.clone(),
+            spki_sha256: certified.spki_sha256,
+            uri_san: certified.uri_san,
+            request_key: request.request_key,
+            contact: request.contact.clone(),
+            elements_per_day: elements.unwrap_or(budget.elements_per_day),
+            frames_per_day: frames.unwrap_or(budget.frames_per_day),
+            lists,
+            added: known.map_or(now, |known| known.added),
+            certificate_until: certified.not_after,
+            suspended_at: known.and_then(|known| known.suspended_at),
+        };
+        let key = read_signing_key(&self.dir.manifest_key())?.verifying_key();
+        let file = Invitation {
+            r#type: "veilmatch/invitation/v1",
+            agency: agency.to_string(),
+            address: self.config.network.address.clone(),
+            server_name: self.config.server_name().map_err(|why| Error::argument("network.address", why))?.to_owned(),
+            authority: fs::read_to_string(&authority_file).map_err(Error::io("read", &authority_file))?,
+            certificate: certified.certificate,
+            manifest_key: Verifier::new(Origin::of(&agency).as_str(), key)?.to_string(),
+            query_log_key: String::new(),
+            ack_key: String::new(),
+            lists: row.lists.iter().map(ListId::to_string).collect(),
+            budget: InvitedBudget { elements: row.elements_per_day, frames: row.frames_per_day },
+        };
+        self.store.put_client(&row)?;
+        write_private(invitation, file.to_json().as_bytes())?;
+        Ok(row)
+    }
+
+    fn invited_lists(&self, terms: &ClientTerms) -> Result<Vec<ListId>, Error> {
+        let all = self.lists()?;
+        if terms.lists.is_empty() {
+            return if all.is_empty() {
+                Err(Error::argument("client add", "there is no list yet to invite to; make one with `list create NAME`"))
+            } else {
+                Ok(all)
+            };
+        }
+        for list in &terms.lists {
+            if !all.contains(list) {
+                return Err(Error::UnknownList { list: list.to_string() });
+            }
+        }
+        let mut lists = terms.lists.clone();
+        lists.sort_unstable();
+        lists.dedup();
+        Ok(lists)
+    }
+
+    /// Every client.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn clients(&self) -> Result<Vec<ClientRow>, Error> {
+        self.store.clients()
+    }
+
+    /// Suspends a client, or with `resume` admits it again. A running server refuses its next call.
+    ///
+    /// # Errors
+    /// [`Error::UnknownClient`], [`Error::Busy`], [`Error::Store`].
+    pub fn client_suspend(&mut self, platform: &PlatformId, resume: bool, now: u64) -> Result<(), Error> {
+        let _lock = self.dir.lock_changes()?;
+        self.store.suspend_client(platform, (!resume).then_some(now))
+    }
+}
