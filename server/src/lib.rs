@@ -14,6 +14,7 @@ pub mod keys;
 pub mod limits;
 pub mod listener;
 pub mod publish;
+pub mod service;
 pub mod state_dir;
 pub mod status;
 pub mod store;

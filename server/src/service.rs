@@ -1,0 +1,72 @@
+//! The gRPC services of `veilmatch.v1`, between the connection's identity and the rest.
+
+mod caller;
+mod evaluation;
+mod frames;
+mod lists;
+mod refusals;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use veilmatch_proto::{
+    MAX_ACKNOWLEDGEMENT, MAX_CHUNK_MESSAGE, MAX_EVALUATE_MESSAGE, MAX_LEAF, MAX_MANIFESTS_MESSAGE,
+    pb::{DESCRIPTORS, evaluation_server::EvaluationServer, lists_server::ListsServer},
+};
+
+pub use frames::{FrameRules, Frames};
+
+use crate::{Error, catalogue::Catalogue, state_dir::StateDir};
+
+/// Largest request of the Lists service: a name and two numbers.
+const MAX_LISTS_REQUEST: usize = 4 * 1_024;
+
+/// What the services share.
+#[derive(Clone)]
+pub struct Service {
+    catalogue: watch::Receiver<Arc<Catalogue>>,
+    frames: Arc<Frames>,
+    dir: StateDir,
+    draining: CancellationToken,
+}
+
+impl Service {
+    /// Serves what the catalogue says now and later. Long-lived streams end when `draining` is cancelled.
+    #[must_use]
+    pub fn new(
+        catalogue: watch::Receiver<Arc<Catalogue>>, frames: Arc<Frames>, dir: StateDir, draining: CancellationToken,
+    ) -> Self {
+        Self { catalogue, frames, dir, draining }
+    }
+
+    /// Both services with their message limits; compression is never offered, since sizes are what frames hide.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if the descriptors for reflection cannot be read.
+    pub fn routes(self, health: HealthService, reflection: bool) -> Result<Routes, Error> {
+        let evaluation = EvaluationServer::new(self.clone())
+            .max_decoding_message_size(MAX_EVALUATE_MESSAGE)
+            .max_encoding_message_size(MAX_EVALUATE_MESSAGE + MAX_LEAF + MAX_ACKNOWLEDGEMENT);
+        let lists = ListsServer::new(self)
+            .max_decoding_message_size(MAX_LISTS_REQUEST)
+            .max_encoding_message_size(MAX_MANIFESTS_MESSAGE.max(MAX_CHUNK_MESSAGE));
+        let mut routes = Routes::new(evaluation).add_service(lists).add_service(health);
+        if reflection {
+            let reflection = tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(DESCRIPTORS)
+                .build_v1()
+                .map_err(|source| Error::Network { what: "describe the services", source: source.into() })?;
+            routes = routes.add_service(reflection);
+        }
+        Ok(routes)
+    }
+
+    fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.catalogue.borrow())
+    }
+}
+
+/// grpc.health.v1.
+pub type HealthService = tonic_health::pb::health_server::HealthServer<tonic_health::server::HealthService>;

@@ -1,0 +1,296 @@
+//! A frame's way through the server (SPEC §9.7):
+//!
+//! parse → authorise, verify signature → known batch id? → view, epoch, version → reserve budget → decode → evaluate and
+//! prove → one durable transaction (record, charge, batch id) → answer. No record, no answer.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use ed25519_dalek::Signature;
+use rand::Rng;
+use veilmatch_proto::{EvaluateFrame, FrameAnswer};
+use veilmatch_protocol::{
+    frame::{self, FrameContext, MINUTE_SKEW, RequestDigest, request_digest, response_digest, signed_message},
+    name::Origin,
+    oprf::{self, Elements, Proof, SecretKey},
+};
+
+use super::refusals::{Refusals, is_recorded};
+use crate::{
+    Error,
+    budget::{Budgets, DayBudget, Reservation},
+    catalogue::{Client, ServedList},
+    clock::Clock,
+    cpu::CpuPool,
+    status::CallError,
+    store::{AnsweredFrame, AuditState, FrameKey, FrameRecord, FrameStatus, FrameWriter, Recorded, Store},
+};
+
+/// What the configuration decides about frames.
+#[derive(Debug, Clone)]
+pub struct FrameRules {
+    /// Sizes that are answered, in elements.
+    pub sizes: Vec<u32>,
+    /// How often an answered frame is answered again.
+    pub retries: u32,
+    /// Until when, in minutes after its answer.
+    pub retry_minutes: u64,
+    /// Recorded refusals per platform and minute.
+    pub refusals_per_minute: u32,
+}
+
+/// Answers frames.
+pub struct Frames {
+    cpu: CpuPool,
+    writer: Arc<FrameWriter>,
+    work: Arc<Work>,
+}
+
+// What a frame needs on a processor: everything up to the transaction.
+struct Work {
+    origin: Origin,
+    rules: FrameRules,
+    budgets: Budgets,
+    refusals: Refusals,
+    clock: Arc<dyn Clock>,
+    database: PathBuf,
+    readers: Mutex<Vec<Store>>,
+}
+
+// What the processor leaves to be written.
+enum Evaluated {
+    Fresh { record: FrameRecord, reservation: Reservation, answer: FrameAnswer },
+    Again { key: FrameKey, answer: FrameAnswer },
+    Refused { record: FrameRecord, why: CallError },
+}
+
+impl Frames {
+    /// Takes the threads, the writer and the rules.
+    #[must_use]
+    pub fn new(
+        cpu: CpuPool, writer: FrameWriter, origin: Origin, rules: FrameRules, clock: Arc<dyn Clock>, database: PathBuf,
+    ) -> Self {
+        let refusals = Refusals::new(rules.refusals_per_minute);
+        let (budgets, readers) = (Budgets::default(), Mutex::default());
+        let work = Arc::new(Work { origin, rules, budgets, refusals, clock, database, readers });
+        Self { cpu, writer: Arc::new(writer), work }
+    }
+
+    /// Answers a frame of an authorised client.
+    ///
+    /// Dropping the future before the record is submitted leaves nothing behind; after that the record stands, and a
+    /// retry of the same bytes gets the same answer.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn answer(
+        &self, client: &Arc<Client>, list: &Arc<ServedList>, frame: EvaluateFrame,
+    ) -> Result<FrameAnswer, CallError> {
+        // The same batch id may be in work twice. The second to be written finds the first, and is then a retry of it.
+        for _ in 0..2 {
+            if let Some(answer) = self.attempt(client, list, frame.clone()).await? {
+                return Ok(answer);
+            }
+        }
+        Err(CallError::Lost)
+    }
+
+    async fn attempt(
+        &self, client: &Arc<Client>, list: &Arc<ServedList>, frame: EvaluateFrame,
+    ) -> Result<Option<FrameAnswer>, CallError> {
+        if self.writer.state() != AuditState::Writable {
+            return Err(CallError::AuditUnavailable);
+        }
+        let platform = &client.row.platform;
+        let (work, client, list) = (Arc::clone(&self.work), Arc::clone(client), Arc::clone(list));
+        let elements = frame.size.len();
+        match self.cpu.run(platform, elements, move || work.evaluate(&client, &list, &frame)).await?? {
+            Evaluated::Fresh { record, reservation, answer } => match self.record(record, Some(reservation)).await {
+                Recorded::Durable => Ok(Some(answer)),
+                Recorded::AlreadyAnswered => Ok(None),
+                Recorded::TooManyRetries | Recorded::Unavailable => Err(CallError::AuditUnavailable),
+            },
+            Evaluated::Again { key, answer } => match self.writer.retry(key, self.work.rules.retries).await {
+                Recorded::Durable => Ok(Some(answer)),
+                Recorded::TooManyRetries => Err(CallError::RetryLimit),
+                Recorded::AlreadyAnswered | Recorded::Unavailable => Err(CallError::AuditUnavailable),
+            },
+            Evaluated::Refused { record, why } => match self.record(record, None).await {
+                Recorded::Durable => Err(why),
+                _ => Err(CallError::AuditUnavailable),
+            },
+        }
+    }
+
+    // Runs to its end even if the call is cut off meanwhile: what is charged on the disk is charged in memory.
+    async fn record(&self, record: FrameRecord, reservation: Option<Reservation>) -> Recorded {
+        let writer = Arc::clone(&self.writer);
+        let task = tokio::spawn(async move {
+            let day = reservation.as_ref().map_or(0, Reservation::day);
+            let recorded = writer.record(record, day).await;
+            if let Some(reservation) = reservation.filter(|_| recorded == Recorded::Durable) {
+                reservation.charged();
+            }
+            recorded
+        });
+        task.await.unwrap_or(Recorded::Unavailable)
+    }
+
+    /// Whether frames can be recorded now.
+    #[must_use]
+    pub fn audit_state(&self) -> AuditState {
+        self.writer.state()
+    }
+}
+
+impl Work {
+    fn evaluate(&self, client: &Client, list: &ServedList, frame: &EvaluateFrame) -> Result<Evaluated, CallError> {
+        let context = FrameContext {
+            origin: self.origin.clone(),
+            list: frame.list.clone(),
+            epoch: frame.epoch,
+            platform: client.row.platform.clone(),
+            batch: frame.batch,
+        };
+        let request = request_digest(&context, &frame.blinded);
+        let message = signed_message(&request, &frame.view, frame.version, frame.minute);
+        let signature = Signature::from_bytes(&frame.signature);
+        client.request_key.verify_strict(&message, &signature).map_err(|_| CallError::BadSignature)?;
+
+        let now = self.clock.now();
+        self.with_reader(|store| {
+            let key = frame_key(&context);
+            let outcome = match store.answered(&key)? {
+                Some(answered) => self.answer_again(&context, &key, list, frame, request, &answered, now),
+                None => self.answer_first(store, &context, client, list, frame, request, now),
+            };
+            match outcome {
+                Err(why) if is_recorded(&why) => {
+                    if !self.refusals.admit(&client.row.platform, now / 60) {
+                        return Err(CallError::RefusalFlood);
+                    }
+                    let status = FrameStatus::Refused(why.refused().reason.name());
+                    Ok(Evaluated::Refused { record: record(key, frame, request, status, now), why })
+                }
+                outcome => outcome,
+            }
+        })
+    }
+
+    fn answer_first(
+        &self, store: &Store, context: &FrameContext, client: &Client, list: &ServedList, frame: &EvaluateFrame,
+        request: RequestDigest, now: u64,
+    ) -> Result<Evaluated, CallError> {
+        let minutes = frame.minute.abs_diff(now / 60);
+        if minutes > MINUTE_SKEW {
+            return Err(CallError::ClockSkew { minutes });
+        }
+        let n = u32::from(frame.size as u16);
+        if !self.rules.sizes.contains(&n) {
+            return Err(CallError::FrameSize);
+        }
+        let secret = check_place(list, frame, now)?;
+        let budget = DayBudget { elements: client.row.elements_per_day, frames: client.row.frames_per_day };
+        let reservation =
+            self.budgets.reserve(store, budget, &context.platform, &context.list, context.epoch, n, now)?;
+        let blinded = decode(frame)?;
+        let answer = frame::answer(context, secret, &blinded, &mut rand::rng());
+        let response = response_digest(&request, &answer.evaluated, &answer.proof);
+        let proof = answer.proof.to_bytes();
+        let status = FrameStatus::Answered { response, proof };
+        let record = record(frame_key(context), frame, request, status, now);
+        Ok(Evaluated::Fresh { record, reservation, answer: frame_answer(frame, answer.evaluated, proof) })
+    }
+
+    // The elements are computed again; the proof is the stored one, and together they must be what was answered.
+    fn answer_again(
+        &self, context: &FrameContext, key: &FrameKey, list: &ServedList, frame: &EvaluateFrame,
+        request: RequestDigest, answered: &AnsweredFrame, now: u64,
+    ) -> Result<Evaluated, CallError> {
+        if answered.request != request {
+            return Err(CallError::BatchReused);
+        }
+        if answered.retries >= self.rules.retries || now / 60 > answered.minute + self.rules.retry_minutes {
+            return Err(CallError::RetryLimit);
+        }
+        let secret = served_key(list, frame, now)?;
+        let evaluated = oprf::blind_evaluate(secret, &decode(frame)?);
+        let proof = Proof::from_bytes(&answered.proof).map_err(|_| CallError::ResponseMismatch)?;
+        if response_digest(&request, &evaluated, &proof) != answered.response {
+            tracing::error!(platform = %context.platform, list = %context.list, epoch = context.epoch.0, "a repeated answer differs");
+            return Err(CallError::ResponseMismatch);
+        }
+        Ok(Evaluated::Again { key: key.clone(), answer: frame_answer(frame, evaluated, answered.proof) })
+    }
+
+    // A connection of its own for each thread that reads at the same time.
+    fn with_reader<T>(&self, read: impl FnOnce(&Store) -> Result<T, CallError>) -> Result<T, CallError> {
+        let kept = || self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = kept().pop();
+        let store = match free {
+            Some(store) => store,
+            None => Store::open(&self.database).map_err(Error::from)?,
+        };
+        let result = read(&store);
+        kept().push(store);
+        result
+    }
+}
+
+// View, version and epoch are ones that this list has had, and fit each other.
+fn check_place<'a>(list: &'a ServedList, frame: &EvaluateFrame, now: u64) -> Result<&'a SecretKey, CallError> {
+    if !list.knows(&frame.view) {
+        return Err(CallError::UnknownView);
+    }
+    if frame.view.size < u64::from(frame.version.0) {
+        return Err(CallError::ViewBehindVersion);
+    }
+    let secret = served_key(list, frame, now)?;
+    let version = list.version(frame.version).ok_or(CallError::UnknownVersion)?;
+    if version.epoch == frame.epoch { Ok(secret) } else { Err(CallError::VersionOfOtherEpoch) }
+}
+
+fn served_key<'a>(list: &'a ServedList, frame: &EvaluateFrame, now: u64) -> Result<&'a SecretKey, CallError> {
+    let epoch = list.epochs.get(&frame.epoch).ok_or(CallError::UnknownEpoch)?;
+    match &epoch.key {
+        Some(key) if epoch.row.is_served(now) => Ok(key),
+        _ => Err(CallError::EpochRetired),
+    }
+}
+
+fn decode(frame: &EvaluateFrame) -> Result<Elements, CallError> {
+    Elements::decode(frame.blinded.as_flattened()).map_err(|_| CallError::BadFrame)
+}
+
+fn frame_key(context: &FrameContext) -> FrameKey {
+    FrameKey {
+        platform: context.platform.clone(),
+        list: context.list.clone(),
+        epoch: context.epoch,
+        batch: context.batch,
+    }
+}
+
+fn record(key: FrameKey, frame: &EvaluateFrame, request: RequestDigest, status: FrameStatus, now: u64) -> FrameRecord {
+    let mut nonce = [0; 16];
+    rand::rng().fill_bytes(&mut nonce);
+    FrameRecord {
+        key,
+        version: frame.version,
+        view: frame.view,
+        n: u32::from(frame.size as u16),
+        request,
+        signature: frame.signature,
+        platform_minute: frame.minute,
+        status,
+        minute: now / 60,
+        nonce,
+    }
+}
+
+fn frame_answer(frame: &EvaluateFrame, evaluated: Vec<[u8; 32]>, proof: [u8; 64]) -> FrameAnswer {
+    FrameAnswer { batch: frame.batch, evaluated, proof, leaf: Vec::new(), acknowledgement: Vec::new() }
+}
+

@@ -1,0 +1,196 @@
+//! The Lists service: manifests, the announcement of new ones, and the files that they name.
+
+use std::{io::SeekFrom, path::PathBuf, pin::Pin, sync::Arc};
+
+use futures::{Stream, stream};
+use tokio::{
+    fs::File,
+    io::{AsyncReadExt, AsyncSeekExt},
+};
+use tonic::{Request, Response, Status, async_trait};
+use veilmatch_proto::{
+    Fetch, MAX_CHUNK, MAX_LISTED_MANIFESTS, Selector, list_id,
+    pb::{self, lists_server::Lists},
+};
+use veilmatch_protocol::name::{ListId, Version};
+
+use super::{Service, caller};
+use crate::{
+    Error,
+    catalogue::{Catalogue, Client, ServedList},
+    state_dir::StateDir,
+    status::{CallError, RequestId},
+    store::VersionRow,
+    tls::PeerIdentity,
+};
+
+type Out<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[async_trait]
+impl Lists for Service {
+    type WatchVersionsStream = Out<pb::SignedManifest>;
+    type FetchArtifactStream = Out<pb::Chunk>;
+    type FetchDeltaStream = Out<pb::Chunk>;
+
+    async fn get_manifest(
+        &self, request: Request<pb::GetManifestRequest>,
+    ) -> Result<Response<pb::SignedManifest>, Status> {
+        self.call("GetManifest", request, |_, pb::GetManifestRequest { list_id: name, version }, call| {
+            let list = call.list(&list_id(&name)?)?;
+            let row = match Selector::from(version) {
+                Selector::Newest => list.newest(),
+                Selector::Exactly(version) => list.version(version),
+            };
+            Ok(signed(row.ok_or(CallError::UnknownVersion)?))
+        })
+    }
+
+    async fn list_manifests(
+        &self, request: Request<pb::ListManifestsRequest>,
+    ) -> Result<Response<pb::ListManifestsResponse>, Status> {
+        self.call("ListManifests", request, |_, pb::ListManifestsRequest { list_id: name, after_version }, call| {
+            let list = call.list(&list_id(&name)?)?;
+            let rows = list.versions_after(Version(after_version)).iter().take(MAX_LISTED_MANIFESTS);
+            Ok(pb::ListManifestsResponse { manifests: rows.map(signed).collect() })
+        })
+    }
+
+    async fn watch_versions(
+        &self, request: Request<pb::WatchVersionsRequest>,
+    ) -> Result<Response<Self::WatchVersionsStream>, Status> {
+        let identity = request.extensions().get::<PeerIdentity>().cloned();
+        self.call("WatchVersions", request, |service, pb::WatchVersionsRequest { list_id: name }, call| {
+            let name = list_id(&name)?;
+            let list = call.list(&name)?;
+            // One before the newest, so that the newest is sent at once.
+            let after = list.newest().map_or(Version(0), |newest| Version(newest.version.0 - 1));
+            let watch = Watch { service: service.clone(), identity, list: name, after };
+            Ok(Box::pin(stream::unfold(Some(watch), Watch::next)) as Out<pb::SignedManifest>)
+        })
+    }
+
+    async fn fetch_artifact(
+        &self, request: Request<pb::FetchRequest>,
+    ) -> Result<Response<Self::FetchArtifactStream>, Status> {
+        self.fetch("FetchArtifact", request, StateDir::artifact).await
+    }
+
+    async fn fetch_delta(&self, request: Request<pb::FetchRequest>) -> Result<Response<Self::FetchDeltaStream>, Status> {
+        self.fetch("FetchDelta", request, StateDir::delta).await
+    }
+}
+
+// An authorised call.
+struct Call {
+    catalogue: Arc<Catalogue>,
+    client: Arc<Client>,
+}
+
+impl Call {
+    fn list(&self, list: &ListId) -> Result<Arc<ServedList>, CallError> {
+        caller::list(&self.catalogue, &self.client, list)
+    }
+}
+
+impl Service {
+    fn call<Q, A>(
+        &self, name: &'static str, request: Request<Q>, work: impl FnOnce(&Self, Q, &Call) -> Result<A, CallError>,
+    ) -> Result<Response<A>, Status> {
+        let identity = request.extensions().get::<PeerIdentity>().cloned();
+        let refuse = |error: CallError, platform: Option<&str>| error.into_status(&RequestId::draw(), name, platform);
+        let catalogue = self.catalogue();
+        let client = caller::client(&catalogue, identity.as_ref()).map_err(|error| refuse(error, None))?;
+        let call = Call { catalogue, client };
+        let platform = call.client.row.platform.as_str();
+        work(self, request.into_inner(), &call).map(Response::new).map_err(|error| refuse(error, Some(platform)))
+    }
+
+    async fn fetch(
+        &self, name: &'static str, request: Request<pb::FetchRequest>, path: fn(&StateDir, &ListId, Version) -> PathBuf,
+    ) -> Result<Response<Out<pb::Chunk>>, Status> {
+        let checked = self.call(name, request, |service, request, call| {
+            let fetch = Fetch::try_from(request)?;
+            let list = call.list(&fetch.list)?;
+            list.version(fetch.version).ok_or(CallError::UnknownVersion)?;
+            Ok((path(&service.dir, &fetch.list, fetch.version), fetch.offset))
+        })?;
+        let (path, offset) = checked.into_inner();
+        let refuse = |error: CallError| error.into_status(&RequestId::draw(), name, None);
+        let file = open_at(&path, offset).await.map_err(refuse)?;
+        let chunks = stream::unfold(Some((file, path, offset)), move |state| async move {
+            let (mut file, path, offset) = state?;
+            match read_chunk(&mut file).await {
+                Ok(data) if data.is_empty() => None,
+                Ok(data) => {
+                    let next = offset + data.len() as u64;
+                    Some((Ok(pb::Chunk { offset, data }), Some((file, path, next))))
+                }
+                Err(error) => {
+                    let error = CallError::Store(Error::io("read", &path)(error));
+                    Some((Err(error.into_status(&RequestId::draw(), name, None)), None))
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(chunks)))
+    }
+}
+
+async fn open_at(path: &PathBuf, offset: u64) -> Result<File, CallError> {
+    let failed = |error: std::io::Error| match error.kind() {
+        // Old artifacts are deleted, and the first version of an epoch has no delta.
+        std::io::ErrorKind::NotFound => CallError::UnknownVersion,
+        _ => CallError::Store(Error::io("read", path)(error)),
+    };
+    let mut file = File::open(path).await.map_err(failed)?;
+    if offset > file.metadata().await.map_err(failed)?.len() {
+        return Err(CallError::OffsetOutOfRange);
+    }
+    file.seek(SeekFrom::Start(offset)).await.map_err(failed)?;
+    Ok(file)
+}
+
+async fn read_chunk(file: &mut File) -> std::io::Result<Vec<u8>> {
+    let mut data = Vec::with_capacity(MAX_CHUNK);
+    file.take(MAX_CHUNK as u64).read_to_end(&mut data).await?;
+    Ok(data)
+}
+
+fn signed(row: &Arc<VersionRow>) -> pb::SignedManifest {
+    pb::SignedManifest { note: row.note.clone() }
+}
+
+// A stream of new versions. It looks at the caller again before each: a suspended platform learns nothing more.
+struct Watch {
+    service: Service,
+    identity: Option<PeerIdentity>,
+    list: ListId,
+    after: Version,
+}
+
+impl Watch {
+    async fn next(watch: Option<Self>) -> Option<(Result<pb::SignedManifest, Status>, Option<Self>)> {
+        let mut watch = watch?;
+        match watch.wait().await {
+            Ok(row) => {
+                watch.after = row.version;
+                Some((Ok(signed(&row)), Some(watch)))
+            }
+            Err(error) => Some((Err(error.into_status(&RequestId::draw(), "WatchVersions", None)), None)),
+        }
+    }
+
+    async fn wait(&mut self) -> Result<Arc<VersionRow>, CallError> {
+        loop {
+            let catalogue = Arc::clone(&self.service.catalogue.borrow_and_update());
+            let client = caller::client(&catalogue, self.identity.as_ref())?;
+            let list = caller::list(&catalogue, &client, &self.list)?;
+            if let Some(next) = list.versions_after(self.after).first() {
+                return Ok(Arc::clone(next));
+            }
+            tokio::select! {
+                changed = self.service.catalogue.changed() => changed.map_err(|_| CallError::NotServing)?,
+                () = self.service.draining.cancelled() => return Err(CallError::NotServing),
+            }
+        }
+    }
+}
