@@ -1,1 +1,24 @@
-//! Placeholder.
+//! The platform's side of Veilmatch: holds the published list, asks in blinded frames, and answers *match*, *no match* or
+//! *not checked*, never a silent "clean".
+//!
+//! The binary `veilmatch` stands on top of this library. A first use is in `examples/`.
+
+pub mod config;
+pub mod enrol;
+pub mod state_dir;
+
+mod client;
+mod connection;
+mod error;
+mod frames;
+mod held;
+mod keeper;
+mod outcome;
+mod results;
+mod store;
+mod sync;
+
+pub use client::{Client, Found, HeldStatus, ListStatus};
+pub use error::Error;
+pub use outcome::{NotChecked, Outcome, Subject};
+pub use sync::{SyncProgress, SyncReport};

@@ -1,0 +1,79 @@
+//! A version of a list that this platform holds: its manifest, and its artifact mapped from a private file.
+
+use mmap_guard::FileData;
+use veilmatch_protocol::{
+    Error as ProtocolError,
+    artifact::Artifact,
+    derive::Okm,
+    frame::View,
+    item::Kind,
+    label,
+    manifest::{Manifest, SignedManifest, Timestamp},
+    name::{Epoch, ListId, Version},
+};
+
+use crate::{Error, state_dir::StateDir};
+
+/// What checks are answered from. Replaced as a whole when a newer version is verified.
+pub(crate) struct Held {
+    signed: SignedManifest,
+    artifact: Artifact<FileData>,
+    /// The newest manifest verified when this was put in place; requests cite it.
+    view: View,
+}
+
+impl Held {
+    /// Maps the artifact of a version; its directory must give the manifest's root.
+    pub(crate) fn open(dir: &StateDir, signed: SignedManifest, view: View) -> Result<Self, Error> {
+        let manifest = signed.manifest();
+        let list = manifest.list_id();
+        let path = dir.artifact(&list, Version(manifest.version));
+        let bytes = mmap_guard::map_file(&path).map_err(Error::io("map", &path))?;
+        let artifact = Artifact::open(bytes, &manifest.artifact, Epoch(manifest.epoch))
+            .map_err(|source| Error::Untrusted { list: list.to_string(), source })?;
+        Ok(Self { signed, artifact, view })
+    }
+
+    pub(crate) fn manifest(&self) -> &Manifest {
+        self.signed.manifest()
+    }
+
+    pub(crate) fn artifact(&self) -> &Artifact<FileData> {
+        &self.artifact
+    }
+
+    pub(crate) fn list(&self) -> ListId {
+        self.manifest().list_id()
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        Epoch(self.manifest().epoch)
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        Version(self.manifest().version)
+    }
+
+    /// The signed note, as on the wire.
+    pub(crate) fn note(&self) -> &[u8] {
+        self.signed.note()
+    }
+
+    pub(crate) fn view(&self) -> View {
+        self.view
+    }
+
+    pub(crate) fn kinds(&self) -> Vec<Kind> {
+        self.manifest().kinds()
+    }
+
+    pub(crate) fn valid_at(&self, now: Timestamp) -> bool {
+        self.manifest().valid_at(now).is_ok()
+    }
+
+    /// The label of the entry with this evaluation, if it is listed. An altered record is an error, never *no match*.
+    pub(crate) fn find(&self, okm: &Okm) -> Result<Option<Vec<u8>>, ProtocolError> {
+        let Some(record) = self.artifact.lookup(&okm.tag())? else { return Ok(None) };
+        label::open(&okm.label_key(), record.sealed_label()).map(Some)
+    }
+}

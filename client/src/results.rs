@@ -1,0 +1,229 @@
+//! Results kept sealed on disk for the epoch, so that a new version is matched without asking anybody (SPEC §12.5).
+//!
+//! A block holds the subjects of one frame under XChaCha20-Poly1305, bound to its list, epoch and id. Items are found by
+//! HMAC under a key of their own, never by digest.
+
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
+};
+use hmac::{Hmac, Mac};
+use rand::{TryRng, rngs::SysRng};
+use sha2::Sha256;
+use veilmatch_protocol::{
+    derive::Okm,
+    frame::BatchId,
+    item::{Item, Kind},
+    name::{Epoch, ListId},
+};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::{
+    Error,
+    state_dir::{StateDir, read_secret, write_private},
+};
+
+/// Length of a block's nonce, before its ciphertext.
+const NONCE_LEN: usize = 24;
+
+/// Bytes of a row in a block: kind, okm, batch id, position.
+const ROW_LEN: usize = 1 + 64 + 16 + 2;
+
+/// One item's result.
+#[derive(Clone)]
+pub(crate) struct Row {
+    pub(crate) kind: Kind,
+    pub(crate) okm: Okm,
+    pub(crate) batch: BatchId,
+    pub(crate) position: u16,
+}
+
+/// A subject and the results of its items.
+pub(crate) struct Kept {
+    pub(crate) reference: Vec<u8>,
+    pub(crate) whole: bool,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// Seals and finds the results of one (list, epoch).
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(crate) struct Seal {
+    find: [u8; 32],
+    seal: [u8; 32],
+}
+
+impl Seal {
+    /// Reads the epoch's key, or makes it.
+    pub(crate) fn open(dir: &StateDir, list: &ListId, epoch: Epoch) -> Result<Self, Error> {
+        let path = dir.results_key(list, epoch);
+        if !path.exists() {
+            let mut key = Zeroizing::new([0; 32]);
+            SysRng
+                .try_fill_bytes(key.as_mut_slice())
+                .map_err(|error| Error::io("draw random bytes for", &path)(std::io::Error::other(error)))?;
+            write_private(&path, key.as_slice())?;
+        }
+        let key = read_secret(&path)?;
+        if key.len() != 32 {
+            return Err(Error::KeyFile { path, why: "is not 32 bytes" });
+        }
+        let subkey = |purpose: &[u8]| mac(&key, &[purpose]);
+        Ok(Self { find: subkey(b"veilmatch/v1/results-find"), seal: subkey(b"veilmatch/v1/results-seal") })
+    }
+
+    /// What an item's row is found by.
+    pub(crate) fn item_id(&self, item: &Item) -> [u8; 32] {
+        mac(&self.find, &[b"item", item.as_bytes()])
+    }
+
+    /// What a subject, by its reference and items, is found by.
+    pub(crate) fn subject_id(&self, reference: &[u8], items: &[Item]) -> [u8; 32] {
+        let mut parts = vec![&b"subject"[..]];
+        let length = (reference.len() as u64).to_be_bytes();
+        parts.extend([&length[..], reference]);
+        parts.extend(items.iter().map(Item::as_bytes));
+        mac(&self.find, &parts)
+    }
+
+    /// Seals the subjects of a block.
+    pub(crate) fn seal(&self, list: &ListId, epoch: Epoch, id: i64, subjects: &[Kept]) -> Result<Vec<u8>, Error> {
+        let plain = encode(subjects);
+        let mut nonce = [0; NONCE_LEN];
+        SysRng.try_fill_bytes(&mut nonce).map_err(|_| Error::SealedResults { list: list.to_string() })?;
+        let aad = associated(list, epoch, id);
+        let sealed = self.cipher().encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: &aad });
+        let mut out = nonce.to_vec();
+        out.extend(sealed.map_err(|_| Error::SealedResults { list: list.to_string() })?);
+        Ok(out)
+    }
+
+    /// Opens a block.
+    pub(crate) fn unseal(&self, list: &ListId, epoch: Epoch, id: i64, sealed: &[u8]) -> Result<Vec<Kept>, Error> {
+        let wrong = || Error::SealedResults { list: list.to_string() };
+        let (nonce, body) = sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(wrong)?;
+        let aad = associated(list, epoch, id);
+        let plain = self.cipher().decrypt(&XNonce::from(*nonce), Payload { msg: body, aad: &aad });
+        decode(&Zeroizing::new(plain.map_err(|_| wrong())?)).ok_or_else(wrong)
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new(&self.seal.into())
+    }
+}
+
+fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+fn associated(list: &ListId, epoch: Epoch, id: i64) -> Vec<u8> {
+    let mut aad = b"veilmatch/v1/results\0".to_vec();
+    aad.extend_from_slice(&epoch.0.to_be_bytes());
+    aad.extend_from_slice(&id.to_be_bytes());
+    aad.extend_from_slice(list.as_str().as_bytes());
+    aad
+}
+
+// Per subject: whole u8 ‖ length of the reference u32 ‖ reference ‖ number of rows u8 ‖ rows.
+fn encode(subjects: &[Kept]) -> Zeroizing<Vec<u8>> {
+    let bytes: usize = subjects.iter().map(|kept| 6 + kept.reference.len() + kept.rows.len() * ROW_LEN).sum();
+    let mut out = Zeroizing::new(Vec::with_capacity(bytes));
+    for kept in subjects {
+        out.push(kept.whole.into());
+        out.extend_from_slice(&u32::try_from(kept.reference.len()).expect("a path is short").to_be_bytes());
+        out.extend_from_slice(&kept.reference);
+        out.push(u8::try_from(kept.rows.len()).expect("at most one row per kind"));
+        for row in &kept.rows {
+            out.push(row.kind.id());
+            out.extend_from_slice(row.okm.danger_as_bytes());
+            out.extend_from_slice(&row.batch.0);
+            out.extend_from_slice(&row.position.to_be_bytes());
+        }
+    }
+    out
+}
+
+fn decode(mut bytes: &[u8]) -> Option<Vec<Kept>> {
+    let mut subjects = Vec::new();
+    while !bytes.is_empty() {
+        let whole = bytes.split_off_first()? != &0;
+        let length = u32::from_be_bytes(bytes.split_off(..4)?.try_into().ok()?) as usize;
+        let reference = bytes.split_off(..length)?.to_vec();
+        let rows = *bytes.split_off_first()?;
+        let rows = (0..rows).map(|_| decode_row(bytes.split_off(..ROW_LEN)?)).collect::<Option<_>>()?;
+        subjects.push(Kept { reference, whole, rows });
+    }
+    Some(subjects)
+}
+
+fn decode_row(mut bytes: &[u8]) -> Option<Row> {
+    Some(Row {
+        kind: Kind::from_id(*bytes.split_off_first()?).ok()?,
+        okm: Okm::danger_from_bytes(bytes.split_off(..64)?.try_into().ok()?),
+        batch: BatchId(bytes.split_off(..16)?.try_into().ok()?),
+        position: u16::from_be_bytes(bytes.try_into().ok()?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seal(dir: &tempfile::TempDir) -> (Seal, ListId) {
+        let list = ListId::parse("baseline").unwrap();
+        let state = StateDir::create(dir.path()).unwrap();
+        (Seal::open(&state, &list, Epoch(1)).unwrap(), list)
+    }
+
+    fn kept() -> Vec<Kept> {
+        let row = |kind, byte| Row {
+            kind,
+            okm: Okm::danger_from_bytes([byte; 64]),
+            batch: BatchId([byte; 16]),
+            position: 513,
+        };
+        vec![
+            Kept { reference: b"a/b.jpg".to_vec(), whole: true, rows: vec![row(Kind::Md5, 1), row(Kind::Sha256, 2)] },
+            Kept { reference: Vec::new(), whole: false, rows: vec![row(Kind::Sha1, 3)] },
+        ]
+    }
+
+    #[test]
+    fn a_block_opens_to_what_was_sealed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (seal, list) = seal(&dir);
+        let sealed = seal.seal(&list, Epoch(1), 7, &kept()).unwrap();
+        assert!(!sealed.windows(7).any(|window| window == b"a/b.jpg"));
+        let opened = seal.unseal(&list, Epoch(1), 7, &sealed).unwrap();
+        assert_eq!(opened.len(), 2);
+        assert_eq!(opened[0].reference, b"a/b.jpg");
+        assert_eq!(opened[0].rows[1].okm.danger_as_bytes(), &[2; 64]);
+        assert_eq!((opened[1].rows[0].kind, opened[1].rows[0].position), (Kind::Sha1, 513));
+    }
+
+    #[test]
+    fn a_moved_altered_or_foreign_block_does_not_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let (seal, list) = seal(&dir);
+        let sealed = seal.seal(&list, Epoch(1), 7, &kept()).unwrap();
+        let other = ListId::parse("other").unwrap();
+        assert!(seal.unseal(&list, Epoch(1), 8, &sealed).is_err());
+        assert!(seal.unseal(&list, Epoch(2), 7, &sealed).is_err());
+        assert!(seal.unseal(&other, Epoch(1), 7, &sealed).is_err());
+        for at in 0..sealed.len() {
+            let mut altered = sealed.clone();
+            altered[at] ^= 1;
+            assert!(seal.unseal(&list, Epoch(1), 7, &altered).is_err());
+        }
+    }
+
+    #[test]
+    fn truncated_plaintext_is_no_result() {
+        let plain = encode(&kept());
+        let whole: Vec<usize> = (0..=plain.len()).filter(|&len| decode(&plain[..len]).is_some()).collect();
+        assert_eq!(whole.len(), 3, "nothing, the first subject, both");
+    }
+}

@@ -1,0 +1,220 @@
+//! The platform's directory: what lies where, who may read it, and how a file comes to be there whole or not at all.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{FlockOperation, flock};
+use veilmatch_protocol::name::{Epoch, ListId, Version};
+use zeroize::Zeroizing;
+
+use crate::Error;
+
+/// Paths inside a platform's directory.
+#[derive(Debug, Clone)]
+pub struct StateDir {
+    root: PathBuf,
+}
+
+impl StateDir {
+    /// The directory that `init` made.
+    ///
+    /// # Errors
+    /// [`Error::NotInitialised`].
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        let dir = Self { root: root.to_owned() };
+        if dir.config().is_file() { Ok(dir) } else { Err(Error::NotInitialised { dir: root.to_owned() }) }
+    }
+
+    /// Makes the directory with its folders, readable by its owner alone.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyInitialised`] if it holds a configuration, [`Error::Io`].
+    pub fn create(root: &Path) -> Result<Self, Error> {
+        let dir = Self { root: root.to_owned() };
+        if dir.config().exists() {
+            return Err(Error::AlreadyInitialised { dir: root.to_owned() });
+        }
+        for folder in [dir.root.clone(), dir.keys(), dir.root.join("lists"), dir.evidence()] {
+            create_private_dir(&folder)?;
+        }
+        Ok(dir)
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The configuration. Written last by `init`, so its presence means that the directory is whole.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.root.join("config.toml")
+    }
+
+    /// The request file that goes to the agency.
+    #[must_use]
+    pub fn request(&self) -> PathBuf {
+        self.root.join("request.json")
+    }
+
+    /// What `join` took over from the invitation.
+    #[must_use]
+    pub fn invitation(&self) -> PathBuf {
+        self.root.join("invitation.json")
+    }
+
+    /// The folder of keys.
+    #[must_use]
+    pub fn keys(&self) -> PathBuf {
+        self.root.join("keys")
+    }
+
+    /// The private key of the TLS certificate.
+    #[must_use]
+    pub fn tls_key(&self) -> PathBuf {
+        self.keys().join("tls.key.pem")
+    }
+
+    /// The key that signs requests.
+    #[must_use]
+    pub fn request_key(&self) -> PathBuf {
+        self.keys().join("request.key")
+    }
+
+    /// The key that seals the results of an epoch: destroying this file destroys them.
+    #[must_use]
+    pub fn results_key(&self, list: &ListId, epoch: Epoch) -> PathBuf {
+        self.keys().join(format!("results-{list}-{}.key", epoch.0))
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.root.join("state.db")
+    }
+
+    /// The folder of a list's files.
+    #[must_use]
+    pub fn list(&self, list: &ListId) -> PathBuf {
+        self.root.join("lists").join(list.as_str())
+    }
+
+    /// The artifact of a version.
+    #[must_use]
+    pub fn artifact(&self, list: &ListId, version: Version) -> PathBuf {
+        self.list(list).join(format!("{}.vml", version.0))
+    }
+
+    /// The folder where frames and manifests that did not verify are kept.
+    #[must_use]
+    pub fn evidence(&self) -> PathBuf {
+        self.root.join("evidence")
+    }
+
+    /// Takes the directory for this process; free again when the guard is dropped or the process ends.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if another process has it.
+    pub fn lock(&self) -> Result<DirLock, Error> {
+        let path = self.root.join("lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(Error::io("open", &path))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(DirLock { _file: file }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Busy { dir: self.root.clone() }),
+            Err(errno) => Err(Error::io("lock", &path)(errno.into())),
+        }
+    }
+}
+
+/// A held lock.
+#[derive(Debug)]
+pub struct DirLock {
+    _file: File,
+}
+
+/// Makes a folder with mode 0700, and its parents.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn create_private_dir(path: &Path) -> Result<(), Error> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Error::io("create", path))
+}
+
+/// Writes a file with mode 0600 under a temporary name, syncs it and renames it into place.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let temporary = path.with_extension("new");
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(Error::io("write", &temporary))?;
+    rename_synced(&temporary, path)
+}
+
+/// Renames a synced file into place and syncs the folder, so that the name survives a loss of power.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn rename_synced(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::rename(from, to).map_err(Error::io("rename", from))?;
+    let folder = to.parent().unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", folder))
+}
+
+/// Reads a secret file that nobody else can read.
+///
+/// # Errors
+/// [`Error::KeyFileMode`] if group or others have any right to it, [`Error::Io`].
+pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let mut file = File::open(path).map_err(Error::io("read", path))?;
+    let mode = file.metadata().map_err(Error::io("read", path))?.permissions().mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(Error::KeyFileMode { path: path.to_owned(), mode });
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(8 * 1_024));
+    Read::by_ref(&mut file).take(64 * 1_024).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_file_that_others_can_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.key");
+        write_private(&path, b"secret").unwrap();
+        assert_eq!(read_secret(&path).unwrap().as_slice(), b"secret");
+        for mode in [0o640, 0o604, 0o660] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert!(matches!(read_secret(&path), Err(Error::KeyFileMode { mode: found, .. }) if found == mode));
+        }
+    }
+
+    #[test]
+    fn a_second_process_finds_the_directory_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::create(dir.path()).unwrap();
+        let lock = state.lock().unwrap();
+        assert!(matches!(state.lock(), Err(Error::Busy { .. })));
+        drop(lock);
+        assert!(state.lock().is_ok());
+    }
+}
