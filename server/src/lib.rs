@@ -10,10 +10,13 @@ pub mod clock;
 pub mod config;
 pub mod cpu;
 pub mod enrolment;
+pub mod follow;
+pub mod hardening;
 pub mod keys;
 pub mod limits;
 pub mod listener;
 pub mod publish;
+pub mod server;
 pub mod service;
 pub mod state_dir;
 pub mod status;
@@ -23,3 +26,4 @@ pub mod tls;
 mod error;
 
 pub use error::Error;
+pub use server::{Running, ServeOptions, Server};

@@ -1,0 +1,164 @@
+//! Follows what commands change while the server runs, and does what time asks for: destroys keys whose time is over,
+//! publishes a list again before it expires.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::watch;
+use veilmatch_protocol::name::ListId;
+
+use crate::{
+    Error,
+    catalogue::Catalogue,
+    clock::{Clock, rfc3339},
+    config::Config,
+    publish::{Occasion, Publisher, destroy_epoch},
+    state_dir::StateDir,
+    status::Chain,
+    store::{EpochRow, Store},
+};
+
+/// How often the clock is asked whether something is due.
+const MAINTENANCE: Duration = Duration::from_secs(5);
+
+/// How long to wait after a failure of what was due.
+const AFTER_FAILURE: Duration = Duration::from_secs(60);
+
+/// The thread that follows. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Follower {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Follower {
+    /// Reads the catalogue and starts to keep it current.
+    ///
+    /// # Errors
+    /// Those of [`Catalogue::load`] and [`Store::open`].
+    pub fn start(
+        dir: StateDir, config: Config, clock: Arc<dyn Clock>,
+    ) -> Result<(Self, watch::Receiver<Arc<Catalogue>>), Error> {
+        let store = Store::open(&dir.database())?;
+        let data_version = store.data_version()?;
+        let (catalogue, current) = watch::channel(Arc::new(Catalogue::load(&store, &dir, None)?));
+        let poll = Duration::from_millis(config.process.poll_ms.into());
+        let mut following = Following { store, dir, config, clock, catalogue, data_version };
+        let (stop, stopped) = channel();
+        let thread = std::thread::Builder::new()
+            .name("follow".into())
+            .spawn(move || following.run(&stopped, poll))
+            .map_err(Error::io("start", std::path::Path::new("the following thread")))?;
+        Ok((Self { stop: Some(stop), thread: Some(thread) }, current))
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was reported where it happened.
+            drop(thread.join());
+        }
+    }
+}
+
+struct Following {
+    store: Store,
+    dir: StateDir,
+    config: Config,
+    clock: Arc<dyn Clock>,
+    catalogue: watch::Sender<Arc<Catalogue>>,
+    data_version: i64,
+}
+
+impl Following {
+    fn run(&mut self, stopped: &Receiver<()>, poll: Duration) {
+        let mut due = Instant::now();
+        while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(poll) {
+            if let Err(error) = self.look() {
+                log("read what has changed", &error);
+            }
+            if Instant::now() >= due {
+                let pause = match self.maintain() {
+                    Ok(()) => MAINTENANCE,
+                    Err(error) => {
+                        log("do what is due", &error);
+                        AFTER_FAILURE
+                    }
+                };
+                due = Instant::now() + pause;
+            }
+        }
+    }
+
+    // Frames change the data version all the time, commands alone the revision.
+    fn look(&mut self) -> Result<(), Error> {
+        let data_version = self.store.data_version()?;
+        let current = Arc::clone(&self.catalogue.borrow());
+        if data_version == self.data_version || self.store.revision()? == current.revision() {
+            self.data_version = data_version;
+            return Ok(());
+        }
+        self.reload(&current)?;
+        self.data_version = data_version;
+        Ok(())
+    }
+
+    fn reload(&self, current: &Catalogue) -> Result<(), Error> {
+        let next = Arc::new(Catalogue::load(&self.store, &self.dir, Some(current))?);
+        for list in next.lists() {
+            let before = current.list(&list.row.list).and_then(|list| list.newest());
+            if let Some(newest) = list.newest().filter(|newest| before.is_none_or(|before| before.version < newest.version)) {
+                tracing::info!(list = %list.row.list, version = newest.version.0, epoch = newest.epoch.0, "serving a new version");
+            }
+        }
+        self.catalogue.send_replace(next);
+        Ok(())
+    }
+
+    fn maintain(&mut self) -> Result<(), Error> {
+        let now = self.clock.now();
+        let current = Arc::clone(&self.catalogue.borrow());
+        let mut retired: Vec<EpochRow> = Vec::new();
+        let mut expiring: Vec<ListId> = Vec::new();
+        for list in current.lists() {
+            let over = |epoch: &EpochRow| epoch.destroyed_at.is_none() && !epoch.is_served(now);
+            retired.extend(list.epochs.values().map(|epoch| &epoch.row).filter(|row| over(row)).cloned());
+            if list.newest().is_some_and(|row| now >= row.not_before + (row.not_after - row.not_before) / 2) {
+                expiring.push(list.row.list.clone());
+            }
+        }
+        if retired.is_empty() && expiring.is_empty() {
+            return Ok(());
+        }
+        let _lock = match self.dir.lock_changes() {
+            // A command is at work; it may even be doing this.
+            Err(Error::Busy) => return Ok(()),
+            lock => lock?,
+        };
+        for epoch in retired {
+            destroy_epoch(&self.dir, &mut self.store, &epoch, now)?;
+            tracing::info!(list = %epoch.list, epoch = epoch.epoch.0, "the epoch is retired and its key destroyed");
+        }
+        for list in expiring {
+            let mut publisher = Publisher::new(&self.dir, &self.config, &mut self.store, &|_| ())?;
+            for version in publisher.publish(&list, Occasion::Renewal, now)? {
+                let until = rfc3339(version.not_after);
+                tracing::info!(%list, version = version.version.0, until, "published the list again before it expires");
+            }
+        }
+        // Our own connection made these changes, so its data version does not tell.
+        self.reload(&current)
+    }
+}
+
+fn log(what: &str, error: &Error) {
+    tracing::error!(reason = error.reason(), cause = %Chain(error), "cannot {what}");
+}
