@@ -6,6 +6,7 @@ pub mod admin;
 pub mod authority;
 pub mod budget;
 pub mod catalogue;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod cpu;

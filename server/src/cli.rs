@@ -1,0 +1,206 @@
+//! The command line: what people type, what they see, and how the process ends.
+//!
+//! Results go to stdout, everything else to stderr: `veilmatch-server: error: …`, `veilmatch-server: hint: …`.
+
+mod args;
+mod progress;
+mod report;
+mod serve;
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use clap::{CommandFactory, Parser};
+
+pub use args::Args;
+
+use args::{ClientCommand, Command, KeyCommand, ListCommand};
+use progress::Bars;
+
+use crate::{
+    Error,
+    admin::{Agency, ClientTerms, ImportOptions, InitOptions, init},
+    clock::{Clock, SystemClock},
+    status::Chain,
+};
+
+/// How the process ends, as docs/operating.md and `--help` say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// The machine or the program failed; the message says which.
+    Failed = 1,
+    /// The command line was not understood.
+    Usage = 2,
+    /// What was given is refused: a file, a name, a configuration.
+    Refused = 3,
+    /// Somebody else is at work on the directory; try again.
+    Busy = 4,
+}
+
+impl Exit {
+    /// How an error ends the process.
+    #[must_use]
+    pub fn of(error: &Error) -> Self {
+        match error {
+            Error::NotInitialised { .. }
+            | Error::AlreadyInitialised { .. }
+            | Error::Config { .. }
+            | Error::Argument { .. }
+            | Error::KeyFileMode { .. }
+            | Error::KeyFile { .. }
+            | Error::UnknownList { .. }
+            | Error::ListExists { .. }
+            | Error::NothingPublished { .. }
+            | Error::EpochsOverlap { .. }
+            | Error::UnknownClient { .. }
+            | Error::ClientExists { .. }
+            | Error::KeyInUse
+            | Error::EnrolmentRequest { .. }
+            | Error::LabelTooLong { .. }
+            | Error::HashList { .. } => Self::Refused,
+            Error::Busy | Error::AlreadyServing => Self::Busy,
+            Error::NewerSchema { .. }
+            | Error::Io { .. }
+            | Error::Store(_)
+            | Error::StoreSetting { .. }
+            | Error::AuditFailed
+            | Error::Network { .. }
+            | Error::Certificate { .. }
+            | Error::Damaged { .. }
+            | Error::Protocol(_)
+            | Error::Internal(_) => Self::Failed,
+        }
+    }
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args) {
+        Ok(output) => {
+            // A reader that has gone away, as `head` does, is no failure of the command.
+            let _ = io::stdout().write_all(output.as_bytes());
+            ExitCode::from(Exit::Done as u8)
+        }
+        Err(error) => {
+            eprintln!("veilmatch-server: error: {}", Chain(&error));
+            if let Some(hint) = error.hint() {
+                eprintln!("veilmatch-server: hint: {hint}");
+            }
+            ExitCode::from(Exit::of(&error) as u8)
+        }
+    }
+}
+
+fn run(args: Args) -> Result<String, Error> {
+    if args.version {
+        return Ok(report::version(args.verbose));
+    }
+    let Some(command) = args.command else {
+        return Ok(Args::command().render_help().to_string());
+    };
+    let (dir, now) = (args.dir.as_path(), SystemClock.now());
+    match command {
+        Command::Init { agency, address, listen } => {
+            init(dir, &InitOptions { agency, address, listen }, now)?;
+            Ok(report::initialised(dir))
+        }
+        Command::List { command } => list(dir, command, now),
+        Command::Client { command } => client(dir, command, now),
+        Command::Key { command } => key(dir, command, now),
+        Command::Serve { listen, reflection } => serve::serve(dir, listen, reflection).map(|()| String::new()),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "veilmatch-server", &mut script);
+            Ok(String::from_utf8_lossy(&script).into_owned())
+        }
+        Command::Man { out } => {
+            clap_mangen::generate_to(Args::command(), &out).map_err(Error::io("write", &out))?;
+            Ok(String::new())
+        }
+    }
+}
+
+fn list(dir: &Path, command: ListCommand, now: u64) -> Result<String, Error> {
+    let mut agency = Agency::open(dir)?;
+    match command {
+        ListCommand::Create { name, label_bytes, kinds } => {
+            agency.list_create(&name, label_bytes, &kinds, now)?;
+            Ok(report::created(dir, &name))
+        }
+        ListCommand::Import { name, file, reading, label, dry_run } => {
+            let options = ImportOptions { reading: reading.options(), label, dry_run };
+            let bar = progress::rows(&file);
+            let change = agency.import(&name, &file, &options, now, &mut |read| bar.rows(read))?;
+            bar.clear();
+            Ok(report::change(&name, &change, "new or changed", dry_run))
+        }
+        ListCommand::Retract { name, file, reading, dry_run } => {
+            let options = ImportOptions { reading: reading.options(), label: String::new(), dry_run };
+            let bar = progress::rows(&file);
+            let change = agency.retract(&name, &file, &options, now, &mut |read| bar.rows(read))?;
+            bar.clear();
+            Ok(report::change(&name, &change, "retracted", dry_run))
+        }
+        ListCommand::Publish { name, force } => {
+            let bars = Bars::default();
+            let published = agency.publish(&name, force, now, &|progress| bars.show(progress))?;
+            bars.clear();
+            Ok(report::published(&name, &published))
+        }
+        ListCommand::Status { name: Some(name), json } => {
+            let status = agency.list_status(&name, now)?;
+            Ok(if json { report::list_json(&[status]) } else { report::list(&status) })
+        }
+        ListCommand::Status { name: None, json } => {
+            let lists = agency.lists()?;
+            let statuses = lists.iter().map(|list| agency.list_status(list, now)).collect::<Result<Vec<_>, _>>()?;
+            Ok(if json { report::list_json(&statuses) } else { report::lists(&statuses) })
+        }
+    }
+}
+
+fn client(dir: &Path, command: ClientCommand, now: u64) -> Result<String, Error> {
+    let mut agency = Agency::open(dir)?;
+    match command {
+        ClientCommand::Add { request, out, elements_per_day, frames_per_day, lists, replace } => {
+            let terms = ClientTerms { elements_per_day, frames_per_day, lists, replace };
+            let added = agency.client_add(&request, &out, &terms, now)?;
+            Ok(report::client_added(&added, &out))
+        }
+        ClientCommand::List { json } => {
+            let clients = agency.clients()?;
+            Ok(if json { report::clients_json(&clients) } else { report::clients(&clients) })
+        }
+        ClientCommand::Suspend { platform, resume } => {
+            agency.client_suspend(&platform, resume, now)?;
+            Ok(format!("{platform} {}\n", if resume { "may ask again" } else { "is suspended" }))
+        }
+    }
+}
+
+fn key(dir: &Path, command: KeyCommand, now: u64) -> Result<String, Error> {
+    let mut agency = Agency::open(dir)?;
+    match command {
+        KeyCommand::Rotate { name } => {
+            let bars = Bars::default();
+            let rotated = agency.rotate(&name, now, &|progress| bars.show(progress))?;
+            bars.clear();
+            Ok(report::rotated(&name, &rotated))
+        }
+        KeyCommand::Retire { name } => {
+            let destroyed = agency.retire(&name, now)?;
+            Ok(report::retired(&name, &destroyed))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! What people type.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap_complete::Shell;
+use veilmatch_lists::{Format, Options};
+use veilmatch_protocol::{
+    item::Kind,
+    name::{AgencyName, ListId, PlatformId},
+};
+
+/// The agency's side of Veilmatch: holds a list of digests, publishes it so that nobody can read it, and answers
+/// platforms without learning what they ask.
+#[derive(Debug, Parser)]
+#[command(
+    name = "veilmatch-server",
+    disable_version_flag = true,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 the machine or the program failed, 2 the command line was not understood, \
+                  3 what was given is refused, 4 somebody else is at work on the directory."
+)]
+pub struct Args {
+    /// The agency's directory
+    #[arg(long, global = true, default_value = "./veilmatch-agency")]
+    pub dir: PathBuf,
+
+    /// Print the version
+    #[arg(short = 'V', long)]
+    pub version: bool,
+
+    /// With --version: the arithmetic in use, too
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make a directory that can serve: configuration, keys, a trial certificate authority
+    Init {
+        /// Name of the agency, by convention its domain name; part of every transcript, never changed later
+        #[arg(long)]
+        agency: AgencyName,
+        /// HOST:PORT that platforms connect to
+        #[arg(long, value_name = "HOST:PORT")]
+        address: String,
+        /// Address to listen on, if it is not the same
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        listen: Option<SocketAddr>,
+    },
+    /// Create, fill and publish lists
+    List {
+        #[command(subcommand)]
+        command: ListCommand,
+    },
+    /// Enrol and suspend platforms
+    Client {
+        #[command(subcommand)]
+        command: ClientCommand,
+    },
+    /// Rotate and retire the keys of a list
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+    /// Answer platforms until SIGTERM or Ctrl-C
+    Serve {
+        /// Address to listen on, instead of the configuration's
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        listen: Option<SocketAddr>,
+        /// Offer gRPC server reflection
+        #[arg(long)]
+        reflection: bool,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write man pages into a folder
+    Man {
+        /// The folder
+        out: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ListCommand {
+    /// Create an empty list with a key of its own
+    Create {
+        /// Name of the list
+        name: ListId,
+        /// Length of every label, 0 to 64 bytes; never changed later
+        #[arg(long, default_value_t = 4, value_name = "BYTES")]
+        label_bytes: u8,
+        /// Kinds of digests that the list has: platforms compute all of them for each file
+        #[arg(long, value_delimiter = ',', default_value = "md5,sha1,sha256", value_parser = Kind::from_name)]
+        kinds: Vec<Kind>,
+    },
+    /// Take a file of digests into a list: all of it, or nothing
+    Import {
+        /// Name of the list
+        name: ListId,
+        /// The file, or - for standard input
+        file: PathBuf,
+        #[command(flatten)]
+        reading: Reading,
+        /// Label of every entry of the file, as text
+        #[arg(long, default_value = "")]
+        label: String,
+        /// Count, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Take the digests of a file out of a list; they leave the platforms with the next publication
+    Retract {
+        /// Name of the list
+        name: ListId,
+        /// The file, or - for standard input
+        file: PathBuf,
+        #[command(flatten)]
+        reading: Reading,
+        /// Count, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Publish what has changed since the last publication
+    Publish {
+        /// Name of the list
+        name: ListId,
+        /// Publish even if nothing has changed
+        #[arg(long)]
+        force: bool,
+    },
+    /// Show lists, or one in full
+    Status {
+        /// Name of the list
+        name: Option<ListId>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// How a file of digests is read.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Reading {
+    /// Layout of the file, if it is not to be recognised: sums, sums-z, hashdeep, plain
+    #[arg(long)]
+    format: Option<Format>,
+    /// Kind of rows that do not name theirs
+    #[arg(long, value_parser = Kind::from_name)]
+    kind: Option<Kind>,
+}
+
+impl Reading {
+    pub(super) fn options(&self) -> Options {
+        Options { format: self.format, kind: self.kind, ..Options::default() }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ClientCommand {
+    /// Answer a platform's request with an invitation; the same request again renews its certificate
+    Add {
+        /// The platform's request file
+        #[arg(long)]
+        request: PathBuf,
+        /// Where to write the invitation
+        #[arg(long)]
+        out: PathBuf,
+        /// Elements that it may ask of one list in a UTC day
+        #[arg(long, value_name = "N")]
+        elements_per_day: Option<u64>,
+        /// Frames that it may ask of one list in a UTC day
+        #[arg(long, value_name = "N")]
+        frames_per_day: Option<u64>,
+        /// A list that it may ask; may be repeated; all lists if not given
+        #[arg(long = "list", value_name = "NAME")]
+        lists: Vec<ListId>,
+        /// Take new keys in place of those that the platform was enrolled with
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Show the platforms
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Refuse a platform from now on
+    Suspend {
+        /// Name of the platform
+        platform: PlatformId,
+        /// Admit it again instead
+        #[arg(long)]
+        resume: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Begin a new epoch: a fresh key, the whole list evaluated under it, both epochs served while they overlap
+    Rotate {
+        /// Name of the list
+        name: ListId,
+    },
+    /// Destroy the keys of epochs whose time is over; publish and serve do this by themselves
+    Retire {
+        /// Name of the list
+        name: ListId,
+    },
+}

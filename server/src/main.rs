@@ -1,0 +1,7 @@
+//! The agency's command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    veilmatch_server::cli::main()
+}
