@@ -33,7 +33,8 @@ impl Agency {
         let store = Store::open(&dir.database())?;
         let founded = store.agency()?;
         if founded.as_deref() != Some(config.agency.as_str()) {
-            let why = format!("agency is {}, but the directory belongs to {}", config.agency, founded.unwrap_or_default());
+            let why =
+                format!("agency is {}, but the directory belongs to {}", config.agency, founded.unwrap_or_default());
             return Err(Error::Config { path: dir.config(), why });
         }
         Ok(Self { dir, config, store })

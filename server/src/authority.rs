@@ -99,7 +99,12 @@ impl Authority {
     /// # Errors
     /// [`Error::Certificate`].
     pub fn certify_client(
-        &self, request: &CertificateRequest, agency: &AgencyName, platform: &PlatformId, now: u64, days: u32,
+        &self,
+        request: &CertificateRequest,
+        agency: &AgencyName,
+        platform: &PlatformId,
+        now: u64,
+        days: u32,
     ) -> Result<ClientCertificate, Error> {
         let uri_san = client_uri(agency, platform);
         let mut params = params(platform.as_str(), now, days.into())?;

@@ -76,7 +76,13 @@ impl Budgets {
     /// # Errors
     /// [`NoBudget`].
     pub fn reserve(
-        &self, store: &Store, budget: DayBudget, platform: &PlatformId, list: &ListId, epoch: Epoch, elements: u32,
+        &self,
+        store: &Store,
+        budget: DayBudget,
+        platform: &PlatformId,
+        list: &ListId,
+        epoch: Epoch,
+        elements: u32,
         now: u64,
     ) -> Result<Reservation, NoBudget> {
         let elements = u64::from(elements);

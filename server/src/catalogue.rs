@@ -130,7 +130,12 @@ impl Catalogue {
     }
 }
 
-fn load_list(store: &Store, dir: &StateDir, row: ListRow, known: Option<&Arc<ServedList>>) -> Result<ServedList, Error> {
+fn load_list(
+    store: &Store,
+    dir: &StateDir,
+    row: ListRow,
+    known: Option<&Arc<ServedList>>,
+) -> Result<ServedList, Error> {
     let mut versions = known.map(|known| known.versions.clone()).unwrap_or_default();
     let after = versions.last().map_or(Version(0), |newest| newest.version);
     for version in store.versions_after(&row.list, after)? {

@@ -211,7 +211,13 @@ pub fn settings() -> Vec<Setting> {
             "Name of the agency, by convention its domain name; it is part of every transcript.",
             "set by `init --agency`; never changed afterwards",
         ),
-        required("network", "listen", "address", "Address and port to listen on.", "set by `init --address` or `--listen`"),
+        required(
+            "network",
+            "listen",
+            "address",
+            "Address and port to listen on.",
+            "set by `init --address` or `--listen`",
+        ),
         required(
             "network",
             "address",

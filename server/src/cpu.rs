@@ -141,7 +141,10 @@ impl CpuPool {
     /// # Errors
     /// [`NoResult::Overloaded`] at once if too much waits; [`NoResult::Lost`] if the work panicked.
     pub async fn run<T: Send + 'static>(
-        &self, platform: &PlatformId, elements: usize, work: impl FnOnce() -> T + Send + 'static,
+        &self,
+        platform: &PlatformId,
+        elements: usize,
+        work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, NoResult> {
         let (done, result) = oneshot::channel();
         let job: Job = Box::new(move || {

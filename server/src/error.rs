@@ -236,7 +236,9 @@ impl Error {
                 format!("veilmatch-server --dir {} init --agency NAME --address HOST:PORT", dir.display())
             }
             Self::AlreadyInitialised { .. } => "choose another --dir, or go on with `list create`".to_owned(),
-            Self::Config { .. } => "docs/config.md names every key; `init` in an empty directory writes a fresh file".to_owned(),
+            Self::Config { .. } => {
+                "docs/config.md names every key; `init` in an empty directory writes a fresh file".to_owned()
+            }
             Self::KeyFileMode { path, .. } => format!("chmod 600 {}", path.display()),
             Self::UnknownList { .. } => "`list status` names the lists, `list create NAME` makes one".to_owned(),
             Self::ListExists { list } => format!("list import {list} FILE"),
@@ -254,7 +256,9 @@ impl Error {
                 "make room on the disk, then repeat the command; nothing was half done".to_owned()
             }
             Self::AuditFailed => "look at the disk; at the next start the store is checked and goes on".to_owned(),
-            Self::Damaged { .. } => "restore the directory from a backup, or ask for help with the whole message".to_owned(),
+            Self::Damaged { .. } => {
+                "restore the directory from a backup, or ask for help with the whole message".to_owned()
+            }
             _ => return None,
         })
     }

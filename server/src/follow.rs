@@ -43,7 +43,9 @@ impl Follower {
     /// # Errors
     /// Those of [`Catalogue::load`] and [`Store::open`].
     pub fn start(
-        dir: StateDir, config: Config, clock: Arc<dyn Clock>,
+        dir: StateDir,
+        config: Config,
+        clock: Arc<dyn Clock>,
     ) -> Result<(Self, watch::Receiver<Arc<Catalogue>>), Error> {
         let store = Store::open(&dir.database())?;
         let data_version = store.data_version()?;
@@ -115,7 +117,9 @@ impl Following {
         let next = Arc::new(Catalogue::load(&self.store, &self.dir, Some(current))?);
         for list in next.lists() {
             let before = current.list(&list.row.list).and_then(|list| list.newest());
-            if let Some(newest) = list.newest().filter(|newest| before.is_none_or(|before| before.version < newest.version)) {
+            if let Some(newest) =
+                list.newest().filter(|newest| before.is_none_or(|before| before.version < newest.version))
+            {
                 tracing::info!(list = %list.row.list, version = newest.version.0, epoch = newest.epoch.0, "serving a new version");
             }
         }

@@ -113,7 +113,10 @@ impl<'a> Publisher<'a> {
     /// # Errors
     /// [`Error::KeyFile`], [`Error::KeyFileMode`], [`Error::Io`].
     pub fn new(
-        dir: &'a StateDir, config: &'a Config, store: &'a mut Store, progress: OnProgress<'a>,
+        dir: &'a StateDir,
+        config: &'a Config,
+        store: &'a mut Store,
+        progress: OnProgress<'a>,
     ) -> Result<Self, Error> {
         let key = read_signing_key(&dir.manifest_key())?;
         Ok(Self { dir, config, store, key, progress })
@@ -204,7 +207,8 @@ impl<'a> Publisher<'a> {
         };
         debug_assert_eq!(built.artifact.count, padded_count(built.entries));
         let delta = built.delta.clone();
-        let signed = self.sign(&epoch, work, batch.newest.as_ref(), version, not_after, built.artifact.clone(), delta)?;
+        let signed =
+            self.sign(&epoch, work, batch.newest.as_ref(), version, not_after, built.artifact.clone(), delta)?;
         let row = VersionRow {
             list: list.clone(),
             version,
@@ -241,8 +245,14 @@ impl<'a> Publisher<'a> {
     }
 
     fn sign(
-        &self, epoch: &EpochRow, work: &Work<'_>, newest: Option<&VersionRow>, version: Version, not_after: u64,
-        artifact: ArtifactRef, delta: DeltaRef,
+        &self,
+        epoch: &EpochRow,
+        work: &Work<'_>,
+        newest: Option<&VersionRow>,
+        version: Version,
+        not_after: u64,
+        artifact: ArtifactRef,
+        delta: DeltaRef,
     ) -> Result<SignedManifest, Error> {
         let previous = newest.map(|newest| self.open(newest)).transpose()?;
         let sizes = self.config.publication.frame_sizes.iter();
@@ -259,10 +269,7 @@ impl<'a> Publisher<'a> {
             delta,
             kinds: work.row.kinds.clone(),
             frame_sizes: sizes.filter_map(|&size| FrameSize::try_from(usize::try_from(size).ok()?).ok()).collect(),
-            quota: Quota {
-                elements: self.config.budget.elements_per_day,
-                frames: self.config.budget.frames_per_day,
-            },
+            quota: Quota { elements: self.config.budget.elements_per_day, frames: self.config.budget.frames_per_day },
             software: SOFTWARE.to_owned(),
         });
         let signed = SignedManifest::sign(manifest, &self.key)?;

@@ -86,7 +86,10 @@ impl Server {
         let (follower, catalogue) = Follower::start(dir.clone(), config.clone(), Arc::clone(&options.clock))?;
         let service = Service::new(catalogue, Arc::new(frames), dir.clone(), shutdown.clone());
         let reflection = options.reflection || config.process.reflection;
-        let routes = service.routes(HealthService::new(tonic_health::server::HealthService::from_health_reporter(health.clone())), reflection)?;
+        let routes = service.routes(
+            HealthService::new(tonic_health::server::HealthService::from_health_reporter(health.clone())),
+            reflection,
+        )?;
         let tls = accept::tls(&dir, &config)?;
         let serving = tokio::spawn(accept::serve(listener, tls, routes, shutdown.clone()));
         serve_status(&health, true).await;
@@ -129,8 +132,7 @@ impl Running {
 
 // The names that health checks ask for: the whole server, and each service.
 async fn serve_status(health: &HealthReporter, serving: bool) {
-    let status =
-        if serving { tonic_health::ServingStatus::Serving } else { tonic_health::ServingStatus::NotServing };
+    let status = if serving { tonic_health::ServingStatus::Serving } else { tonic_health::ServingStatus::NotServing };
     for service in ["", "veilmatch.v1.Lists", "veilmatch.v1.Evaluation"] {
         health.set_service_status(service, status).await;
     }

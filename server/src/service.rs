@@ -36,7 +36,10 @@ impl Service {
     /// Serves what the catalogue says now and later. Long-lived streams end when `draining` is cancelled.
     #[must_use]
     pub fn new(
-        catalogue: watch::Receiver<Arc<Catalogue>>, frames: Arc<Frames>, dir: StateDir, draining: CancellationToken,
+        catalogue: watch::Receiver<Arc<Catalogue>>,
+        frames: Arc<Frames>,
+        dir: StateDir,
+        draining: CancellationToken,
     ) -> Self {
         Self { catalogue, frames, dir, draining }
     }

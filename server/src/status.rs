@@ -276,8 +276,7 @@ mod tests {
     #[test]
     fn whoever_must_wait_hears_how_long() {
         let wait = Duration::from_secs(90);
-        let status =
-            CallError::BudgetExhausted { retry_after: wait }.into_status(&RequestId::draw(), "Evaluate", None);
+        let status = CallError::BudgetExhausted { retry_after: wait }.into_status(&RequestId::draw(), "Evaluate", None);
         assert_eq!(
             Refused::from_status(&status),
             Some(Refused { reason: Reason::BudgetExhausted, retry_after: Some(wait) })

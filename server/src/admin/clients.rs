@@ -49,7 +49,11 @@ impl Agency {
     /// [`Error::EnrolmentRequest`], [`Error::ClientExists`], [`Error::KeyInUse`], [`Error::UnknownList`],
     /// [`Error::Argument`], [`Error::Busy`], [`Error::Io`].
     pub fn client_add(
-        &mut self, request: &Path, invitation: &Path, terms: &ClientTerms, now: u64,
+        &mut self,
+        request: &Path,
+        invitation: &Path,
+        terms: &ClientTerms,
+        now: u64,
     ) -> Result<ClientAdded, Error> {
         let _lock = self.dir.lock_changes()?;
         let request = EnrolmentRequest::read(request)?;
@@ -70,8 +74,13 @@ impl Agency {
     }
 
     fn enrol(
-        &mut self, request: &EnrolmentRequest, known: Option<&ClientRow>, lists: Vec<ListId>, terms: &ClientTerms,
-        now: u64, invitation: &Path,
+        &mut self,
+        request: &EnrolmentRequest,
+        known: Option<&ClientRow>,
+        lists: Vec<ListId>,
+        terms: &ClientTerms,
+        now: u64,
+        invitation: &Path,
     ) -> Result<ClientRow, Error> {
         let agency = self.config.agency();
         let budget = &self.config.budget;
@@ -117,7 +126,10 @@ impl Agency {
         let all = self.lists()?;
         if terms.lists.is_empty() {
             return if all.is_empty() {
-                Err(Error::argument("client add", "there is no list yet to invite to; make one with `list create NAME`"))
+                Err(Error::argument(
+                    "client add",
+                    "there is no list yet to invite to; make one with `list create NAME`",
+                ))
             } else {
                 Ok(all)
             };

@@ -108,7 +108,12 @@ impl Agency {
     /// [`Error::UnknownList`], [`Error::HashList`], [`Error::LabelTooLong`], [`Error::Busy`], [`Error::Io`],
     /// [`Error::Store`].
     pub fn import(
-        &mut self, list: &ListId, file: &Path, options: &ImportOptions, now: u64, on_row: &mut dyn FnMut(u64),
+        &mut self,
+        list: &ListId,
+        file: &Path,
+        options: &ImportOptions,
+        now: u64,
+        on_row: &mut dyn FnMut(u64),
     ) -> Result<Change, Error> {
         let row = self.store.list(list)?;
         let label = padded_label(&options.label, row.label_bytes)?;
@@ -122,7 +127,12 @@ impl Agency {
     /// # Errors
     /// As [`Self::import`].
     pub fn retract(
-        &mut self, list: &ListId, file: &Path, options: &ImportOptions, now: u64, on_row: &mut dyn FnMut(u64),
+        &mut self,
+        list: &ListId,
+        file: &Path,
+        options: &ImportOptions,
+        now: u64,
+        on_row: &mut dyn FnMut(u64),
     ) -> Result<Change, Error> {
         let row = self.store.list(list)?;
         self.change(&row, ChangeKind::Retract, file, options, now, on_row, |import, item| {
@@ -131,8 +141,14 @@ impl Agency {
     }
 
     fn change(
-        &mut self, row: &ListRow, kind: ChangeKind, file: &Path, options: &ImportOptions, now: u64,
-        on_row: &mut dyn FnMut(u64), mut take: impl FnMut(&mut Import<'_>, &veilmatch_protocol::item::Item) -> Result<(), Error>,
+        &mut self,
+        row: &ListRow,
+        kind: ChangeKind,
+        file: &Path,
+        options: &ImportOptions,
+        now: u64,
+        on_row: &mut dyn FnMut(u64),
+        mut take: impl FnMut(&mut Import<'_>, &veilmatch_protocol::item::Item) -> Result<(), Error>,
     ) -> Result<Change, Error> {
         let _lock = self.dir.lock_changes()?;
         let refuse = |error: &veilmatch_lists::Error| Error::HashList { path: file.to_owned(), why: error.to_string() };
@@ -164,7 +180,11 @@ impl Agency {
     /// # Errors
     /// As [`Publisher::publish`], [`Error::Busy`].
     pub fn publish(
-        &mut self, list: &ListId, force: bool, now: u64, progress: OnProgress<'_>,
+        &mut self,
+        list: &ListId,
+        force: bool,
+        now: u64,
+        progress: OnProgress<'_>,
     ) -> Result<Vec<Published>, Error> {
         let _lock = self.dir.lock_changes()?;
         self.destroy_retired(list, now)?;

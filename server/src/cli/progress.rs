@@ -46,9 +46,8 @@ pub(super) struct Bars {
 impl Bars {
     pub(super) fn show(&self, progress: Progress) {
         let Ok(mut current) = self.current.lock() else { return };
-        let same = current
-            .as_ref()
-            .is_some_and(|(shown, _)| (shown.epoch, shown.stage) == (progress.epoch, progress.stage));
+        let same =
+            current.as_ref().is_some_and(|(shown, _)| (shown.epoch, shown.stage) == (progress.epoch, progress.stage));
         if !same {
             if let Some((_, bar)) = current.take() {
                 bar.finish_and_clear();

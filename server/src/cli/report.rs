@@ -97,14 +97,18 @@ pub(super) fn lists(statuses: &[ListStatus]) -> String {
     if statuses.is_empty() {
         return "no list; make one with `list create NAME`\n".to_owned();
     }
-    let mut out = format!("{:<24} {:>8} {:>12} {:>10} {:<20}\n", "LIST", "VERSION", "ENTRIES", "PENDING", "VALID UNTIL");
+    let mut out =
+        format!("{:<24} {:>8} {:>12} {:>10} {:<20}\n", "LIST", "VERSION", "ENTRIES", "PENDING", "VALID UNTIL");
     for status in statuses {
-        let (version, until) = status.newest.map_or(("-".into(), "-".into()), |(version, until)| {
-            (version.0.to_string(), rfc3339(until))
-        });
+        let (version, until) =
+            status.newest.map_or(("-".into(), "-".into()), |(version, until)| (version.0.to_string(), rfc3339(until)));
         let pending = status.to_add + status.to_relabel + status.to_remove;
-        let _ =
-            writeln!(out, "{:<24} {version:>8} {:>12} {pending:>10} {until:<20}", status.row.list, status.published);
+        let _ = writeln!(
+            out,
+            "{:<24} {version:>8} {:>12} {pending:>10} {until:<20}",
+            status.row.list.as_str(),
+            status.published
+        );
     }
     out
 }

@@ -28,9 +28,8 @@ pub(super) fn serve(dir: &Path, listen: Option<SocketAddr>, reflection: bool) ->
 }
 
 async fn run(dir: &Path, options: ServeOptions) -> Result<(), Error> {
-    let signals = |kind| {
-        signal(kind).map_err(|source| Error::Network { what: "listen for signals", source: source.into() })
-    };
+    let signals =
+        |kind| signal(kind).map_err(|source| Error::Network { what: "listen for signals", source: source.into() });
     let (mut terminate, mut interrupt) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
     let mut running = Server::start(dir, options).await?;
     eprintln!("veilmatch-server: listening on {}", running.local_addr());

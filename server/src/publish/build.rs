@@ -237,7 +237,11 @@ impl Build<'_> {
     }
 
     fn write_artifact(
-        &self, layout: Layout, count: u64, removed: &[Tag], added: &mut dyn Iterator<Item = io::Result<Vec<u8>>>,
+        &self,
+        layout: Layout,
+        count: u64,
+        removed: &[Tag],
+        added: &mut dyn Iterator<Item = io::Result<Vec<u8>>>,
     ) -> Result<ArtifactRef, Error> {
         let path = self.dir.artifact(&self.list.list, self.version);
         let mut file = NewFile::create(&self.dir.list(&self.list.list))?;
@@ -255,8 +259,13 @@ impl Build<'_> {
 
     // The base's records, each once, without the removed ones, and the added ones, in ascending order.
     fn merge(
-        &self, layout: Layout, count: u64, base: Option<&mut BaseRecords>, removed: &[Tag],
-        added: &mut dyn Iterator<Item = io::Result<Vec<u8>>>, out: impl Write + Seek,
+        &self,
+        layout: Layout,
+        count: u64,
+        base: Option<&mut BaseRecords>,
+        removed: &[Tag],
+        added: &mut dyn Iterator<Item = io::Result<Vec<u8>>>,
+        out: impl Write + Seek,
     ) -> io::Result<Summary> {
         let mut writer = Writer::new(out, layout, self.epoch, count)?;
         let mut removed = removed.iter().peekable();
@@ -272,7 +281,9 @@ impl Build<'_> {
         if let Some(base) = base {
             while let Some(record) = base.next()? {
                 let tag = tag_of(record);
-                while let Some(earlier) = added.next_if(|added| added.as_ref().map_or(true, |added| tag_of(added) < tag)) {
+                while let Some(earlier) =
+                    added.next_if(|added| added.as_ref().map_or(true, |added| tag_of(added) < tag))
+                {
                     push(&earlier?)?;
                 }
                 // A tag to be removed that the base does not have makes the count wrong, which the writer refuses.
@@ -292,7 +303,10 @@ impl Build<'_> {
     fn open_base(&self, base: &Base, layout: Layout) -> Result<BaseRecords, Error> {
         let path = self.dir.artifact(&self.list.list, base.version);
         if files::sha256_of(&path)? != base.artifact.sha256.0 {
-            return Err(Error::Damaged { what: path.display().to_string(), why: "it is not what was published".into() });
+            return Err(Error::Damaged {
+                what: path.display().to_string(),
+                why: "it is not what was published".into(),
+            });
         }
         let mut reader = files::reader(&path)?;
         let records = base.artifact.count * layout.record_len() as u64;

@@ -12,7 +12,10 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 use sha2::{Digest, Sha256};
-use tokio::{net::{TcpListener, TcpStream}, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -20,7 +23,12 @@ use tower::ServiceExt;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::DRAIN;
-use crate::{Error, config::Config, state_dir::{StateDir, read_secret}, tls::PeerIdentity};
+use crate::{
+    Error,
+    config::Config,
+    state_dir::{StateDir, read_secret},
+    tls::PeerIdentity,
+};
 
 pub(super) fn tls(dir: &StateDir, config: &Config) -> Result<TlsAcceptor, Error> {
     let bad = |error: &dyn std::fmt::Display| Error::Certificate { why: error.to_string() };
@@ -49,7 +57,10 @@ pub(super) fn tls(dir: &StateDir, config: &Config) -> Result<TlsAcceptor, Error>
 }
 
 pub(super) async fn serve(
-    listener: TcpListener, tls: TlsAcceptor, routes: Routes, shutdown: CancellationToken,
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    routes: Routes,
+    shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let mut connections = JoinSet::new();
     loop {
@@ -67,9 +78,7 @@ pub(super) async fn serve(
     Ok(())
 }
 
-async fn connection(
-    stream: TcpStream, tls: &TlsAcceptor, routes: Routes, shutdown: &CancellationToken,
-) -> Option<()> {
+async fn connection(stream: TcpStream, tls: &TlsAcceptor, routes: Routes, shutdown: &CancellationToken) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let stream = tls.accept(stream).await.ok()?;
     let identity = identity(stream.get_ref().1.peer_certificates()?.first()?)?;

@@ -24,9 +24,7 @@ type Answers = Pin<Box<dyn Stream<Item = Result<pb::EvaluateStreamResponse, Stat
 impl Evaluation for Service {
     type EvaluateStreamStream = Answers;
 
-    async fn evaluate(
-        &self, request: Request<pb::EvaluateRequest>,
-    ) -> Result<Response<pb::EvaluateResponse>, Status> {
+    async fn evaluate(&self, request: Request<pb::EvaluateRequest>) -> Result<Response<pb::EvaluateResponse>, Status> {
         let id = RequestId::draw();
         let identity = request.extensions().get::<PeerIdentity>().cloned();
         let (answer, platform) = self.frame(identity.as_ref(), request.into_inner()).await;
@@ -37,7 +35,8 @@ impl Evaluation for Service {
     }
 
     async fn evaluate_stream(
-        &self, request: Request<Streaming<pb::EvaluateRequest>>,
+        &self,
+        request: Request<Streaming<pb::EvaluateRequest>>,
     ) -> Result<Response<Answers>, Status> {
         let id = RequestId::draw();
         let identity = request.extensions().get::<PeerIdentity>().cloned();
@@ -73,7 +72,8 @@ impl Evaluation for Service {
 
 // Reads frames until the stream ends, fails, or the server drains. A failure is given once and ends it.
 fn bounded(
-    frames: Streaming<pb::EvaluateRequest>, draining: impl Future<Output = ()> + Send + 'static,
+    frames: Streaming<pb::EvaluateRequest>,
+    draining: impl Future<Output = ()> + Send + 'static,
 ) -> impl Stream<Item = Result<pb::EvaluateRequest, Status>> + Send {
     let frames = stream::unfold(Some(frames), |frames| async move {
         let mut frames = frames?;
@@ -90,7 +90,9 @@ impl Service {
     // A frame, and for the log the platform if it is known. The platform is looked up for each frame: a suspension takes
     // effect within a stream.
     async fn frame(
-        &self, identity: Option<&PeerIdentity>, request: pb::EvaluateRequest,
+        &self,
+        identity: Option<&PeerIdentity>,
+        request: pb::EvaluateRequest,
     ) -> (Result<FrameAnswer, CallError>, Option<String>) {
         let catalogue = self.catalogue();
         let client = match caller::client(&catalogue, identity) {

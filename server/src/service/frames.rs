@@ -70,7 +70,12 @@ impl Frames {
     /// Takes the threads, the writer and the rules.
     #[must_use]
     pub fn new(
-        cpu: CpuPool, writer: FrameWriter, origin: Origin, rules: FrameRules, clock: Arc<dyn Clock>, database: PathBuf,
+        cpu: CpuPool,
+        writer: FrameWriter,
+        origin: Origin,
+        rules: FrameRules,
+        clock: Arc<dyn Clock>,
+        database: PathBuf,
     ) -> Self {
         let refusals = Refusals::new(rules.refusals_per_minute);
         let (budgets, readers) = (Budgets::default(), Mutex::default());
@@ -86,7 +91,10 @@ impl Frames {
     /// # Errors
     /// [`CallError`].
     pub async fn answer(
-        &self, client: &Arc<Client>, list: &Arc<ServedList>, frame: EvaluateFrame,
+        &self,
+        client: &Arc<Client>,
+        list: &Arc<ServedList>,
+        frame: EvaluateFrame,
     ) -> Result<FrameAnswer, CallError> {
         // The same batch id may be in work twice. The second to be written finds the first, and is then a retry of it.
         for _ in 0..2 {
@@ -98,7 +106,10 @@ impl Frames {
     }
 
     async fn attempt(
-        &self, client: &Arc<Client>, list: &Arc<ServedList>, frame: EvaluateFrame,
+        &self,
+        client: &Arc<Client>,
+        list: &Arc<ServedList>,
+        frame: EvaluateFrame,
     ) -> Result<Option<FrameAnswer>, CallError> {
         if self.writer.state() != AuditState::Writable {
             return Err(CallError::AuditUnavailable);
@@ -180,8 +191,14 @@ impl Work {
     }
 
     fn answer_first(
-        &self, store: &Store, context: &FrameContext, client: &Client, list: &ServedList, frame: &EvaluateFrame,
-        request: RequestDigest, now: u64,
+        &self,
+        store: &Store,
+        context: &FrameContext,
+        client: &Client,
+        list: &ServedList,
+        frame: &EvaluateFrame,
+        request: RequestDigest,
+        now: u64,
     ) -> Result<Evaluated, CallError> {
         let minutes = frame.minute.abs_diff(now / 60);
         if minutes > MINUTE_SKEW {
@@ -206,8 +223,14 @@ impl Work {
 
     // The elements are computed again; the proof is the stored one, and together they must be what was answered.
     fn answer_again(
-        &self, context: &FrameContext, key: &FrameKey, list: &ServedList, frame: &EvaluateFrame,
-        request: RequestDigest, answered: &AnsweredFrame, now: u64,
+        &self,
+        context: &FrameContext,
+        key: &FrameKey,
+        list: &ServedList,
+        frame: &EvaluateFrame,
+        request: RequestDigest,
+        answered: &AnsweredFrame,
+        now: u64,
     ) -> Result<Evaluated, CallError> {
         if answered.request != request {
             return Err(CallError::BatchReused);
@@ -293,4 +316,3 @@ fn record(key: FrameKey, frame: &EvaluateFrame, request: RequestDigest, status: 
 fn frame_answer(frame: &EvaluateFrame, evaluated: Vec<[u8; 32]>, proof: [u8; 64]) -> FrameAnswer {
     FrameAnswer { batch: frame.batch, evaluated, proof, leaf: Vec::new(), acknowledgement: Vec::new() }
 }
-

@@ -33,7 +33,8 @@ impl Lists for Service {
     type FetchDeltaStream = Out<pb::Chunk>;
 
     async fn get_manifest(
-        &self, request: Request<pb::GetManifestRequest>,
+        &self,
+        request: Request<pb::GetManifestRequest>,
     ) -> Result<Response<pb::SignedManifest>, Status> {
         self.call("GetManifest", request, |_, pb::GetManifestRequest { list_id: name, version }, call| {
             let list = call.list(&list_id(&name)?)?;
@@ -46,7 +47,8 @@ impl Lists for Service {
     }
 
     async fn list_manifests(
-        &self, request: Request<pb::ListManifestsRequest>,
+        &self,
+        request: Request<pb::ListManifestsRequest>,
     ) -> Result<Response<pb::ListManifestsResponse>, Status> {
         self.call("ListManifests", request, |_, pb::ListManifestsRequest { list_id: name, after_version }, call| {
             let list = call.list(&list_id(&name)?)?;
@@ -56,7 +58,8 @@ impl Lists for Service {
     }
 
     async fn watch_versions(
-        &self, request: Request<pb::WatchVersionsRequest>,
+        &self,
+        request: Request<pb::WatchVersionsRequest>,
     ) -> Result<Response<Self::WatchVersionsStream>, Status> {
         let identity = request.extensions().get::<PeerIdentity>().cloned();
         self.call("WatchVersions", request, |service, pb::WatchVersionsRequest { list_id: name }, call| {
@@ -70,12 +73,16 @@ impl Lists for Service {
     }
 
     async fn fetch_artifact(
-        &self, request: Request<pb::FetchRequest>,
+        &self,
+        request: Request<pb::FetchRequest>,
     ) -> Result<Response<Self::FetchArtifactStream>, Status> {
         self.fetch("FetchArtifact", request, StateDir::artifact).await
     }
 
-    async fn fetch_delta(&self, request: Request<pb::FetchRequest>) -> Result<Response<Self::FetchDeltaStream>, Status> {
+    async fn fetch_delta(
+        &self,
+        request: Request<pb::FetchRequest>,
+    ) -> Result<Response<Self::FetchDeltaStream>, Status> {
         self.fetch("FetchDelta", request, StateDir::delta).await
     }
 }
@@ -94,7 +101,10 @@ impl Call {
 
 impl Service {
     fn call<Q, A>(
-        &self, name: &'static str, request: Request<Q>, work: impl FnOnce(&Self, Q, &Call) -> Result<A, CallError>,
+        &self,
+        name: &'static str,
+        request: Request<Q>,
+        work: impl FnOnce(&Self, Q, &Call) -> Result<A, CallError>,
     ) -> Result<Response<A>, Status> {
         let identity = request.extensions().get::<PeerIdentity>().cloned();
         let refuse = |error: CallError, platform: Option<&str>| error.into_status(&RequestId::draw(), name, platform);
@@ -106,7 +116,10 @@ impl Service {
     }
 
     async fn fetch(
-        &self, name: &'static str, request: Request<pb::FetchRequest>, path: fn(&StateDir, &ListId, Version) -> PathBuf,
+        &self,
+        name: &'static str,
+        request: Request<pb::FetchRequest>,
+        path: fn(&StateDir, &ListId, Version) -> PathBuf,
     ) -> Result<Response<Out<pb::Chunk>>, Status> {
         let checked = self.call(name, request, |service, request, call| {
             let fetch = Fetch::try_from(request)?;

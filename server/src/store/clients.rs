@@ -97,7 +97,8 @@ impl Store {
     /// # Errors
     /// [`Error::Store`].
     pub fn clients(&self) -> Result<Vec<ClientRow>, Error> {
-        let sql = "SELECT platform, spki_sha256, uri_san, request_key, contact, elements_per_day, frames_per_day, added,
+        let sql =
+            "SELECT platform, spki_sha256, uri_san, request_key, contact, elements_per_day, frames_per_day, added,
                        certificate_until, suspended_at
                    FROM client ORDER BY platform";
         let mut statement = self.connection.prepare_cached(sql)?;

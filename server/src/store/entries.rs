@@ -123,7 +123,13 @@ impl Entries {
     /// # Errors
     /// Those of `work`, [`Error::Store`]; then nothing is kept.
     pub fn change(
-        &mut self, list: &ListId, kind: ChangeKind, source: &str, published: i64, now: u64, dry_run: bool,
+        &mut self,
+        list: &ListId,
+        kind: ChangeKind,
+        source: &str,
+        published: i64,
+        now: u64,
+        dry_run: bool,
         work: impl FnOnce(&mut Import<'_>) -> Result<(), Error>,
     ) -> Result<Change, Error> {
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -135,8 +141,7 @@ impl Entries {
             (list, kind.name(), source, signed(now)),
         )?;
         let id = tx.last_insert_rowid();
-        let mut import =
-            Import { tx: &tx, list, id, published, tally: Tally::default(), quarantined: Vec::new() };
+        let mut import = Import { tx: &tx, list, id, published, tally: Tally::default(), quarantined: Vec::new() };
         work(&mut import)?;
         let Import { tally, quarantined, .. } = import;
         if dry_run || tally.accepted == 0 && tally.quarantined == 0 {
@@ -168,7 +173,10 @@ impl Entries {
     /// # Errors
     /// Those of `visit`, [`Error::Store`].
     pub fn visit(
-        &self, list: &ListId, published: i64, mut visit: impl FnMut(PendingEntry) -> Result<(), Error>,
+        &self,
+        list: &ListId,
+        published: i64,
+        mut visit: impl FnMut(PendingEntry) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let sql = "SELECT item, label, since, until, relabelled FROM entry
                    WHERE list = (SELECT id FROM list WHERE list = ?1) ORDER BY item";

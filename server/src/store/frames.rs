@@ -189,8 +189,12 @@ pub(super) fn charge(connection: &Connection, key: &FrameKey, elements: u32, day
 pub(super) fn count_retry(connection: &Connection, key: &FrameKey, most: u32) -> rusqlite::Result<bool> {
     let sql = "UPDATE frame SET retries = retries + 1
                WHERE platform = ?1 AND list = ?2 AND epoch = ?3 AND batch = ?4 AND status = 'ok' AND retries < ?5";
-    let counted = connection
-        .prepare_cached(sql)?
-        .execute((key.platform.as_str(), key.list.as_str(), key.epoch.0, key.batch.0, most))?;
+    let counted = connection.prepare_cached(sql)?.execute((
+        key.platform.as_str(),
+        key.list.as_str(),
+        key.epoch.0,
+        key.batch.0,
+        most,
+    ))?;
     Ok(counted == 1)
 }

@@ -226,7 +226,8 @@ fn insert_version(tx: &Transaction<'_>, version: &VersionRow) -> Result<(), Erro
 
 fn list_row(row: &Row<'_>) -> rusqlite::Result<ListRow> {
     let kinds: String = row.get(2)?;
-    let kinds = kinds.split(',').map(Kind::from_name).collect::<Result<_, _>>().map_err(|error| unreadable(2, error))?;
+    let kinds =
+        kinds.split(',').map(Kind::from_name).collect::<Result<_, _>>().map_err(|error| unreadable(2, error))?;
     Ok(ListRow { list: name(row, 0)?, label_bytes: row.get(1)?, kinds, created: unsigned(row.get(3)?) })
 }
 
