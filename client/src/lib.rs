@@ -4,8 +4,11 @@
 //! The binary `veilmatch` stands on top of this library. A first use is in `examples/`.
 
 pub mod config;
+pub mod digest;
 pub mod enrol;
+pub mod output;
 pub mod state_dir;
+pub mod walk;
 
 mod client;
 mod connection;
