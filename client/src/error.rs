@@ -52,6 +52,14 @@ pub enum Error {
         /// Its permission bits.
         mode: u32,
     },
+    /// Others may enter the platform's directory.
+    #[error("directory {} has mode {mode:04o}; others can enter it", path.display())]
+    DirectoryMode {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// A key file does not hold what it should.
     #[error("key file {}: {why}", path.display())]
     KeyFile {
@@ -82,6 +90,20 @@ pub enum Error {
         /// What the transport said.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// One of the two sides refuses the other's certificate.
+    #[error("no trust between us and the agency's server at {address}: {source}")]
+    Certificate {
+        /// Its address.
+        address: String,
+        /// What TLS said.
+        source: rustls::Error,
+    },
+    /// The server's answer has not the form that the protocol gives it.
+    #[error("the agency's server sent a malformed answer: {what}")]
+    BadAnswer {
+        /// Which part.
+        what: &'static str,
     },
     /// The server refused a call.
     #[error("the agency's server refused: {}", .0.reason.name())]
@@ -151,31 +173,6 @@ impl Error {
         move |source| Self::Io { action, path, source }
     }
 
-    /// The stable name, as in docs/errors.md.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::NotInitialised { .. } => "NOT_INITIALISED",
-            Self::AlreadyInitialised { .. } => "ALREADY_INITIALISED",
-            Self::NotJoined { .. } => "NOT_JOINED",
-            Self::Config { .. } => "BAD_CONFIG",
-            Self::Invitation { .. } => "BAD_INVITATION",
-            Self::KeyFileMode { .. } => "KEY_FILE_MODE",
-            Self::KeyFile { .. } => "BAD_KEY_FILE",
-            Self::UnknownList { .. } => "UNKNOWN_LIST",
-            Self::Busy { .. } => "BUSY",
-            Self::Unreachable { .. } => "UNREACHABLE",
-            Self::Refused(refused) => refused.reason.name(),
-            Self::Untrusted { source, .. } => source.reason(),
-            Self::NothingPublished { .. } => "NOTHING_PUBLISHED",
-            Self::Io { .. } => "IO",
-            Self::Database { .. } => "DATABASE",
-            Self::NewerSchema { .. } => "NEWER_SCHEMA",
-            Self::Tls(_) => "TLS",
-            Self::SealedResults { .. } => "SEALED_RESULTS",
-        }
-    }
-
     /// What the operator does next, for the line `veilmatch: hint:`.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -190,26 +187,89 @@ impl Error {
                 dir.display()
             ),
             Self::KeyFileMode { path, .. } => format!("chmod 600 {}", path.display()),
-            Self::Config { .. } => "correct the file; docs/config.md lists every field".to_owned(),
-            Self::Invitation { .. } => "ask the agency for a new invitation to your latest request.json".to_owned(),
-            Self::UnknownList { .. } => "veilmatch status names the lists".to_owned(),
-            Self::Busy { .. } => "wait for it, or ask the running `veilmatch run` through its socket".to_owned(),
-            Self::Unreachable { .. } => "check address and network; nothing was counted as no match".to_owned(),
-            Self::Refused(refused) => refused.reason.action().to_owned(),
-            Self::Untrusted { .. } => "call the agency; the version held stays in use until it expires".to_owned(),
+            Self::DirectoryMode { path, .. } => format!("chmod 700 {}", path.display()),
             Self::NothingPublished { list } => format!("the agency runs: veilmatch-server list publish {list}"),
-            Self::NewerSchema { .. } => "use the newer program".to_owned(),
-            Self::SealedResults { .. } => {
-                "restore results and keys together, or delete both: items are then asked again".to_owned()
-            }
-            Self::KeyFile { .. } | Self::Io { .. } | Self::Database { .. } | Self::Tls(_) => return None,
+            Self::Refused(refused) => refused.reason.action().to_owned(),
+            other => return other.action().map(str::to_owned),
         };
         Some(hint)
     }
 }
 
-impl From<veilmatch_proto::Refused> for Error {
+// One line per variant: the match and the table for docs/errors.md cannot disagree.
+macro_rules! reasons {
+    ($($variant:pat => $name:literal, $action:literal;)*) => {
+        impl Error {
+            /// Every reason of this program's own with what to do next, for docs/errors.md. A refusal has the server's
+            /// reason, a file that is not what it must be the protocol's.
+            pub const REASONS: &[(&str, &str)] = &[$(($name, $action)),*];
+
+            /// The stable name, as in docs/errors.md.
+            #[must_use]
+            pub fn reason(&self) -> &'static str {
+                match self {
+                    $($variant => $name,)*
+                    Self::Refused(refused) => refused.reason.name(),
+                    Self::Untrusted { source, .. } => source.reason(),
+                }
+            }
+
+            fn action(&self) -> Option<&'static str> {
+                match self {
+                    $($variant => Some($action),)*
+                    Self::Refused(refused) => Some(refused.reason.action()),
+                    Self::Untrusted { .. } => {
+                        Some("call the agency; what it sent is in evidence/, the version held stays in use until it expires")
+                    }
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    Self::NotInitialised { .. } => "NOT_INITIALISED", "make one with `veilmatch init`";
+    Self::AlreadyInitialised { .. } => "ALREADY_INITIALISED", "choose another directory with --dir";
+    Self::NotJoined { .. } => "NOT_JOINED", "send request.json to the agency, then `veilmatch join INVITATION`";
+    Self::Config { .. } => "BAD_CONFIG", "correct the file; docs/config.md lists every field";
+    Self::Invitation { .. } => "BAD_INVITATION", "ask the agency for a new invitation to your latest request.json";
+    Self::KeyFileMode { .. } => "KEY_FILE_MODE", "chmod 600 the file; if others could read it, enrol anew";
+    Self::DirectoryMode { .. } => "DIRECTORY_MODE", "chmod 700 the directory";
+    Self::KeyFile { .. } => "BAD_KEY_FILE", "restore the file from your backup, or enrol anew";
+    Self::UnknownList { .. } => "UNKNOWN_LIST", "`veilmatch status` names the lists";
+    Self::Busy { .. } => "BUSY", "wait for it, or ask the running `veilmatch run` through its socket";
+    Self::Unreachable { .. } => "UNREACHABLE", "check address and network; nothing was counted as no match";
+    Self::Certificate { .. } => "CERTIFICATE", "look at the clock; ask the agency for a new invitation";
+    Self::BadAnswer { .. } => "BAD_ANSWER", "update this program; if that does not help, tell the agency";
+    Self::NothingPublished { .. } => "NOTHING_PUBLISHED", "ask the agency to publish the list";
+    Self::Io { .. } => "IO", "mend what the message names";
+    Self::Database { .. } => "DATABASE", "make room or mend the disk, then start again";
+    Self::NewerSchema { .. } => "NEWER_SCHEMA", "use the newer program";
+    Self::Tls(_) => "TLS", "ask the agency for a new invitation";
+    Self::SealedResults { .. } => "SEALED_RESULTS", "restore state.db and keys/ together, or `veilmatch init` anew elsewhere";
+}
+
+impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
         Self::Refused(refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_stable_names_and_each_its_own() {
+        let names: std::collections::HashSet<_> = Error::REASONS.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), Error::REASONS.len());
+        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')));
+    }
+
+    #[test]
+    fn a_hint_says_what_to_type() {
+        let error = Error::KeyFileMode { path: "/a/keys/tls.key.pem".into(), mode: 0o644 };
+        assert_eq!(error.to_string(), "key file /a/keys/tls.key.pem has mode 0644; others can read it");
+        assert_eq!(error.hint().unwrap(), "chmod 600 /a/keys/tls.key.pem");
     }
 }

@@ -120,7 +120,7 @@ impl Frames {
             batch: BatchId::random(&mut rng),
         };
         let blinded = BlindedFrame::blind(size, items, &mut rng)
-            .map_err(|_| Failed::NotChecked(NotChecked::Source("INVALID_INPUT")))?;
+            .map_err(|_| Failed::NotChecked(NotChecked::InvalidInput))?;
         let req = request_digest(&context, blinded.elements().encodings());
         let minute = now().unix() / 60;
         let message = signed_message(&req, &held.view(), held.version(), minute);
@@ -316,19 +316,26 @@ fn judge(status: &Status, wait: Duration) -> Result<(NotChecked, Duration), Fail
 /// The outcome of a subject whose evaluated items are `rows` (SPEC §12).
 pub(crate) fn judge_subject(held: &Held, subject: &Subject, rows: &[Row]) -> Outcome {
     let version = held.version().0;
-    let mut found = None;
+    let (mut found, mut altered) = (None, None);
     for row in rows {
         match held.find(&row.okm) {
             Ok(Some(label)) => found = found.max(Some((row.kind, label))),
             Ok(None) => {}
             Err(error) => {
-                tracing::error!(list = %held.list(), version, %error, "ALTERED_RECORD: fetch the list anew and tell the agency");
-                return Outcome::NotChecked(NotChecked::AlteredRecord);
+                let why = match error {
+                    veilmatch_protocol::Error::LabelMismatch => NotChecked::LabelMismatch,
+                    _ => NotChecked::AlteredRecord,
+                };
+                tracing::error!(list = %held.list(), version, reason = why.reason(), "a published record is not believed");
+                altered = Some(why);
             }
         }
     }
     if let Some((kind, label)) = found {
         return Outcome::Match { label, kind, version };
+    }
+    if let Some(why) = altered {
+        return Outcome::NotChecked(why);
     }
     let evaluated = |kind| rows.iter().any(|row| row.kind == kind);
     let wanted = || held.kinds().into_iter();

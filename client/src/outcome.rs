@@ -57,8 +57,14 @@ pub enum NotChecked {
     Offline,
     /// The answer's proof does not verify; the frame is kept as evidence.
     BadProof,
-    /// A published record was altered, on disk or by the agency.
+    /// A published record was altered on disk: its shard has not the signed hash.
     AlteredRecord,
+    /// A published label does not open under the entry's own key: the agency published something else.
+    LabelMismatch,
+    /// The item has no place in the group. Nobody can make one on purpose.
+    InvalidInput,
+    /// One of the two sides refuses the other's certificate.
+    Certificate,
     /// The server refused the frame.
     Refused {
         /// Its reason.
@@ -74,23 +80,61 @@ pub enum NotChecked {
     Source(&'static str),
 }
 
-impl NotChecked {
-    /// The stable name, as in docs/errors.md.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::NoList => "NO_LIST",
-            Self::Expired => "EXPIRED",
-            Self::KindMissing(_) => "KIND_MISSING",
-            Self::KindNotListed(_) => "KIND_NOT_LISTED",
-            Self::Deadline => "DEADLINE",
-            Self::Offline => "OFFLINE",
-            Self::BadProof => "BAD_PROOF",
-            Self::AlteredRecord => "ALTERED_RECORD",
-            Self::Refused { reason, .. } => reason.name(),
-            Self::Storage => "STORAGE",
-            Self::ShutDown => "SHUT_DOWN",
-            Self::Source(reason) => reason,
+// One line per variant: the match and the table for docs/errors.md cannot disagree.
+macro_rules! reasons {
+    ($($variant:pat => $name:literal, $action:literal;)*) => {
+        impl NotChecked {
+            /// Every reason of this program's own with what to do next, for docs/errors.md. A refusal has the server's
+            /// reason ([`Reason::ALL`]), a source that could not be read its caller's.
+            pub const REASONS: &[(&str, &str)] = &[$(($name, $action)),*];
+
+            /// The stable name, as in docs/errors.md.
+            #[must_use]
+            pub fn reason(&self) -> &'static str {
+                match self {
+                    $($variant => $name,)*
+                    Self::Refused { reason, .. } => reason.name(),
+                    Self::Source(reason) => reason,
+                }
+            }
+
+            /// What to do next; nothing is known about a reason of the caller's.
+            #[must_use]
+            pub fn action(&self) -> Option<&'static str> {
+                match self {
+                    $($variant => Some($action),)*
+                    Self::Refused { reason, .. } => Some(reason.action()),
+                    Self::Source(_) => None,
+                }
+            }
         }
+    };
+}
+
+reasons! {
+    Self::NoList => "NO_LIST", "run `veilmatch sync`";
+    Self::Expired => "EXPIRED", "run `veilmatch sync`; if that brings nothing newer, call the agency";
+    Self::KindMissing(_) => "KIND_MISSING", "give the digests of every kind that `veilmatch status` names";
+    Self::KindNotListed(_) => "KIND_NOT_LISTED", "give a digest of a kind that `veilmatch status` names";
+    Self::Deadline => "DEADLINE", "ask again; raise check_deadline_ms if it happens often";
+    Self::Offline => "OFFLINE", "ask again when the agency's server can be reached";
+    Self::BadProof => "BAD_PROOF", "stop, call the agency and send it the file in evidence/";
+    Self::AlteredRecord => "ALTERED_RECORD", "look after the disk; `veilmatch sync` fetches the list anew";
+    Self::LabelMismatch => "LABEL_MISMATCH", "call the agency: a published label is not the entry's";
+    Self::InvalidInput => "INVALID_INPUT", "tell us: this should not happen";
+    Self::Certificate => "CERTIFICATE", "look at the clock and at `veilmatch sync`; ask the agency for a new invitation";
+    Self::Storage => "STORAGE", "make room or mend the disk of the platform's directory, then ask again";
+    Self::ShutDown => "SHUT_DOWN", "ask again";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_stable_names_and_each_its_own() {
+        let names: std::collections::HashSet<_> = NotChecked::REASONS.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), NotChecked::REASONS.len());
+        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')));
     }
 }
