@@ -1,197 +1,183 @@
-//! Digests of a file: every wanted kind in one read, in constant memory.
+//! Digests of files: every kind that is asked for, in one read, in bounded memory.
 //!
 //! Take digests before a platform transcodes or recompresses what was uploaded: afterwards exact matching finds nothing.
 
 use std::{
-    fs::OpenOptions,
-    io::Read,
+    fs::{File, Metadata, OpenOptions},
+    io::{self, Read},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
 };
 
-use md5::Md5;
-use rustix::fs::OFlags;
-use sha1::Sha1;
-use sha2::{Digest, Sha256, Sha512};
+use rustix::{fs::OFlags, io::Errno};
+use sha2::digest::DynDigest;
 use veilmatch_protocol::item::{Item, Kind};
 
-/// Bytes read at a time: large enough for the disk, small enough for the cache.
-const BUFFER: usize = 128 * 1_024;
+/// Bytes read at a time: large enough for the disk, small enough for the processor's cache.
+const BUFFER_BYTES: usize = 128 * 1_024;
 
-/// Why a file has no digests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unreadable {
-    /// It is gone: moved or deleted since the folder was read.
+/// Why a path gave no digests. The file is *not checked*, never *no match*.
+#[derive(Debug)]
+pub enum Unread {
+    /// It was there when its folder was listed and is gone now.
     Vanished,
-    /// It may not be read.
-    Denied,
-    /// Not a regular file: a link, socket, pipe or device.
+    /// It could not be opened or read.
+    Unreadable(io::Error),
+    /// It is a socket, a pipe or a device: nothing with an end that could be read.
     NotAFile,
-    /// It changed while it was read.
+    /// It is a symbolic link, which is not followed: its target is checked where it lies.
+    Symlink,
+    /// It changed while it was read, so the digests are of nothing that ever was.
     Changed,
-    /// Reading failed.
-    Failed,
 }
 
-impl Unreadable {
-    /// Every cause.
-    pub const ALL: [Self; 5] = [Self::Vanished, Self::Denied, Self::NotAFile, Self::Changed, Self::Failed];
+impl Unread {
+    /// Every reason with what to do about it, for docs/errors.md.
+    pub const REASONS: [(&str, &str); 5] = [
+        ("VANISHED", "nothing, if the file was removed on purpose"),
+        ("UNREADABLE", "give the account that runs the check the right to read it, or look at the disk"),
+        ("NOT_A_FILE", "nothing: sockets, pipes and devices have no content to check"),
+        ("SYMLINK", "check the target, if it does not lie in the same folder"),
+        ("CHANGED", "check it again when nobody writes to it"),
+    ];
 
-    /// The stable name, as the reason of *not checked*.
+    /// The stable name, as in docs/errors.md.
     #[must_use]
-    pub fn reason(self) -> &'static str {
+    pub fn reason(&self) -> &'static str {
         match self {
             Self::Vanished => "VANISHED",
-            Self::Denied => "DENIED",
+            Self::Unreadable(_) => "UNREADABLE",
             Self::NotAFile => "NOT_A_FILE",
+            Self::Symlink => "SYMLINK",
             Self::Changed => "CHANGED",
-            Self::Failed => "UNREADABLE",
-        }
-    }
-}
-
-impl From<std::io::Error> for Unreadable {
-    fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            std::io::ErrorKind::NotFound => Self::Vanished,
-            std::io::ErrorKind::PermissionDenied => Self::Denied,
-            _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => Self::NotAFile,
-            // Opening a socket or a device without a driver.
-            _ if error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) => Self::NotAFile,
-            _ => Self::Failed,
-        }
-    }
-}
-
-/// The digests of a regular file, one per kind, in the order of `kinds`. A link is not followed.
-///
-/// # Errors
-/// [`Unreadable`]: such a file is *not checked*.
-pub fn of_file(path: &Path, kinds: &[Kind]) -> Result<Vec<Item>, Unreadable> {
-    // NONBLOCK: opening a pipe must not wait for a writer.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let mut file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    let before = file.metadata()?;
-    if !before.is_file() {
-        return Err(Unreadable::NotAFile);
-    }
-    let (items, read) = of_reader(&mut file, kinds)?;
-    let after = file.metadata()?;
-    let same = |a: &std::fs::Metadata, b: &std::fs::Metadata| {
-        (a.len(), a.mtime(), a.mtime_nsec()) == (b.len(), b.mtime(), b.mtime_nsec())
-    };
-    if read == before.len() && same(&before, &after) { Ok(items) } else { Err(Unreadable::Changed) }
-}
-
-/// The digests of what a reader gives until its end, and its length.
-///
-/// # Errors
-/// What the reader reports.
-pub fn of_reader(reader: &mut impl Read, kinds: &[Kind]) -> std::io::Result<(Vec<Item>, u64)> {
-    let mut hashes: Vec<Hash> = kinds.iter().map(|&kind| Hash::new(kind)).collect();
-    let mut buffer = vec![0; BUFFER];
-    let mut total = 0;
-    loop {
-        let read = match reader.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => read,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        for hash in &mut hashes {
-            hash.update(&buffer[..read]);
-        }
-        total += read as u64;
-    }
-    Ok((hashes.into_iter().map(Hash::finish).collect(), total))
-}
-
-enum Hash {
-    Md5(Md5),
-    Sha1(Sha1),
-    Sha256(Sha256),
-    Sha512(Sha512),
-}
-
-impl Hash {
-    fn new(kind: Kind) -> Self {
-        match kind {
-            Kind::Md5 => Self::Md5(Md5::new()),
-            Kind::Sha1 => Self::Sha1(Sha1::new()),
-            Kind::Sha256 => Self::Sha256(Sha256::new()),
-            Kind::Sha512 => Self::Sha512(Sha512::new()),
         }
     }
 
-    fn update(&mut self, bytes: &[u8]) {
+    /// What the system said, where it said something.
+    #[must_use]
+    pub fn detail(&self) -> Option<String> {
         match self {
-            Self::Md5(hash) => hash.update(bytes),
-            Self::Sha1(hash) => hash.update(bytes),
-            Self::Sha256(hash) => hash.update(bytes),
-            Self::Sha512(hash) => hash.update(bytes),
+            Self::Unreadable(error) => Some(error.to_string()),
+            _ => None,
         }
     }
+}
 
-    fn finish(self) -> Item {
-        let item = match self {
-            Self::Md5(hash) => Item::new(Kind::Md5, &hash.finalize()),
-            Self::Sha1(hash) => Item::new(Kind::Sha1, &hash.finalize()),
-            Self::Sha256(hash) => Item::new(Kind::Sha256, &hash.finalize()),
-            Self::Sha512(hash) => Item::new(Kind::Sha512, &hash.finalize()),
-        };
-        item.expect("a hash function gives its kind's length")
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // A folder on the way that became a file is a path that vanished, too.
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Vanished,
+            _ if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => Self::NotAFile,
+            _ => Self::Unreadable(error),
+        }
     }
+}
+
+/// Whether a path that is a symbolic link is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// Somebody named this very path.
+    Follow,
+    /// The path was found in a folder.
+    Refuse,
+}
+
+/// Computes digests of one file after the other; one per thread, with a buffer of its own.
+pub struct Digester {
+    kinds: Vec<Kind>,
+    buffer: Box<[u8]>,
+}
+
+impl Digester {
+    /// For these kinds.
+    #[must_use]
+    pub fn new(kinds: &[Kind]) -> Self {
+        Self { kinds: kinds.to_vec(), buffer: vec![0; BUFFER_BYTES].into_boxed_slice() }
+    }
+
+    /// The digests of a regular file, one per kind, in the order of the kinds.
+    ///
+    /// # Errors
+    /// [`Unread`] says why there are none.
+    pub fn file(&mut self, path: &Path, links: Links) -> Result<Vec<Item>, Unread> {
+        // Asked first, because opening a device can do something; asked again of the open file, because the path can
+        // have changed in between.
+        let before = if links == Links::Follow { path.metadata() } else { path.symlink_metadata() }?;
+        regular(&before)?;
+        let mut file = open(path, links)?;
+        let before = file.metadata()?;
+        regular(&before)?;
+        let items = self.read(&mut file, before.len())?;
+        let after = file.metadata()?;
+        if state(&before) == state(&after) { Ok(items) } else { Err(Unread::Changed) }
+    }
+
+    /// Reads what should be `len` bytes. Stops at the first byte too many: a file that grows has no end.
+    fn read(&mut self, input: &mut impl Read, len: u64) -> Result<Vec<Item>, Unread> {
+        let mut hashers: Vec<(Kind, Box<dyn DynDigest>)> =
+            self.kinds.iter().map(|&kind| (kind, hasher(kind))).collect();
+        let mut total = 0;
+        loop {
+            let read = match input.read(&mut self.buffer) {
+                Ok(0) => break,
+                Ok(read) => &self.buffer[..read],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error.into()),
+            };
+            total += read.len() as u64;
+            if total > len {
+                return Err(Unread::Changed);
+            }
+            for (_, hasher) in &mut hashers {
+                hasher.update(read);
+            }
+        }
+        if total < len {
+            return Err(Unread::Changed);
+        }
+        let item = |(kind, hasher): (Kind, Box<dyn DynDigest>)| {
+            Item::new(kind, &hasher.finalize()).expect("a hash function gives its kind's length")
+        };
+        Ok(hashers.into_iter().map(item).collect())
+    }
+}
+
+fn hasher(kind: Kind) -> Box<dyn DynDigest> {
+    match kind {
+        Kind::Md5 => Box::new(md5::Md5::default()),
+        Kind::Sha1 => Box::new(sha1::Sha1::default()),
+        Kind::Sha256 => Box::new(sha2::Sha256::default()),
+        Kind::Sha512 => Box::new(sha2::Sha512::default()),
+    }
+}
+
+fn open(path: &Path, links: Links) -> Result<File, Unread> {
+    // Without NONBLOCK, opening a pipe that took the file's place would wait for a writer.
+    let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    if links == Links::Refuse {
+        flags |= OFlags::NOFOLLOW;
+    }
+    OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path).map_err(|error| {
+        let looped = error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
+        if looped && links == Links::Refuse { Unread::Symlink } else { error.into() }
+    })
+}
+
+fn regular(metadata: &Metadata) -> Result<(), Unread> {
+    if metadata.is_symlink() {
+        Err(Unread::Symlink)
+    } else if metadata.is_file() {
+        Ok(())
+    } else {
+        Err(Unread::NotAFile)
+    }
+}
+
+/// What differs when somebody wrote to a file.
+fn state(metadata: &Metadata) -> (u64, i64, i64) {
+    (metadata.len(), metadata.mtime(), metadata.mtime_nsec())
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
-
-    use super::*;
-
-    #[test]
-    fn all_kinds_of_a_known_text_come_from_one_read() {
-        let (items, read) = of_reader(&mut &b"abc"[..], &Kind::ALL).unwrap();
-        let digests: Vec<_> = items.iter().map(|item| hex::encode(item.digest())).collect();
-        assert_eq!(read, 3);
-        assert_eq!(digests[0], "900150983cd24fb0d6963f7d28e17f72");
-        assert_eq!(digests[1], "a9993e364706816aba3e25717850c26c9cd0d89d");
-        assert_eq!(digests[2], "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        assert!(digests[3].starts_with("ddaf35a193617abacc417349ae204131"));
-    }
-
-    #[test]
-    fn a_file_longer_than_the_buffer_is_read_whole() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("long");
-        let bytes: Vec<u8> = (0..3 * BUFFER + 17).map(|i| (i % 251) as u8).collect();
-        fs::write(&path, &bytes).unwrap();
-        let item = &of_file(&path, &[Kind::Sha256]).unwrap()[0];
-        assert_eq!(item.digest(), Sha256::digest(&bytes).as_slice());
-    }
-
-    #[test]
-    fn what_is_not_a_readable_file_has_its_reason() {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name);
-        assert_eq!(of_file(&at("gone"), &[Kind::Md5]), Err(Unreadable::Vanished));
-        assert_eq!(of_file(dir.path(), &[Kind::Md5]), Err(Unreadable::NotAFile));
-        fs::write(at("file"), b"x").unwrap();
-        std::os::unix::fs::symlink(at("file"), at("link")).unwrap();
-        assert_eq!(of_file(&at("link"), &[Kind::Md5]), Err(Unreadable::NotAFile));
-        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
-        assert_eq!(of_file(&at("socket"), &[Kind::Md5]), Err(Unreadable::NotAFile));
-        fs::set_permissions(at("file"), fs::Permissions::from_mode(0)).unwrap();
-        // Root may read anything; then the mode stops nobody.
-        let denied = of_file(&at("file"), &[Kind::Md5]);
-        assert!(denied.is_ok() == rustix::process::geteuid().is_root() || denied == Err(Unreadable::Denied));
-    }
-
-    #[test]
-    fn an_empty_file_has_digests_like_any_other() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("empty"), b"").unwrap();
-        let items = of_file(&dir.path().join("empty"), &[Kind::Md5]).unwrap();
-        assert_eq!(hex::encode(items[0].digest()), "d41d8cd98f00b204e9800998ecf8427e");
-    }
-}
+mod tests;

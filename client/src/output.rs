@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
+use crate::Outcome;
 use clap::ValueEnum;
-use veilmatch_client::Outcome;
 
 mod answer;
 mod csv;

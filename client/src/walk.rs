@@ -1,159 +1,271 @@
-//! A walk through folders in one fixed order, so that a scan can go on where it stopped.
+//! Walks a folder in a fixed order, from its beginning or from where an earlier walk stood.
 //!
-//! Entries of a folder come by the bytes of their names, and what lies in a folder comes in its place. Memory holds the
-//! names of the folders that are open, not of the tree.
+//! Names are visited in the order of their bytes, a folder's content where the folder stands. So the last path visited
+//! says everything about what was visited before it, and a walk needs no other memory to go on.
 
 use std::{
-    ffi::OsString,
-    fs,
-    os::unix::ffi::OsStrExt,
-    path::{Path, PathBuf},
+    collections::{BinaryHeap, VecDeque},
+    ffi::{OsStr, OsString},
+    fs::{self, DirEntry, FileType},
+    io,
+    os::unix::fs::{DirEntryExt, FileTypeExt, MetadataExt},
+    path::{Component, Path, PathBuf},
 };
 
-use crate::digest::Unreadable;
+use crate::digest::{Links, Unread};
 
-/// What the walk met.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Met {
-    /// Something that is not a folder; whether it is a readable file shows when it is opened.
-    File(PathBuf),
-    /// A folder that could not be read. What lies in it is *not checked*.
-    Unreadable(PathBuf, Unreadable),
+/// Most names of one folder held at a time. A larger folder is read again for the next ones, so that memory stays
+/// bounded whatever the folder holds.
+const NAMES: usize = 65_536;
+
+/// What a walk finds.
+#[derive(Debug)]
+pub enum Found {
+    /// A regular file, when its folder was listed, and how to open it.
+    File(PathBuf, Links),
+    /// Something that cannot be checked, or a folder that cannot be listed.
+    Unread(PathBuf, Unread),
+    /// Something of ours, such as the very file that the results go to: passed over.
+    Own(PathBuf),
 }
 
-impl Met {
-    /// Where it lies.
+/// A file or folder by identity, whatever path leads to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    /// Of what stands at a path.
+    ///
+    /// # Errors
+    /// When nothing does, or nobody may look.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        path.metadata().map(|metadata| Self { device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    /// From the numbers that the system gives for an open file.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        match self {
-            Self::File(path) | Self::Unreadable(path, _) => path,
-        }
+    pub fn new(device: u64, inode: u64) -> Self {
+        Self { device, inode }
     }
 }
 
-/// The walk. Symbolic links are met as files and not followed.
+/// An iterator over everything below a path. Nothing ends it early: what cannot be visited is found as unread.
 pub struct Walk {
-    // Each open folder with its names that are still to come, the next one last.
-    open: Vec<(PathBuf, Vec<OsString>)>,
-    next: Option<Met>,
-    root: PathBuf,
-    after: Option<PathBuf>,
+    levels: Vec<Level>,
+    own: Vec<Identity>,
+    limit: usize,
+    // Found already: the root itself, where it is no folder.
+    next: Option<Found>,
 }
+
+/// A folder being visited.
+struct Level {
+    folder: PathBuf,
+    // The next names, ascending.
+    names: Names,
+    // Whether there are more after these.
+    more: bool,
+    // Why there are none after these, though there should be. Told when the folder is left, so that everything at or
+    // before the path told last was found.
+    failed: Option<Unread>,
+    // On the way back to where an earlier walk stood: the names still to go down, the next one first.
+    way: VecDeque<OsString>,
+}
+
+/// Names of a folder with what they were, and their inodes, when it was listed.
+type Names = VecDeque<(OsString, io::Result<FileType>, u64)>;
 
 impl Walk {
-    /// A walk through a folder, or past one file.
+    /// Everything at and below `root`, but what is our own. A root that is a symbolic link is followed.
     #[must_use]
-    pub fn new(root: &Path) -> Self {
-        Self::after(root, None)
+    pub fn new(root: &Path, own: Vec<Identity>) -> Self {
+        Self::start(root, own, VecDeque::new(), NAMES)
     }
 
-    /// The part of the walk that comes after a path that it met before; that path need not exist any more.
+    /// What a walk of the same root would find after `cursor`, the last path that one found. It need not exist any more.
     #[must_use]
-    pub fn after(root: &Path, last: Option<&Path>) -> Self {
-        let mut walk = Self { open: Vec::new(), next: None, root: root.to_owned(), after: last.map(Path::to_owned) };
-        walk.next = walk.enter(root.to_owned());
+    pub fn after(root: &Path, own: Vec<Identity>, cursor: &Path) -> Self {
+        let below = cursor.strip_prefix(root).unwrap_or(Path::new(""));
+        let way: VecDeque<OsString> = below
+            .components()
+            .filter_map(|component| match component {
+                Component::Normal(name) => Some(name.to_owned()),
+                _ => None,
+            })
+            .collect();
+        if way.is_empty() {
+            // The root was all there was to find.
+            return Self { levels: Vec::new(), own, limit: NAMES, next: None };
+        }
+        Self::start(root, own, way, NAMES)
+    }
+
+    fn start(root: &Path, own: Vec<Identity>, way: VecDeque<OsString>, limit: usize) -> Self {
+        let mut walk = Self { levels: Vec::new(), own, limit, next: None };
+        walk.next = match root.metadata() {
+            Ok(metadata) if metadata.is_dir() => walk.descend(root.to_owned(), way),
+            Ok(metadata) => Some(file(root.to_owned(), metadata.file_type(), Links::Follow)),
+            Err(error) => Some(Found::Unread(root.to_owned(), error.into())),
+        };
         walk
     }
 
-    // Opens a folder; gives what is to be reported instead if it is none, or cannot be read.
-    fn enter(&mut self, path: PathBuf) -> Option<Met> {
-        let kind = if path == self.root { fs::metadata(&path) } else { fs::symlink_metadata(&path) };
-        match kind {
-            Ok(kind) if !kind.is_dir() => return Some(Met::File(path)),
-            Ok(_) => {}
-            Err(error) => return Some(Met::Unreadable(path, error.into())),
-        }
-        let names = fs::read_dir(&path).and_then(|entries| {
-            entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<std::io::Result<Vec<_>>>()
-        });
-        match names {
-            Ok(mut names) => {
-                names.sort_unstable_by(|a, b| b.as_bytes().cmp(a.as_bytes()));
-                self.open.push((path, names));
+    /// Enters a folder; gives what is found instead, if it cannot be listed.
+    fn descend(&mut self, folder: PathBuf, way: VecDeque<OsString>) -> Option<Found> {
+        // The last name on the way was found already; those before it are folders to go through once more.
+        let after = way.front().map(|name| After { name, inclusive: way.len() > 1 });
+        match list(&folder, after, self.limit) {
+            Ok((names, more)) => {
+                self.levels.push(Level { folder, names, more, failed: None, way });
                 None
             }
-            Err(error) => Some(Met::Unreadable(path, error.into())),
+            Err(error) => Some(Found::Unread(folder, error.into())),
         }
     }
 
-    // Whether everything at or below this path was met before the cursor, the cursor included.
-    fn is_past(&self, path: &Path) -> bool {
-        let Some(last) = &self.after else { return false };
-        let (path, last) = (path.components(), last.components());
-        path.clone().cmp(last.clone()) != std::cmp::Ordering::Greater && !last.take(path.clone().count()).eq(path)
+    fn visit(&mut self, name: OsString, kind: io::Result<FileType>, inode: u64) -> Option<Found> {
+        let level = self.levels.last_mut().expect("visited from a level");
+        let path = level.folder.join(&name);
+        let mut way = std::mem::take(&mut level.way);
+        let kind = match kind {
+            Ok(kind) => kind,
+            Err(error) => return Some(Found::Unread(path, error.into())),
+        };
+        // The inode comes with the listing; the device is asked for only where the inode is the same.
+        if self.own.iter().any(|own| own.inode == inode) && Identity::of(&path).is_ok_and(|it| self.own.contains(&it)) {
+            return Some(Found::Own(path));
+        }
+        if !kind.is_dir() {
+            return Some(file(path, kind, Links::Refuse));
+        }
+        // Only the first name visited can stand on the way; after it, every folder is entered from its beginning.
+        if way.pop_front().is_none_or(|first| first != name) {
+            way.clear();
+        }
+        self.descend(path, way)
+    }
+
+    /// The next name of the innermost folder, reading that folder further where what was held of it ends.
+    fn step(&mut self) -> Step {
+        let Some(level) = self.levels.last_mut() else { return Step::End };
+        let Some(entry) = level.names.pop_front() else {
+            let level = self.levels.pop().expect("looked at above");
+            return level.failed.map_or(Step::Left, |unread| Step::Found(Found::Unread(level.folder, unread)));
+        };
+        if level.names.is_empty() && level.more {
+            let after = After { name: &entry.0, inclusive: false };
+            match list(&level.folder, Some(after), self.limit) {
+                Ok((names, more)) => (level.names, level.more) = (names, more),
+                Err(error) => (level.failed, level.more) = (Some(error.into()), false),
+            }
+        }
+        Step::Entry(entry)
     }
 }
 
-impl Iterator for Walk {
-    type Item = Met;
+enum Step {
+    Entry((OsString, io::Result<FileType>, u64)),
+    Found(Found),
+    Left,
+    End,
+}
 
-    fn next(&mut self) -> Option<Met> {
+impl Iterator for Walk {
+    type Item = Found;
+
+    fn next(&mut self) -> Option<Found> {
+        if self.next.is_some() {
+            return self.next.take();
+        }
         loop {
-            if let Some(met) = self.next.take()
-                && self.after.as_deref() != Some(met.path())
-            {
-                return Some(met);
-            }
-            let (folder, names) = self.open.last_mut()?;
-            let Some(name) = names.pop() else {
-                self.open.pop();
-                continue;
+            let found = match self.step() {
+                Step::Entry((name, kind, inode)) => self.visit(name, kind, inode),
+                Step::Found(found) => Some(found),
+                Step::Left => None,
+                Step::End => return None,
             };
-            let path = folder.join(name);
-            if !self.is_past(&path) {
-                self.next = self.enter(path);
+            if found.is_some() {
+                return found;
             }
         }
+    }
+}
+
+fn file(path: PathBuf, kind: FileType, links: Links) -> Found {
+    let special = kind.is_socket() || kind.is_fifo() || kind.is_block_device() || kind.is_char_device();
+    if kind.is_symlink() {
+        Found::Unread(path, Unread::Symlink)
+    } else if special {
+        Found::Unread(path, Unread::NotAFile)
+    } else {
+        // Also what a filesystem has no word for: the digester looks again.
+        Found::File(path, links)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct After<'a> {
+    name: &'a OsStr,
+    inclusive: bool,
+}
+
+impl After<'_> {
+    fn admits(self, name: &OsStr) -> bool {
+        name > self.name || self.inclusive && name == self.name
+    }
+}
+
+/// The first `limit` names of a folder after a name, ascending, and whether there are more.
+fn list(folder: &Path, after: Option<After<'_>>, limit: usize) -> io::Result<(Names, bool)> {
+    let mut first: BinaryHeap<Name> = BinaryHeap::new();
+    let mut more = false;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if after.is_some_and(|after| !after.admits(&name)) {
+            continue;
+        }
+        if first.len() == limit {
+            more = true;
+            if first.peek().is_some_and(|last| last.name < name) {
+                continue;
+            }
+            first.pop();
+        }
+        first.push(Name { name, entry });
+    }
+    let names = first.into_sorted_vec().into_iter();
+    Ok((names.map(|Name { name, entry }| (name, entry.file_type(), entry.ino())).collect(), more))
+}
+
+/// An entry ordered by its name.
+struct Name {
+    name: OsString,
+    entry: DirEntry,
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.name.cmp(&other.name)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tree() -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for path in ["b/2", "b/1/z", "b/1/a", "b.txt", "a", "c/d/e/f", "b-/x"] {
-            let path = dir.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, b"").unwrap();
-        }
-        fs::create_dir(dir.path().join("empty")).unwrap();
-        std::os::unix::fs::symlink("..", dir.path().join("c/loop")).unwrap();
-        dir
-    }
-
-    fn names(walk: Walk, dir: &tempfile::TempDir) -> Vec<String> {
-        walk.map(|met| met.path().strip_prefix(dir.path()).unwrap().display().to_string()).collect()
-    }
-
-    const ORDER: [&str; 8] = ["a", "b/1/a", "b/1/z", "b/2", "b-/x", "b.txt", "c/d/e/f", "c/loop"];
-
-    #[test]
-    fn a_tree_is_walked_in_one_order_and_links_are_not_followed() {
-        let dir = tree();
-        assert_eq!(names(Walk::new(dir.path()), &dir), ORDER);
-    }
-
-    #[test]
-    fn a_walk_goes_on_after_any_path_even_if_it_is_gone() {
-        let dir = tree();
-        for (at, name) in ORDER.iter().enumerate() {
-            let cursor = dir.path().join(name);
-            assert_eq!(names(Walk::after(dir.path(), Some(&cursor)), &dir), ORDER[at + 1..], "after {name}");
-        }
-        fs::remove_file(dir.path().join("b/1/z")).unwrap();
-        assert_eq!(names(Walk::after(dir.path(), Some(&dir.path().join("b/1/z"))), &dir), ORDER[3..]);
-        fs::remove_dir_all(dir.path().join("b/1")).unwrap();
-        assert_eq!(names(Walk::after(dir.path(), Some(&dir.path().join("b/1/z"))), &dir), ORDER[3..]);
-    }
-
-    #[test]
-    fn one_file_and_a_missing_root_are_met_as_such() {
-        let dir = tree();
-        let file = dir.path().join("a");
-        assert_eq!(Walk::new(&file).collect::<Vec<_>>(), [Met::File(file)]);
-        let gone = dir.path().join("gone");
-        assert_eq!(Walk::new(&gone).collect::<Vec<_>>(), [Met::Unreadable(gone, Unreadable::Vanished)]);
-    }
-}
+mod tests;

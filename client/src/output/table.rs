@@ -1,0 +1,72 @@
+//! A table for people: what came out, label or reason, kind, and the name last, so that nothing has to be cut.
+
+use std::{
+    io::{self, Write},
+    os::unix::ffi::OsStrExt,
+};
+
+use crate::Outcome;
+
+use super::{Answer, Origin, printable_label, text::escaped};
+
+/// Column widths that hold the usual words; longer ones move the rest of their line.
+const OUTCOME: usize = "not checked".len();
+const WHAT: usize = "KIND_NOT_LISTED".len();
+const KIND: usize = "sha256".len();
+
+pub struct Table<W: Write> {
+    out: W,
+    headed: bool,
+}
+
+impl<W: Write> Table<W> {
+    pub fn new(out: W) -> Self {
+        Self { out, headed: false }
+    }
+
+    pub fn answer(&mut self, answer: &Answer<'_>) -> io::Result<()> {
+        if !std::mem::replace(&mut self.headed, true) {
+            self.row("OUTCOME", "LABEL OR REASON", "KIND", "WHAT")?;
+        }
+        let (outcome, what, kind) = match answer.outcome {
+            Outcome::Match { label, kind, .. } => ("match", label_text(label), kind.name()),
+            Outcome::NoMatch { .. } => ("no match", "-".to_owned(), "-"),
+            Outcome::NotChecked(why) => ("not checked", why.reason().to_owned(), "-"),
+        };
+        let mut name = subject(answer.origin);
+        if let Some(detail) = answer.full_detail() {
+            name.push_str(&format!(" ({})", escaped(detail.as_bytes())));
+        }
+        if answer.new == Some(true) {
+            name.push_str(" (new)");
+        }
+        self.row(outcome, &what, kind, &name)
+    }
+
+    fn row(&mut self, outcome: &str, what: &str, kind: &str, name: &str) -> io::Result<()> {
+        writeln!(self.out, "{outcome:OUTCOME$}  {what:WHAT$}  {kind:KIND$}  {name}")
+    }
+
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+fn label_text(label: &[u8]) -> String {
+    match printable_label(label) {
+        Some("") => "-".to_owned(),
+        Some(text) => text.to_owned(),
+        None => format!("0x{}", hex::encode(label)),
+    }
+}
+
+fn subject(origin: &Origin) -> String {
+    match origin {
+        Origin::Path(path) => escaped(path.as_os_str().as_bytes()),
+        Origin::Line { number, name: Some(name), .. } => format!("line {number}: {}", escaped(name)),
+        Origin::Line { number, name: None, items } => match items.first() {
+            Some(item) => format!("line {number}: {}", hex::encode(item.digest())),
+            None => format!("line {number}"),
+        },
+    }
+}

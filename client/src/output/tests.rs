@@ -1,0 +1,132 @@
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf, time::Duration};
+
+use veilmatch_proto::Reason;
+use veilmatch_protocol::{
+    item::{Item, Kind},
+    name::ListId,
+};
+
+use super::{text::escaped, *};
+use crate::NotChecked;
+
+fn printed(format: Format, all: bool, answers: &[(Origin, Outcome)]) -> String {
+    let list = ListId::parse("baseline").unwrap();
+    let mut out = Vec::new();
+    let mut printer = Printer::new(format, all, &mut out);
+    for (origin, outcome) in answers {
+        printer.answer(&Answer { origin, list: &list, outcome, detail: None, new: None }).unwrap();
+    }
+    printer.flush().unwrap();
+    drop(printer);
+    String::from_utf8(out).unwrap()
+}
+
+fn path(path: &[u8]) -> Origin {
+    Origin::Path(PathBuf::from(OsStr::from_bytes(path)))
+}
+
+fn matched(label: &[u8]) -> Outcome {
+    Outcome::Match { label: label.to_vec(), kind: Kind::Sha256, version: 3 }
+}
+
+fn line(number: u64, name: Option<&[u8]>) -> Origin {
+    let item = Item::new(Kind::Md5, b"0123456789abcdef").unwrap();
+    Origin::Line { number, name: name.map(<[u8]>::to_vec), items: vec![item] }
+}
+
+fn three() -> Vec<(Origin, Outcome)> {
+    vec![
+        (path(b"up/a.bin"), matched(b"A1\0\0")),
+        (path(b"up/b.bin"), Outcome::NoMatch { version: 3 }),
+        (path(b"up/c.bin"), Outcome::NotChecked(NotChecked::Source("UNREADABLE"))),
+    ]
+}
+
+#[test]
+fn a_table_shows_what_somebody_must_look_at() {
+    assert_eq!(
+        printed(Format::Table, false, &three()),
+        "OUTCOME      LABEL OR REASON  KIND    WHAT\n\
+         match        A1               sha256  up/a.bin\n\
+         not checked  UNREADABLE       -       up/c.bin\n"
+    );
+    assert!(printed(Format::Table, true, &three()).contains("\nno match     -                -       up/b.bin\n"));
+}
+
+#[test]
+fn json_lines_have_every_answer() {
+    let lines = printed(Format::Jsonl, false, &three());
+    assert_eq!(
+        lines.lines().collect::<Vec<_>>(),
+        [
+            r#"{"outcome":"match","path":"up/a.bin","list":"baseline","version":3,"kind":"sha256","label":"A1","label_hex":"41310000"}"#,
+            r#"{"outcome":"no_match","path":"up/b.bin","list":"baseline","version":3}"#,
+            r#"{"outcome":"not_checked","path":"up/c.bin","list":"baseline","reason":"UNREADABLE"}"#,
+        ]
+    );
+}
+
+#[test]
+fn csv_has_every_answer_under_a_header() {
+    assert_eq!(
+        printed(Format::Csv, false, &three()),
+        "outcome,path,line,name,digests,list,version,kind,label,label_hex,reason,detail\n\
+         match,up/a.bin,,,,baseline,3,sha256,A1,41310000,,\n\
+         no_match,up/b.bin,,,,baseline,3,,,,,\n\
+         not_checked,up/c.bin,,,,baseline,,,,,UNREADABLE,\n"
+    );
+    assert_eq!(printed(Format::Csv, false, &[]).lines().count(), 1);
+}
+
+#[test]
+fn a_line_of_a_list_is_named_by_number_name_and_digest() {
+    let answers = [(line(7, Some(b"x\ny")), matched(b"")), (line(8, None), Outcome::NoMatch { version: 3 })];
+    let hex = hex::encode(b"0123456789abcdef");
+    assert!(printed(Format::Table, true, &answers).contains("line 7: x\\ny\n"));
+    assert!(printed(Format::Table, true, &answers).contains(&format!("line 8: {hex}\n")));
+    let json = printed(Format::Jsonl, true, &answers);
+    assert!(json.starts_with(&format!(r#"{{"outcome":"match","line":7,"name":"x\ny","digests":{{"md5":"{hex}"}},"#)));
+    assert!(printed(Format::Csv, true, &answers).contains(&format!("match,,7,\"x\ny\",md5:{hex},baseline,3,")));
+}
+
+#[test]
+fn a_reason_brings_what_it_carries() {
+    let refused =
+        NotChecked::Refused { reason: Reason::BudgetExhausted, retry_after: Some(Duration::from_millis(1_001)) };
+    let answers = [
+        (path(b"a"), Outcome::NotChecked(NotChecked::KindMissing(Kind::Sha1))),
+        (path(b"b"), Outcome::NotChecked(refused)),
+    ];
+    let json = printed(Format::Jsonl, true, &answers);
+    assert!(json.contains(r#""reason":"KIND_MISSING","detail":"sha1"}"#), "{json}");
+    assert!(json.contains(r#""reason":"BUDGET_EXHAUSTED","retry_after_s":2}"#), "{json}");
+}
+
+#[test]
+fn a_name_cannot_write_to_the_terminal() {
+    assert_eq!(escaped(b"plain \xc3\xa4 \"quoted\""), "plain ä \"quoted\"");
+    assert_eq!(escaped(b"a\nb\r\t\x1b[2J\x7f"), "a\\nb\\r\\t\\x1b[2J\\x7f");
+    assert_eq!(escaped("exe.\u{202e}gpj\u{9b}".as_bytes()), "exe.\\u{202e}gpj\\u{9b}");
+    assert_eq!(escaped(b"\xff\\"), "\\xff\\\\");
+    let table = printed(Format::Table, false, &[(path(b"a\nmatch  A1"), matched(b"A1"))]);
+    assert_eq!(table.lines().count(), 2);
+}
+
+#[test]
+fn a_label_is_text_only_if_it_can_be_shown() {
+    assert_eq!(printable_label(b"A1\0\0"), Some("A1"));
+    assert_eq!(printable_label(b"\0\0"), Some(""));
+    assert_eq!(printable_label(b"a\0b"), None);
+    assert_eq!(printable_label(b"\xff"), None);
+    assert_eq!(printable_label("\u{202e}".as_bytes()), None);
+    assert!(printed(Format::Table, false, &[(path(b"a"), matched(b"\xff\x01"))]).contains("match        0xff01"));
+}
+
+#[test]
+fn a_path_comes_back_from_its_record_byte_for_byte() {
+    for name in [&b"plain"[..], b"a\nb", b"\xff/x", "ä".as_bytes(), b"\xef\xbf\xbd"] {
+        let json = printed(Format::Jsonl, true, &[(path(name), Outcome::NoMatch { version: 1 })]);
+        let record: Record<'_> = serde_json::from_str(&json).unwrap();
+        assert_eq!(record.path().unwrap().as_os_str().as_bytes(), name);
+    }
+}
