@@ -13,7 +13,7 @@ use std::{
 use serde::Deserialize;
 use veilmatch_protocol::{frame::FrameSize, name::AgencyName};
 
-use crate::{Error, state_dir::StateDir};
+use crate::{Error, limits::Limits, state_dir::StateDir};
 
 /// One key of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +92,9 @@ pub struct Config {
     /// How the process behaves.
     #[serde(default)]
     pub process: Process,
+    /// What a peer may take of the connection layer.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// Where the server listens and how platforms reach it.
@@ -232,6 +235,7 @@ pub fn settings() -> Vec<Setting> {
     all.extend(Enrolment::settings());
     all.extend(Frames::settings());
     all.extend(Process::settings());
+    all.extend(Limits::settings());
     all
 }
 
@@ -294,6 +298,7 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         AgencyName::parse(&self.agency).map_err(|error| format!("agency: {error}"))?;
         self.server_name()?;
+        self.limits.check()?;
         for &size in &self.publication.frame_sizes {
             let legal = usize::try_from(size).is_ok_and(|size| FrameSize::try_from(size).is_ok());
             if !legal {

@@ -25,6 +25,8 @@ pub mod store;
 pub mod tls;
 
 mod error;
+#[cfg(test)]
+mod world;
 
 pub use error::Error;
 pub use server::{Running, ServeOptions, Server};

@@ -1,12 +1,9 @@
 //! The running server: everything put together, started on one directory, stopped in order.
 
-mod accept;
-
 use std::{
     net::{SocketAddr, TcpListener},
     path::Path,
     sync::Arc,
-    time::Duration,
 };
 
 use tokio::task::JoinHandle;
@@ -21,9 +18,11 @@ use crate::{
     config::Config,
     cpu::CpuPool,
     follow::Follower,
+    listener::{Drained, Edge, Stop, serve},
     service::{FrameRules, Frames, HealthService, Service},
     state_dir::{DirLock, StateDir},
     store::{AuditState, FrameWriter},
+    tls::ServerTls,
 };
 
 /// What a start may be told beyond the directory.
@@ -51,8 +50,7 @@ pub struct Running {
     local_addr: SocketAddr,
     shutdown: CancellationToken,
     failed: CancellationToken,
-    health: HealthReporter,
-    serving: JoinHandle<Result<(), Error>>,
+    serving: JoinHandle<Drained>,
     // Fields are dropped in this order: the follower stops, then the lock is free.
     _follower: Follower,
     _lock: DirLock,
@@ -68,6 +66,13 @@ impl Server {
         let (dir, config) = (agency.dir().clone(), agency.config().clone());
         drop(agency);
         let lock = dir.lock_serving()?;
+        let tls = ServerTls::load(
+            &dir.resolve(&config.tls.certificate),
+            &dir.resolve(&config.tls.key),
+            &dir.resolve(&config.tls.authority),
+            options.clock.now(),
+        )?;
+        tls.warn_of_expiry(options.clock.now());
         let listen = options.listen.unwrap_or(config.network.listen);
         let listener = bind(listen)?;
         let local_addr = listener.local_addr().map_err(network("read the address listened on"))?;
@@ -84,17 +89,20 @@ impl Server {
         let rules = frame_rules(&config);
         let frames = Frames::new(cpu, writer, origin, rules, Arc::clone(&options.clock), dir.database());
         let (follower, catalogue) = Follower::start(dir.clone(), config.clone(), Arc::clone(&options.clock))?;
-        let service = Service::new(catalogue, Arc::new(frames), dir.clone(), shutdown.clone());
+        let leaving = CancellationToken::new();
+        let service = Service::new(catalogue, Arc::new(frames), dir.clone(), leaving.clone());
+        let peers = service.clients();
         let reflection = options.reflection || config.process.reflection;
         let routes = service.routes(
             HealthService::new(tonic_health::server::HealthService::from_health_reporter(health.clone())),
             reflection,
         )?;
-        let tls = accept::tls(&dir, &config)?;
-        let serving = tokio::spawn(accept::serve(listener, tls, routes, shutdown.clone()));
         serve_status(&health, true).await;
+        let edge = Edge { tls, limits: config.limits.clone(), peers: Arc::new(peers), routes };
+        let stop = Stop { requested: shutdown.clone(), not_serving: end_health(health), leaving };
+        let serving = tokio::spawn(serve(listener, edge, stop));
         tracing::info!(address = %local_addr, backend = veilmatch_ristretto::backend(), "serving");
-        Ok(Running { local_addr, shutdown, failed, health, serving, _follower: follower, _lock: lock })
+        Ok(Running { local_addr, shutdown, failed, serving, _follower: follower, _lock: lock })
     }
 }
 
@@ -112,22 +120,26 @@ impl Running {
     pub async fn ended(&mut self) -> Result<(), Error> {
         tokio::select! {
             () = self.failed.cancelled() => Err(Error::AuditFailed),
-            ended = &mut self.serving => ended.unwrap_or(Err(Error::Internal("the accepting task ended"))),
+            _ = &mut self.serving => Err(Error::Internal("the accepting task ended")),
         }
     }
 
-    /// Stops: not serving at once, then no new connections, then the open ones come to their end.
+    /// Stops: not serving at once, then no new connections, then the open ones come to their end or are cut.
     ///
     /// # Errors
-    /// [`Error::Network`].
-    pub async fn shutdown(self) -> Result<(), Error> {
-        serve_status(&self.health, false).await;
+    /// [`Error::Internal`] if the accepting task panicked.
+    pub async fn shutdown(self) -> Result<Drained, Error> {
         self.shutdown.cancel();
-        if self.serving.is_finished() {
-            return Ok(());
-        }
-        self.serving.await.unwrap_or(Err(Error::Internal("the accepting task ended")))
+        self.serving.await.map_err(|_| Error::Internal("the accepting task ended"))
     }
+}
+
+// Called once, when the server is asked to stop.
+fn end_health(health: HealthReporter) -> Box<dyn FnOnce() + Send> {
+    let runtime = tokio::runtime::Handle::current();
+    Box::new(move || {
+        runtime.spawn(async move { serve_status(&health, false).await });
+    })
 }
 
 // The names that health checks ask for: the whole server, and each service.
@@ -170,6 +182,3 @@ fn bind(address: SocketAddr) -> Result<tokio::net::TcpListener, Error> {
 fn network(what: &'static str) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::Network { what, source: source.into() }
 }
-
-/// How long connections may take to come to their end.
-const DRAIN: Duration = Duration::from_secs(30);

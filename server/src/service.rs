@@ -16,6 +16,7 @@ use veilmatch_proto::{
     pb::{DESCRIPTORS, evaluation_server::EvaluationServer, lists_server::ListsServer},
 };
 
+pub use caller::Clients;
 pub use frames::{FrameRules, Frames};
 
 use crate::{Error, catalogue::Catalogue, state_dir::StateDir};
@@ -66,6 +67,12 @@ impl Service {
         Ok(routes)
     }
 
+    /// The client table, for the network edge.
+    #[must_use]
+    pub fn clients(&self) -> Clients {
+        Clients(self.catalogue.clone())
+    }
+
     fn catalogue(&self) -> Arc<Catalogue> {
         Arc::clone(&self.catalogue.borrow())
     }
@@ -73,3 +80,6 @@ impl Service {
 
 /// grpc.health.v1.
 pub type HealthService = tonic_health::pb::health_server::HealthServer<tonic_health::server::HealthService>;
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,9 @@ async fn run(dir: &Path, options: ServeOptions) -> Result<(), Error> {
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping");
-    running.shutdown().await
+    let drained = running.shutdown().await?;
+    tracing::info!(cut = drained.cut, "stopped");
+    Ok(())
 }
 
 fn start_log(config: &Config) -> Result<(), Error> {

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+use veilmatch_proto::Refused;
 use veilmatch_protocol::name::ListId;
 
 use crate::{
     catalogue::{Catalogue, Client, ServedList},
+    listener::{Methods, Peer, PeerTable},
     status::CallError,
     tls::PeerIdentity,
 };
@@ -30,4 +33,15 @@ pub(super) fn list(catalogue: &Catalogue, client: &Client, list: &ListId) -> Res
         return Err(CallError::ListNotOpen);
     }
     Ok(Arc::clone(served))
+}
+
+/// The client table as the network edge sees it.
+pub struct Clients(pub(super) watch::Receiver<Arc<Catalogue>>);
+
+impl PeerTable for Clients {
+    fn admit(&self, identity: &PeerIdentity) -> Result<Peer, Refused> {
+        let catalogue = Arc::clone(&self.0.borrow());
+        let client = client(&catalogue, Some(identity)).map_err(|error| error.refused())?;
+        Ok(Peer { platform: client.row.platform.clone(), methods: Methods::PLATFORM })
+    }
 }

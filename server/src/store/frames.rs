@@ -94,6 +94,31 @@ impl Store {
         Ok(answered(&self.connection, key)?)
     }
 
+    /// The whole record of the answered frame under this key.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn recorded(&self, key: &FrameKey) -> Result<Option<FrameRecord>, Error> {
+        let sql = "SELECT version, view_size, view_root, n, req, resp, req_sig, minute, t, nonce, proof FROM frame
+                   WHERE platform = ?1 AND list = ?2 AND epoch = ?3 AND batch = ?4 AND status = 'ok'";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let found = statement.query_row((key.platform.as_str(), key.list.as_str(), key.epoch.0, key.batch.0), |row| {
+            Ok(FrameRecord {
+                key: key.clone(),
+                version: Version(row.get(0)?),
+                view: View { size: unsigned(row.get(1)?), root: row.get(2)? },
+                n: row.get(3)?,
+                request: RequestDigest(row.get(4)?),
+                status: FrameStatus::Answered { response: ResponseDigest(row.get(5)?), proof: row.get(10)? },
+                signature: row.get(6)?,
+                platform_minute: unsigned(row.get(7)?),
+                minute: unsigned(row.get(8)?),
+                nonce: row.get(9)?,
+            })
+        });
+        Ok(found.optional()?)
+    }
+
     /// What a platform has used of a UTC day (days since 1970).
     ///
     /// # Errors
@@ -108,6 +133,18 @@ impl Store {
             })
             .optional()?;
         Ok(used.unwrap_or_default())
+    }
+
+    /// How many answered and how many refused frames are on record.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn count_frames(&self) -> Result<(u64, u64), Error> {
+        let count = |status: &str| -> rusqlite::Result<i64> {
+            let mut rows = self.connection.prepare_cached("SELECT count(*) FROM frame WHERE status = ?1")?;
+            rows.query_row([status], |row| row.get(0))
+        };
+        Ok((unsigned(count("ok")?), unsigned(count("refused")?)))
     }
 
     /// Evaluations made under an epoch's key.

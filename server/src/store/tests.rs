@@ -1,1 +1,269 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use proptest::prelude::*;
+use veilmatch_protocol::{
+    frame::{BatchId, RequestDigest, ResponseDigest, View},
+    item::{Item, Kind},
+    name::{Epoch, ListId, PlatformId, Version},
+};
+
+use super::*;
+
+const NOW: u64 = 1_800_000_000;
+
+fn list() -> ListId {
+    ListId::parse("base").unwrap()
+}
+
+fn item(number: u8) -> Item {
+    Item::new(Kind::Md5, &[number; 16]).unwrap()
+}
+
+fn frame(batch: u16, n: u32) -> FrameRecord {
+    let mut id = [0; 16];
+    id[..2].copy_from_slice(&batch.to_be_bytes());
+    FrameRecord {
+        key: FrameKey {
+            platform: PlatformId::parse("platform.example").unwrap(),
+            list: list(),
+            epoch: Epoch(1),
+            batch: BatchId(id),
+        },
+        version: Version(1),
+        view: View { size: 1, root: [1; 32] },
+        n,
+        request: RequestDigest([2; 32]),
+        signature: [3; 64],
+        platform_minute: NOW / 60,
+        status: FrameStatus::Answered { response: ResponseDigest([4; 32]), proof: [5; 64] },
+        minute: NOW / 60,
+        nonce: [6; 16],
+    }
+}
+
+#[test]
+fn a_store_of_a_newer_program_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("veilmatch.db");
+    Store::open(&path).unwrap().connection.pragma_update(None, "user_version", 99).unwrap();
+    let refused = Store::open(&path).unwrap_err();
+    assert!(matches!(refused, Error::NewerSchema { found: 99, known: 1, .. }), "{refused}");
+}
+
+#[test]
+fn settings_are_those_that_durability_rests_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("veilmatch.db")).unwrap();
+    let read = |pragma: &str| store.connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!((read("synchronous"), read("foreign_keys")), (2, 1));
+    let mode: String = store.connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+}
+
+#[test]
+fn a_change_of_a_command_raises_the_revision_and_a_failed_one_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&dir.path().join("veilmatch.db")).unwrap();
+    let before = store.revision().unwrap();
+    let nobody = PlatformId::parse("nobody").unwrap();
+    assert_eq!(store.suspend_client(&nobody, None).unwrap_err().reason(), "UNKNOWN_CLIENT");
+    assert_eq!(store.revision().unwrap(), before);
+    store.found_agency(&veilmatch_protocol::name::AgencyName::parse("a").unwrap(), NOW).unwrap();
+    assert_eq!(store.revision().unwrap(), before + 1);
+}
+
+#[test]
+fn an_import_that_fails_in_the_middle_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut entries = Entries::open(&dir.path().join("entries.db")).unwrap();
+    let failed = entries.change(&list(), ChangeKind::Import, "file", 0, NOW, false, |import| {
+        import.add(&item(1), b"A1")?;
+        import.quarantine(2, "MALFORMED")?;
+        Err(Error::Internal("on purpose"))
+    });
+    assert!(failed.is_err());
+    assert_eq!(entries.count(&list(), 0).unwrap(), [0; 4]);
+    assert_eq!(entries.last_change(&list()).unwrap(), 0);
+}
+
+#[test]
+fn a_dry_run_counts_and_keeps_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut entries = Entries::open(&dir.path().join("entries.db")).unwrap();
+    let change = entries
+        .change(&list(), ChangeKind::Import, "file", 0, NOW, true, |import| {
+            import.add(&item(1), b"A1")?;
+            import.add(&item(1), b"A1")?;
+            import.quarantine(3, "MALFORMED")
+        })
+        .unwrap();
+    let Tally { read, accepted, duplicate, quarantined, .. } = change.tally;
+    assert_eq!((read, accepted, duplicate, quarantined), (3, 1, 1, 1));
+    assert_eq!(change.quarantined, [Quarantined { line: 3, reason: "MALFORMED" }]);
+    assert_eq!(entries.count(&list(), 0).unwrap(), [0; 4]);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Import(Vec<(u8, u8)>),
+    Retract(Vec<u8>),
+    Publish,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        prop::collection::vec((0..12_u8, 0..3_u8), 1..6).prop_map(Step::Import),
+        prop::collection::vec(0..12_u8, 1..6).prop_map(Step::Retract),
+        Just(Step::Publish),
+    ];
+    prop::collection::vec(step, 1..20)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    // The plain model: what is listed now, and what the last version has. The entries must always lead from the one to
+    // the other, whatever happened in between.
+    #[test]
+    fn pending_changes_lead_from_the_last_version_to_what_is_listed(steps in steps()) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut entries = Entries::open(&dir.path().join("entries.db")).unwrap();
+        let (mut listed, mut version) = (BTreeMap::new(), BTreeMap::new());
+        let mut published = 0;
+        for step in steps {
+            match step {
+                Step::Import(rows) => {
+                    entries.change(&list(), ChangeKind::Import, "f", published, NOW, false, |import| {
+                        for (number, label) in &rows {
+                            let before = listed.insert(*number, *label);
+                            let added = import.add(&item(*number), &[*label])?;
+                            assert_eq!(added == Added::Duplicate, before == Some(*label));
+                        }
+                        Ok(())
+                    }).unwrap();
+                }
+                Step::Retract(rows) => {
+                    entries.change(&list(), ChangeKind::Retract, "f", published, NOW, false, |import| {
+                        for number in &rows {
+                            assert_eq!(import.retract(&item(*number))?, listed.remove(number).is_some());
+                        }
+                        Ok(())
+                    }).unwrap();
+                }
+                Step::Publish => {
+                    published = entries.last_change(&list()).unwrap();
+                    version = listed.clone();
+                }
+            }
+            let mut next = version.clone();
+            entries.visit(&list(), published, |entry| {
+                let (number, label) = (entry.item.digest()[0], entry.label[0]);
+                match entry.kind {
+                    PendingKind::Kept => assert_eq!(next.get(&number), Some(&label)),
+                    PendingKind::Added => assert_eq!(next.insert(number, label), None),
+                    PendingKind::Relabelled => assert!(next.insert(number, label).is_some()),
+                    PendingKind::Removed => assert!(next.remove(&number).is_some()),
+                }
+                Ok(())
+            }).unwrap();
+            prop_assert_eq!(&next, &listed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn frames_that_wait_are_committed_together_and_charged_each_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("veilmatch.db");
+    let writer = FrameWriter::start(&path, |_| ()).unwrap();
+    let records = (0..2_000).map(|batch| writer.record(frame(batch, 16), 7));
+    let recorded = futures::future::join_all(records).await;
+    assert!(recorded.iter().all(|outcome| *outcome == Recorded::Durable));
+    let store = Store::open(&path).unwrap();
+    let platform = PlatformId::parse("platform.example").unwrap();
+    let used = store.budget_use(&platform, &list(), 7).unwrap();
+    assert_eq!(used, BudgetUse { elements: 32_000, frames: 2_000 });
+    assert_eq!(store.evaluations(&list(), Epoch(1)).unwrap(), 32_000);
+    assert_eq!(store.count_frames().unwrap(), (2_000, 0));
+}
+
+#[tokio::test]
+async fn an_answered_batch_id_is_neither_written_nor_charged_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("veilmatch.db");
+    let writer = FrameWriter::start(&path, |_| ()).unwrap();
+    let refused = FrameRecord { status: FrameStatus::Refused("CLOCK_SKEW"), ..frame(1, 4) };
+    assert_eq!(writer.record(refused.clone(), 7).await, Recorded::Durable);
+    assert_eq!(writer.record(frame(1, 4), 7).await, Recorded::Durable);
+    assert_eq!(writer.record(frame(1, 4), 7).await, Recorded::AlreadyAnswered);
+    assert_eq!(writer.record(refused, 7).await, Recorded::Durable);
+    let store = Store::open(&path).unwrap();
+    assert_eq!(store.evaluations(&list(), Epoch(1)).unwrap(), 4);
+    let answered = store.answered(&frame(1, 4).key).unwrap().unwrap();
+    assert_eq!((answered.request, answered.proof), (RequestDigest([2; 32]), [5; 64]));
+    assert_eq!(writer.retry(frame(1, 4).key, 1).await, Recorded::Durable);
+    assert_eq!(writer.retry(frame(1, 4).key, 1).await, Recorded::TooManyRetries);
+    assert_eq!(writer.retry(frame(2, 4).key, 1).await, Recorded::TooManyRetries);
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_is_on_the_disk_when_the_writer_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("veilmatch.db");
+    let writer = FrameWriter::start(&path, |_| ()).unwrap();
+    assert_eq!(writer.record(frame(1, 4), 7).await, Recorded::Durable);
+    drop(writer);
+    let recorded = Store::open(&path).unwrap().recorded(&frame(1, 4).key).unwrap().unwrap();
+    assert_eq!(recorded, frame(1, 4));
+}
+
+#[tokio::test]
+async fn a_full_disk_is_not_answered_through_and_passes() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("veilmatch.db")).unwrap();
+    // As many pages as there are: what fits is written, what needs another page finds the disk full.
+    let pages: i64 = store.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    store.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let states = Arc::clone(&seen);
+    let writer = FrameWriter::run(store, move |state| states.lock().unwrap().push(state)).unwrap();
+    let mut durable = 0_u16;
+    while writer.record(frame(durable, 4), 7).await == Recorded::Durable {
+        durable += 1;
+    }
+    assert_eq!(writer.state(), AuditState::Unwritable);
+    // The probe changes a page that is there, so it succeeds.
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while writer.state() != AuditState::Writable {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(*seen.lock().unwrap(), [AuditState::Unwritable, AuditState::Writable]);
+    drop(writer);
+    let store = Store::open(&dir.path().join("veilmatch.db")).unwrap();
+    assert_eq!(store.count_frames().unwrap(), (durable.into(), 0));
+}
+
+#[test]
+fn a_failed_sync_is_final_and_a_full_disk_is_not() {
+    let error = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+    for code in [rusqlite::ffi::SQLITE_FULL, rusqlite::ffi::SQLITE_BUSY, rusqlite::ffi::SQLITE_IOERR_SHMSIZE] {
+        assert!(writer::can_recover(&error(code)), "{code}");
+    }
+    for code in [
+        rusqlite::ffi::SQLITE_IOERR_FSYNC,
+        rusqlite::ffi::SQLITE_IOERR_DIR_FSYNC,
+        rusqlite::ffi::SQLITE_IOERR_WRITE,
+        rusqlite::ffi::SQLITE_CORRUPT,
+        rusqlite::ffi::SQLITE_READONLY,
+    ] {
+        assert!(!writer::can_recover(&error(code)), "{code}");
+    }
+    assert!(!writer::can_recover(&rusqlite::Error::InvalidQuery));
+}

@@ -77,14 +77,17 @@ impl FrameWriter {
     /// # Errors
     /// As [`Store::open`].
     pub fn start(path: &Path, on_change: impl Fn(AuditState) + Send + 'static) -> Result<Self, Error> {
-        let store = Store::open(path)?;
+        Self::run(Store::open(path)?, on_change)
+    }
+
+    pub(super) fn run(store: Store, on_change: impl Fn(AuditState) + Send + 'static) -> Result<Self, Error> {
         let (jobs, queue) = sync_channel(QUEUE);
         let state = Arc::new(AtomicU8::new(AuditState::Writable as u8));
         let writer = Writer { connection: store.connection, state: Arc::clone(&state), on_change: Box::new(on_change) };
         let thread = std::thread::Builder::new()
             .name("frame-writer".into())
             .spawn(move || writer.run(&queue))
-            .map_err(Error::io("start a thread for", path))?;
+            .map_err(Error::io("start", Path::new("the writing thread")))?;
         Ok(Self { jobs: Some(jobs), state, thread: Some(thread) })
     }
 
@@ -132,6 +135,15 @@ struct Writer {
     connection: Connection,
     state: Arc<AtomicU8>,
     on_change: Box<dyn Fn(AuditState) + Send>,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // A panic here is a mistake of ours; without a writer nothing may be answered, and somebody must know.
+        if std::thread::panicking() {
+            self.become_state(AuditState::Failed);
+        }
+    }
 }
 
 impl Writer {
@@ -240,7 +252,7 @@ fn apply(tx: &Transaction<'_>, work: &Work) -> rusqlite::Result<Recorded> {
 
 // A full or locked disk leaves the database as it was. After any other failure to write or sync, Linux may have dropped
 // the pages and report success the next time, so nothing is tried again.
-fn can_recover(error: &rusqlite::Error) -> bool {
+pub(super) fn can_recover(error: &rusqlite::Error) -> bool {
     let rusqlite::Error::SqliteFailure(failure, _) = error else { return false };
     matches!(failure.code, ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
         || failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE

@@ -1,0 +1,418 @@
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use tonic::{Code, Status};
+use veilmatch_proto::{FrameAnswer, Reason, Refused, pb};
+use veilmatch_protocol::{
+    artifact::Artifact,
+    derive::EpochContext,
+    frame::FrameSize,
+    label,
+    manifest::SignedManifest,
+    name::{AgencyName, Epoch, Origin, Version},
+    note::Verifier,
+    oprf::PublicKey,
+};
+
+use crate::{
+    admin::ClientTerms,
+    keys::read_signing_key,
+    store::{BudgetUse, FrameKey},
+    tls::PeerIdentity,
+    world::{Asked, Platform, World, item, random},
+};
+
+fn reason(status: &Status) -> Reason {
+    Refused::from_status(status).unwrap_or_else(|| panic!("no refusal of ours: {status:?}")).reason
+}
+
+fn world() -> (World, Platform) {
+    let world = World::published(100);
+    let platform = world.enrol("platform.example", &ClientTerms::default());
+    (world, platform)
+}
+
+fn used(world: &World, platform: &Platform) -> BudgetUse {
+    world.store().budget_use(&platform.name, &world.list, world.now() / 86_400).unwrap()
+}
+
+fn manifest(world: &World) -> SignedManifest {
+    let key = read_signing_key(&world.root().join("keys/manifest-log.key")).unwrap().verifying_key();
+    let origin = Origin::of(&AgencyName::parse("agency.example").unwrap());
+    let row = world.store().newest_version(&world.list, None).unwrap().unwrap();
+    SignedManifest::verify(&row.note, &Verifier::new(origin.as_str(), key).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_listed_item_is_found_with_its_label_and_an_unlisted_one_is_not() {
+    let (world, platform) = world();
+    let served = world.serve();
+    let items = [item(7), item(100_000), item(99)];
+    let (asked, blinded) = platform.ask(&world, FrameSize::Sixteen, &items);
+    let answer = served.evaluation(&platform).evaluate(asked.request()).await.unwrap().into_inner();
+
+    let manifest = manifest(&world);
+    let key: PublicKey = manifest.manifest().public_key();
+    let answer = FrameAnswer::decode(answer, asked.frame.batch, FrameSize::Sixteen).unwrap();
+    let verified = blinded.verify(&asked.context, &key, answer.evaluated.as_flattened(), &answer.proof).unwrap();
+    let file = std::fs::read(world.artifact(1)).unwrap();
+    let artifact = Artifact::open(file, &manifest.manifest().artifact, Epoch(1)).unwrap();
+    artifact.verify_records().unwrap();
+    let context = EpochContext { list: world.list.clone(), epoch: Epoch(1) };
+    let labels: Vec<Option<Vec<u8>>> = verified
+        .finalize()
+        .iter()
+        .map(|evaluated| {
+            let okm = context.okm(&evaluated.output);
+            let record = artifact.lookup(&okm.tag()).unwrap()?;
+            Some(label::open(&okm.label_key(), record.sealed_label()).unwrap())
+        })
+        .collect();
+    assert_eq!(labels, [Some(b"A1\0\0".to_vec()), None, Some(b"A1\0\0".to_vec())]);
+    assert_eq!(used(&world, &platform), BudgetUse { elements: 16, frames: 1 });
+}
+
+#[tokio::test]
+async fn a_retry_gets_the_same_bytes_and_costs_nothing_eight_times() {
+    let (world, platform) = world();
+    let served = world.serve();
+    let mut client = served.evaluation(&platform);
+    let (asked, _) = platform.ask(&world, FrameSize::Four, &[item(1)]);
+    let first = client.evaluate(asked.request()).await.unwrap().into_inner();
+    // Long after the minute that the request was signed in.
+    world.clock.advance(3_600);
+    for _ in 0..8 {
+        assert_eq!(client.evaluate(asked.request()).await.unwrap().into_inner(), first);
+    }
+    assert_eq!(used(&world, &platform), BudgetUse { elements: 4, frames: 1 });
+    assert_eq!(reason(&client.evaluate(asked.request()).await.unwrap_err()), Reason::RetryLimit);
+}
+
+#[tokio::test]
+async fn a_retry_after_a_day_is_refused() {
+    let (world, platform) = world();
+    let served = world.serve();
+    let mut client = served.evaluation(&platform);
+    let asked = platform.ask_anything(&world);
+    client.evaluate(asked.request()).await.unwrap();
+    world.clock.advance(86_400 + 60);
+    assert_eq!(reason(&client.evaluate(asked.request()).await.unwrap_err()), Reason::RetryLimit);
+}
+
+#[tokio::test]
+async fn a_retry_is_answered_by_a_server_that_was_started_anew() {
+    let (world, platform) = world();
+    let asked = platform.ask_anything(&world);
+    let first = world.serve().evaluation(&platform).evaluate(asked.request()).await.unwrap().into_inner();
+    let again = world.serve().evaluation(&platform).evaluate(asked.request()).await.unwrap().into_inner();
+    assert_eq!(first, again);
+    assert_eq!(used(&world, &platform).frames, 1);
+}
+
+#[tokio::test]
+async fn a_batch_id_serves_one_frame_only() {
+    let (world, platform) = world();
+    let served = world.serve();
+    let mut client = served.evaluation(&platform);
+    let asked = platform.ask_anything(&world);
+    client.evaluate(asked.request()).await.unwrap();
+    let mut other = platform.ask_anything(&world);
+    other.frame.batch = asked.frame.batch;
+    let refused = client.evaluate(platform.sign(other).request()).await.unwrap_err();
+    assert_eq!((reason(&refused), refused.code()), (Reason::BatchReused, Code::AlreadyExists));
+    assert_eq!(used(&world, &platform).frames, 1);
+}
+
+#[tokio::test]
+async fn the_same_frame_twice_at_once_is_charged_once() {
+    let (world, platform) = world();
+    let served = world.serve();
+    let (asked, _) = platform.ask(&world, FrameSize::Quarter, &[item(1)]);
+    let calls = (0..8).map(|_| {
+        let (mut client, request) = (served.evaluation(&platform), asked.request());
+        async move { client.evaluate(request).await.unwrap().into_inner() }
+    });
+    let answers = futures::future::join_all(calls).await;
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    assert_eq!(used(&world, &platform), BudgetUse { elements: 256, frames: 1 });
+    let evaluations = world.store().evaluations(&world.list, Epoch(1)).unwrap();
+    assert_eq!(evaluations, 256);
+}
+
+type Spoil = fn(&mut Asked);
+
+#[tokio::test]
+async fn every_false_claim_is_refused_by_its_name_and_charges_nothing() {
+    let (world, platform) = world();
+    let served = world.serve();
+    let mut client = served.evaluation(&platform);
+    let cases: [(Reason, Spoil); 11] = [
+        (Reason::ClockSkew, |asked| asked.frame.minute += 11),
+        (Reason::ClockSkew, |asked| asked.frame.minute -= 11),
+        (Reason::UnknownView, |asked| asked.frame.view.root[0] ^= 1),
+        (Reason::UnknownView, |asked| asked.frame.view.size = 2),
+        (Reason::UnknownView, |asked| asked.frame.view.size = (1 << 53) - 1),
+        (Reason::BadRequest, |asked| asked.frame.view.size = 1 << 53),
+        (Reason::BadRequest, |asked| asked.frame.minute = u64::MAX),
+        (Reason::UnknownView, |asked| asked.frame.version = Version(2)),
+        (Reason::UnknownEpoch, |asked| asked.frame.epoch = Epoch(2)),
+        (Reason::BadFrame, |asked| asked.frame.blinded[0] = [0; 32]),
+        (Reason::BadFrame, |asked| asked.frame.blinded[0] = [0xff; 32]),
+    ];
+    for (expected, spoil) in cases {
+        let mut asked = platform.ask_anything(&world);
+        spoil(&mut asked);
+        let refused = client.evaluate(platform.sign(asked).request()).await.unwrap_err();
+        assert_eq!(reason(&refused), expected);
+        world.clock.advance(60);
+    }
+    assert_eq!(used(&world, &platform), BudgetUse::default());
+}
+
+#[tokio::test]
+async fn a_signature_over_anything_else_is_refused_and_leaves_no_record() {
+    let (world, platform) = world();
+    let served = world.serve();
+    let mut client = served.evaluation(&platform);
+    let cases: [Spoil; 6] = [
+        |asked| asked.frame.signature[0] ^= 1,
+        |asked| asked.frame.minute += 1,
+        |asked| asked.frame.view.root[0] ^= 1,
+        |asked| asked.frame.batch.0[0] ^= 1,
+        |asked| asked.frame.blinded[0] = [1; 32],
+        |asked| asked.frame.epoch = Epoch(9),
+    ];
+    for spoil in cases {
+        let mut asked = platform.ask_anything(&world);
+        spoil(&mut asked);
+        let refused = client.evaluate(asked.request()).await.unwrap_err();
+        assert_eq!(reason(&refused), Reason::BadSignature);
+    }
+    assert_eq!(world.store().count_frames().unwrap(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_refused_frame_is_on_record_and_its_batch_id_is_not_spent() {
+    let (world, platform) = world();
+    let served = world.serve();
+    let mut client = served.evaluation(&platform);
+    let mut late = platform.ask_anything(&world);
+    late.frame.minute -= 11;
+    let late = platform.sign(late);
+    assert_eq!(reason(&client.evaluate(late.request()).await.unwrap_err()), Reason::ClockSkew);
+    assert_eq!(world.store().count_frames().unwrap(), (0, 1));
+    let mut now = late.clone();
+    now.frame.minute += 11;
+    client.evaluate(platform.sign(now).request()).await.unwrap();
+    assert_eq!(world.store().count_frames().unwrap(), (1, 1));
+}
+
+#[tokio::test]
+async fn a_flood_of_refused_frames_is_shed_with_a_time_to_wait() {
+    let (world, platform) = world();
+    let served = world.serve();
+    let mut client = served.evaluation(&platform);
+    let mut reasons = Vec::new();
+    for _ in 0..7 {
+        let mut asked = platform.ask_anything(&world);
+        asked.frame.view.root = random();
+        reasons.push(reason(&client.evaluate(platform.sign(asked).request()).await.unwrap_err()));
+    }
+    assert_eq!(reasons[..5], [Reason::UnknownView; 5]);
+    assert_eq!(reasons[5..], [Reason::Overloaded; 2]);
+    assert_eq!(world.store().count_frames().unwrap(), (0, 5));
+}
+
+#[tokio::test]
+async fn a_spent_budget_says_when_to_come_back() {
+    let world = World::published(10);
+    let terms = ClientTerms { elements_per_day: Some(20), ..ClientTerms::default() };
+    let platform = world.enrol("small.example", &terms);
+    let served = world.serve();
+    let mut client = served.evaluation(&platform);
+    let ask = |size| platform.ask(&world, size, &[]).0.request();
+    client.evaluate(ask(FrameSize::Sixteen)).await.unwrap();
+    client.evaluate(ask(FrameSize::Four)).await.unwrap();
+    let refused = Refused::from_status(&client.evaluate(ask(FrameSize::One)).await.unwrap_err()).unwrap();
+    assert_eq!(refused.reason, Reason::BudgetExhausted);
+    assert_eq!(refused.retry_after, Some(Duration::from_secs(43_200)));
+    let refused = client.evaluate(ask(FrameSize::Quarter)).await.unwrap_err();
+    assert_eq!(reason(&refused), Reason::FrameExceedsBudget);
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+
+    // A server that was started anew remembers; the next day is whole.
+    let served = world.serve();
+    let mut client = served.evaluation(&platform);
+    assert_eq!(reason(&client.evaluate(ask(FrameSize::One)).await.unwrap_err()), Reason::BudgetExhausted);
+    world.clock.advance(43_200);
+    client.evaluate(platform.ask(&world, FrameSize::Sixteen, &[]).0.request()).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_an_enrolled_key_under_its_own_name_is_answered() {
+    let (world, platform) = world();
+    let served = world.serve();
+    let stranger = PeerIdentity { spki_sha256: [9; 32], ..platform.identity.clone() };
+    let misnamed = PeerIdentity {
+        uri_sans: vec!["veilmatch://agency.example/platform/other.example".into()],
+        ..platform.identity.clone()
+    };
+    let nameless = PeerIdentity { uri_sans: Vec::new(), ..platform.identity.clone() };
+    for identity in [None, Some(stranger), Some(misnamed), Some(nameless)] {
+        let channel = served.connect(identity);
+        let mut evaluation = pb::evaluation_client::EvaluationClient::new(channel.clone());
+        let refused = evaluation.evaluate(platform.ask_anything(&world).request()).await.unwrap_err();
+        assert_eq!((reason(&refused), refused.code()), (Reason::UnknownClient, Code::Unauthenticated));
+        let mut lists = pb::lists_client::ListsClient::new(channel);
+        let request = pb::GetManifestRequest { list_id: "base".into(), version: 0 };
+        assert_eq!(reason(&lists.get_manifest(request).await.unwrap_err()), Reason::UnknownClient);
+    }
+}
+
+#[tokio::test]
+async fn a_platform_asks_the_lists_that_it_was_invited_to() {
+    let world = World::published(10);
+    let second = veilmatch_protocol::name::ListId::parse("second").unwrap();
+    world.agency().list_create(&second, 0, &[veilmatch_protocol::item::Kind::Md5], world.now()).unwrap();
+    let terms = ClientTerms { lists: vec![second], ..ClientTerms::default() };
+    let platform = world.enrol("platform.example", &terms);
+    let served = world.serve();
+    let refused = served.evaluation(&platform).evaluate(platform.ask_anything(&world).request()).await.unwrap_err();
+    assert_eq!(reason(&refused), Reason::UnknownList);
+}
+
+#[tokio::test]
+async fn a_suspension_takes_effect_while_the_server_runs() {
+    let (world, platform) = world();
+    let served = world.serve();
+    let mut client = served.evaluation(&platform);
+    client.evaluate(platform.ask_anything(&world).request()).await.unwrap();
+    world.agency().client_suspend(&platform.name, false, world.now()).unwrap();
+    let refused = loop {
+        if let Err(refused) = client.evaluate(platform.ask_anything(&world).request()).await {
+            break refused;
+        }
+    };
+    assert_eq!(reason(&refused), Reason::Suspended);
+}
+
+#[tokio::test]
+async fn two_epochs_answer_while_they_overlap_and_then_the_old_one_is_gone() {
+    let (world, platform) = world();
+    let served = world.serve();
+    let mut client = served.evaluation(&platform);
+    let old = platform.ask_anything(&world);
+    world.agency().rotate(&world.list, world.now(), &|_| ()).unwrap();
+    let new = platform.ask_anything(&world);
+    assert_eq!((old.frame.epoch, new.frame.epoch), (Epoch(1), Epoch(2)));
+    // The running server learns of the new epoch within its poll.
+    while client.evaluate(new.request()).await.is_err() {
+        world.clock.advance(1);
+    }
+    client.evaluate(old.request()).await.unwrap();
+
+    world.clock.advance(169 * 3_600);
+    let mut late = old.clone();
+    late.frame.minute = world.now() / 60;
+    late.frame.batch.0 = random();
+    let refused = client.evaluate(platform.sign(late).request()).await.unwrap_err();
+    assert_eq!((reason(&refused), refused.code()), (Reason::EpochRetired, Code::FailedPrecondition));
+}
+
+#[tokio::test]
+async fn a_stream_answers_good_frames_and_names_bad_ones() {
+    let (world, platform) = world();
+    let served = world.serve();
+    let mut frames: Vec<Asked> = (0..10).map(|_| platform.ask(&world, FrameSize::Sixteen, &[]).0).collect();
+    frames[3].frame.signature = [0; 64];
+    let requests: Vec<_> = frames.iter().map(Asked::request).collect();
+    let mut answers = served.evaluation(&platform).evaluate_stream(stream::iter(requests)).await.unwrap().into_inner();
+    let (mut answered, mut refused) = (Vec::new(), Vec::new());
+    while let Some(answer) = answers.message().await.unwrap() {
+        match answer.outcome.unwrap() {
+            pb::evaluate_stream_response::Outcome::Answer(answer) => answered.push(answer.batch_id),
+            pb::evaluate_stream_response::Outcome::Refusal(refusal) => refused.push(refusal),
+        }
+    }
+    assert_eq!(answered.len(), 9);
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].batch_id, frames[3].frame.batch.0);
+    assert_eq!(refused[0].reason, "BAD_SIGNATURE");
+    assert_eq!(used(&world, &platform), BudgetUse { elements: 9 * 16, frames: 9 });
+    for asked in frames.iter().enumerate().filter(|(at, _)| *at != 3).map(|(_, asked)| asked) {
+        let key = FrameKey {
+            platform: platform.name.clone(),
+            list: world.list.clone(),
+            epoch: asked.frame.epoch,
+            batch: asked.frame.batch,
+        };
+        assert!(world.store().answered(&key).unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_watcher_gets_the_newest_version_at_once_and_each_later_one() {
+    let (world, platform) = world();
+    let served = world.serve();
+    let request = pb::WatchVersionsRequest { list_id: "base".into() };
+    let mut versions = served.lists(&platform).watch_versions(request).await.unwrap().into_inner();
+    let verified = |note: pb::SignedManifest| {
+        let known = manifest(&world);
+        (known.note() == note.note).then(|| known.manifest().version)
+    };
+    assert_eq!(verified(versions.message().await.unwrap().unwrap()), Some(1));
+    for version in 2..4 {
+        world.retract([version]);
+        world.publish();
+        assert_eq!(verified(versions.message().await.unwrap().unwrap()), Some(version));
+    }
+    served.draining.cancel();
+    assert_eq!(reason(&versions.message().await.unwrap_err()), Reason::NotServing);
+}
+
+#[tokio::test]
+async fn manifests_are_given_one_by_one_and_in_order() {
+    let (world, platform) = world();
+    for number in 0..3 {
+        world.retract([number]);
+        world.publish();
+    }
+    let served = world.serve();
+    let mut lists = served.lists(&platform);
+    let get = |version| pb::GetManifestRequest { list_id: "base".into(), version };
+    let all = |after_version| pb::ListManifestsRequest { list_id: "base".into(), after_version };
+    let chain = lists.list_manifests(all(0)).await.unwrap().into_inner().manifests;
+    assert_eq!(chain.len(), 4);
+    assert_eq!(lists.list_manifests(all(2)).await.unwrap().into_inner().manifests, chain[2..]);
+    assert!(lists.list_manifests(all(9)).await.unwrap().into_inner().manifests.is_empty());
+    assert_eq!(lists.get_manifest(get(0)).await.unwrap().into_inner(), chain[3]);
+    assert_eq!(lists.get_manifest(get(2)).await.unwrap().into_inner(), chain[1]);
+    assert_eq!(reason(&lists.get_manifest(get(5)).await.unwrap_err()), Reason::UnknownVersion);
+    let other = pb::GetManifestRequest { list_id: "other".into(), version: 0 };
+    assert_eq!(reason(&lists.get_manifest(other).await.unwrap_err()), Reason::UnknownList);
+}
+
+#[tokio::test]
+async fn a_broken_download_is_continued_from_where_it_stopped() {
+    let world = World::published(5_000);
+    let platform = world.enrol("platform.example", &ClientTerms::default());
+    let served = world.serve();
+    let mut lists = served.lists(&platform);
+    let fetch = |offset| pb::FetchRequest { list_id: "base".into(), version: 1, offset };
+    let file = std::fs::read(world.artifact(1)).unwrap();
+    for offset in [0, 1, 70_000, file.len()] {
+        let mut chunks = lists.fetch_artifact(fetch(offset as u64)).await.unwrap().into_inner();
+        let mut got = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.unwrap();
+            assert_eq!(chunk.offset, (offset + got.len()) as u64);
+            assert!((1..=65_536).contains(&chunk.data.len()));
+            got.extend(chunk.data);
+        }
+        assert!(got == file[offset..], "offset {offset}");
+    }
+    let beyond = lists.fetch_artifact(fetch(file.len() as u64 + 1)).await.unwrap_err();
+    assert_eq!((reason(&beyond), beyond.code()), (Reason::OffsetOutOfRange, Code::OutOfRange));
+    let no_delta = lists.fetch_delta(fetch(0)).await.unwrap_err();
+    assert_eq!(reason(&no_delta), Reason::UnknownVersion);
+}

@@ -1,0 +1,324 @@
+//! The world of this crate's tests: an agency in a temporary directory, a clock that tests move, platforms that enrolled,
+//! and the services behind an in-memory connection.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ed25519_dalek::{Signer, SigningKey};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    service::TowerToHyperService,
+};
+use rand::Rng;
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+use tower::{ServiceExt, service_fn};
+use veilmatch_lists::{Format, Options};
+use veilmatch_proto::{
+    EvaluateFrame, MAX_EVALUATE_MESSAGE,
+    pb::{self, evaluation_client::EvaluationClient, lists_client::ListsClient},
+};
+use veilmatch_protocol::{
+    frame::{BatchId, BlindedFrame, FrameContext, FrameSize, View, request_digest, signed_message},
+    item::{Item, Kind},
+    name::{AgencyName, Epoch, ListId, Origin, PlatformId, Version},
+};
+
+use crate::{
+    admin::{Agency, ClientTerms, ImportOptions, InitOptions, init},
+    clock::Clock,
+    cpu::CpuPool,
+    enrolment::signed_message as enrolment_message,
+    follow::Follower,
+    publish::Published,
+    service::{FrameRules, Frames, HealthService, Service},
+    store::{AuditState, Change, FrameWriter, Store},
+    tls::PeerIdentity,
+};
+
+/// Noon of some day.
+pub(crate) const NOON: u64 = 20_000 * 86_400 + 43_200;
+
+/// A clock that stands still until a test moves it.
+#[derive(Clone)]
+pub(crate) struct TestClock(Arc<AtomicU64>);
+
+impl TestClock {
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+pub(crate) struct World {
+    folder: tempfile::TempDir,
+    pub(crate) clock: TestClock,
+    pub(crate) list: ListId,
+}
+
+impl World {
+    /// An agency with an empty list `base`: kinds md5 and sha256, labels of 4 bytes.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let world =
+            Self { folder, clock: TestClock(Arc::new(AtomicU64::new(NOON))), list: ListId::parse("base").unwrap() };
+        let options = InitOptions {
+            agency: AgencyName::parse("agency.example").unwrap(),
+            address: "localhost:7443".into(),
+            listen: None,
+        };
+        init(&world.root(), &options, NOON).unwrap();
+        let kinds = [Kind::Md5, Kind::Sha256];
+        world.agency().list_create(&world.list, 4, &kinds, NOON).unwrap();
+        world
+    }
+
+    /// An agency with a published list of `entries` entries, labelled `A1`.
+    pub(crate) fn published(entries: u32) -> Self {
+        let world = Self::new();
+        world.import(0..entries, "A1");
+        world.publish();
+        world
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.folder.path().join("agency")
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.now()
+    }
+
+    pub(crate) fn agency(&self) -> Agency {
+        Agency::open(&self.root()).unwrap()
+    }
+
+    pub(crate) fn store(&self) -> Store {
+        Store::open(&self.root().join("veilmatch.db")).unwrap()
+    }
+
+    /// Writes a list file with the digests of the numbered items.
+    pub(crate) fn list_file(&self, items: impl IntoIterator<Item = u32>) -> PathBuf {
+        let path = self.path("list.txt");
+        let lines: String = items.into_iter().map(|i| format!("{}\n", hex::encode(item(i).digest()))).collect();
+        std::fs::write(&path, lines).unwrap();
+        path
+    }
+
+    pub(crate) fn import(&self, items: impl IntoIterator<Item = u32>, label: &str) -> Change {
+        let file = self.list_file(items);
+        let options = ImportOptions { reading: plain(), label: label.into(), dry_run: false };
+        self.agency().import(&self.list, &file, &options, self.now(), &mut |_| ()).unwrap()
+    }
+
+    pub(crate) fn retract(&self, items: impl IntoIterator<Item = u32>) -> Change {
+        let file = self.list_file(items);
+        let options = ImportOptions { reading: plain(), ..ImportOptions::default() };
+        self.agency().retract(&self.list, &file, &options, self.now(), &mut |_| ()).unwrap()
+    }
+
+    pub(crate) fn publish(&self) -> Vec<Published> {
+        self.agency().publish(&self.list, false, self.now(), &|_| ()).unwrap()
+    }
+
+    pub(crate) fn artifact(&self, version: u32) -> PathBuf {
+        self.root().join(format!("lists/base/{version}.vml"))
+    }
+
+    pub(crate) fn delta(&self, version: u32) -> PathBuf {
+        self.root().join(format!("lists/base/{version}.delta"))
+    }
+
+    /// Writes the request that a platform would.
+    pub(crate) fn request_file(&self, platform: &str, tls: &rcgen::KeyPair, key: &SigningKey) -> PathBuf {
+        let csr = rcgen::CertificateParams::default().serialize_request(tls).unwrap().pem().unwrap();
+        let request = serde_json::json!({
+            "type": "veilmatch/enrolment-request/v1",
+            "platform": platform,
+            "csr": csr,
+            "request_key": STANDARD.encode(key.verifying_key().as_bytes()),
+            "contact": "ops",
+            "signature": STANDARD.encode(key.sign(&enrolment_message(platform, &csr, "ops")).to_bytes()),
+        });
+        let path = self.path("request.json");
+        std::fs::write(&path, request.to_string()).unwrap();
+        path
+    }
+
+    pub(crate) fn enrol(&self, name: &str, terms: &ClientTerms) -> Platform {
+        let tls = rcgen::KeyPair::generate().unwrap();
+        let key = SigningKey::from_bytes(&Sha256::digest(name).into());
+        let request = self.request_file(name, &tls, &key);
+        self.agency().client_add(&request, &self.path("invitation.json"), terms, self.now()).unwrap();
+        let row = self.store().client(&PlatformId::parse(name).unwrap()).unwrap().unwrap();
+        let identity = PeerIdentity { spki_sha256: row.spki_sha256, uri_sans: vec![row.uri_san] };
+        Platform { name: row.platform, key, identity }
+    }
+
+    /// Starts the services on this world's directory.
+    pub(crate) fn serve(&self) -> Served {
+        let agency = self.agency();
+        let (dir, config) = (agency.dir().clone(), agency.config().clone());
+        let writer = FrameWriter::start(&dir.database(), |state| assert_eq!(state, AuditState::Writable)).unwrap();
+        let rules = FrameRules {
+            sizes: config.publication.frame_sizes.clone(),
+            retries: 8,
+            retry_minutes: 24 * 60,
+            refusals_per_minute: 5,
+        };
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        let cpu = CpuPool::start(2, 65_536).unwrap();
+        let origin = Origin::of(&config.agency());
+        let frames = Frames::new(cpu, writer, origin, rules, Arc::clone(&clock), dir.database());
+        let mut config = config;
+        config.process.poll_ms = 10;
+        let (follower, catalogue) = Follower::start(dir.clone(), config, clock).unwrap();
+        let draining = CancellationToken::new();
+        let service = Service::new(catalogue, Arc::new(frames), dir, draining.clone());
+        Served { service, draining, _follower: follower }
+    }
+}
+
+/// The services, running.
+pub(crate) struct Served {
+    service: Service,
+    pub(crate) draining: CancellationToken,
+    _follower: Follower,
+}
+
+impl Served {
+    /// A gRPC channel whose other end has this identity.
+    pub(crate) fn connect(&self, identity: Option<PeerIdentity>) -> Channel {
+        let health = tonic_health::server::HealthService::from_health_reporter(Default::default());
+        let routes = self.service.clone().routes(HealthService::new(health), false).unwrap().prepare();
+        let connector = service_fn(move |_| {
+            let (near, far) = tokio::io::duplex(1 << 16);
+            let (routes, identity) = (routes.clone(), identity.clone());
+            tokio::spawn(async move {
+                let service = routes.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
+                    if let Some(identity) = identity.clone() {
+                        request.extensions_mut().insert(identity);
+                    }
+                    request.map(tonic::body::Body::new)
+                });
+                let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(far), TowerToHyperService::new(service));
+                let _ = connection.await;
+            });
+            async { Ok::<_, std::io::Error>(TokioIo::new(near)) }
+        });
+        Endpoint::from_static("http://in.memory").connect_with_connector_lazy(connector)
+    }
+
+    pub(crate) fn evaluation(&self, platform: &Platform) -> EvaluationClient<Channel> {
+        EvaluationClient::new(self.connect(Some(platform.identity.clone())))
+            .max_decoding_message_size(MAX_EVALUATE_MESSAGE)
+    }
+
+    pub(crate) fn lists(&self, platform: &Platform) -> ListsClient<Channel> {
+        ListsClient::new(self.connect(Some(platform.identity.clone())))
+    }
+}
+
+/// A platform's keys.
+#[derive(Clone)]
+pub(crate) struct Platform {
+    pub(crate) name: PlatformId,
+    pub(crate) key: SigningKey,
+    pub(crate) identity: PeerIdentity,
+}
+
+/// A frame as a platform has it before it is signed.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    pub(crate) frame: EvaluateFrame,
+    pub(crate) context: FrameContext,
+}
+
+impl Platform {
+    /// Blinds items into a frame that cites the newest version.
+    pub(crate) fn ask(&self, world: &World, size: FrameSize, items: &[Item]) -> (Asked, BlindedFrame) {
+        let mut rng = rand::rng();
+        let newest = world.store().newest_version(&world.list, None).unwrap().unwrap();
+        let context = FrameContext {
+            origin: Origin::of(&AgencyName::parse("agency.example").unwrap()),
+            list: world.list.clone(),
+            epoch: newest.epoch,
+            platform: self.name.clone(),
+            batch: BatchId::random(&mut rng),
+        };
+        let blinded = BlindedFrame::blind(size, items, &mut rng).unwrap();
+        let frame = EvaluateFrame {
+            list: context.list.clone(),
+            epoch: context.epoch,
+            version: newest.version,
+            view: View { size: newest.version.0.into(), root: newest.leaf_hash },
+            batch: context.batch,
+            minute: world.now() / 60,
+            blinded: blinded.elements().encodings().to_vec(),
+            size,
+            signature: [0; 64],
+        };
+        (self.sign(Asked { frame, context }), blinded)
+    }
+
+    /// A frame of one random dummy: enough where the answer does not matter.
+    pub(crate) fn ask_anything(&self, world: &World) -> Asked {
+        self.ask(world, FrameSize::One, &[]).0
+    }
+
+    /// Signs a frame as it is now.
+    pub(crate) fn sign(&self, mut asked: Asked) -> Asked {
+        asked.context.epoch = asked.frame.epoch;
+        asked.context.batch = asked.frame.batch;
+        let Asked { frame, context } = &mut asked;
+        let request = request_digest(context, &frame.blinded);
+        let message = signed_message(&request, &frame.view, frame.version, frame.minute);
+        frame.signature = self.key.sign(&message).to_bytes();
+        asked
+    }
+}
+
+impl Asked {
+    pub(crate) fn request(&self) -> pb::EvaluateRequest {
+        self.frame.clone().into()
+    }
+}
+
+/// The numbered synthetic item.
+pub(crate) fn item(number: u32) -> Item {
+    Item::new(Kind::Sha256, &Sha256::digest(number.to_be_bytes())).unwrap()
+}
+
+fn plain() -> Options {
+    Options { format: Some(Format::Plain), kind: Some(Kind::Sha256), ..Options::default() }
+}
+
+/// Random bytes where a test wants any.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::rng().fill_bytes(&mut bytes);
+    bytes
+}
+
+/// The newest version's number of a list.
+pub(crate) fn newest(root: &Path, list: &ListId) -> Version {
+    let store = Store::open(&root.join("veilmatch.db")).unwrap();
+    store.newest_version(list, None::<Epoch>).unwrap().unwrap().version
+}
