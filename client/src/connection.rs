@@ -1,17 +1,27 @@
 //! The connection to the agency's server: TLS 1.3, mutual, under the invitation's authority only (SPEC §9.1).
 
-use std::{io, sync::Arc, time::Duration};
+mod watched;
+
+use std::{
+    error::Error as _,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use hyper_util::rt::TokioIo;
 use rustls::{
-    ClientConfig, RootCertStore,
+    AlertDescription, ClientConfig, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    ConnectError, Status,
+    transport::{Channel, Endpoint},
+};
 use veilmatch_proto::{
-    MAX_CHUNK_MESSAGE, MAX_EVALUATE_MESSAGE, MAX_MANIFESTS_MESSAGE,
+    MAX_CHUNK_MESSAGE, MAX_EVALUATE_MESSAGE, MAX_MANIFESTS_MESSAGE, Refused,
     pb::{evaluation_client::EvaluationClient, lists_client::ListsClient},
 };
 
@@ -20,6 +30,7 @@ use crate::{
     enrol::Invitation,
     state_dir::{StateDir, read_secret},
 };
+use watched::Watched;
 
 /// PINGs keep a connection alive through middle boxes and find out that it is dead.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -31,6 +42,51 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct Connection {
     channel: Channel,
+    address: String,
+    distrust: Distrust,
+}
+
+/// The last thing that TLS said about a certificate, ours or theirs; nothing once bytes came in again. HTTP/2 above keeps
+/// only the text of an I/O error, so the connector looks at it on its way.
+#[derive(Clone, Default)]
+pub(crate) struct Distrust(Arc<Mutex<Option<rustls::Error>>>);
+
+impl Distrust {
+    fn set(&self, error: Option<rustls::Error>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+
+    fn last(&self) -> Option<rustls::Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers the error if it is about certificates: waiting does not mend those.
+    fn see(&self, error: &io::Error) {
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(tls) = tls.filter(|tls| is_about_certificates(tls)) {
+            self.set(Some(tls.clone()));
+        }
+    }
+}
+
+fn is_about_certificates(error: &rustls::Error) -> bool {
+    use AlertDescription as Alert;
+    matches!(
+        error,
+        rustls::Error::InvalidCertificate(_)
+            | rustls::Error::NoCertificatesPresented
+            | rustls::Error::AlertReceived(
+                Alert::BadCertificate
+                    | Alert::UnsupportedCertificate
+                    | Alert::CertificateRevoked
+                    | Alert::CertificateExpired
+                    | Alert::CertificateUnknown
+                    | Alert::CertificateRequired
+                    | Alert::UnknownCA
+                    | Alert::AccessDenied
+                    | Alert::DecryptError
+            )
+    )
 }
 
 impl Connection {
@@ -39,27 +95,31 @@ impl Connection {
         let tls = TlsConnector::from(Arc::new(tls_config(dir, invitation)?));
         let name = ServerName::try_from(invitation.server_name.clone())
             .map_err(|_| Error::Tls("the invitation's server_name is not a name".into()))?;
-        let address = invitation.address.clone();
+        let (address, distrust) = (invitation.address.clone(), Distrust::default());
+        let seen = distrust.clone();
         let connector = tower::service_fn(move |_| {
-            let (tls, name, address) = (tls.clone(), name.clone(), address.clone());
+            let (tls, name, address, seen) = (tls.clone(), name.clone(), address.clone(), seen.clone());
             async move {
                 let connect = async {
                     let tcp = TcpStream::connect(&address).await?;
                     tcp.set_nodelay(true)?;
-                    tls.connect(name, tcp).await
+                    tls.connect(name, tcp).await.inspect_err(|error| seen.see(error))
                 };
                 let late = || io::Error::from(io::ErrorKind::TimedOut);
                 let stream = tokio::time::timeout(timeout, connect).await.map_err(|_| late())??;
-                Ok::<_, io::Error>(TokioIo::new(stream))
+                Ok::<_, io::Error>(TokioIo::new(Watched::new(stream, seen)))
             }
         });
         // The URI only fills the authority of the requests; where to connect is the connector's matter.
-        let endpoint = Endpoint::from_shared(format!("https://{}", invitation.address))
-            .map_err(|error| Error::Tls(format!("address {}: {error}", invitation.address)))?
-            .http2_keep_alive_interval(KEEPALIVE)
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-            .keep_alive_while_idle(true);
-        Ok(Self { channel: endpoint.connect_with_connector_lazy(connector) })
+        let channel = endpoint("https", &invitation.address)?.connect_with_connector_lazy(connector);
+        Ok(Self { channel, address: invitation.address.clone(), distrust })
+    }
+
+    /// Without TLS, to a service in the same process.
+    #[cfg(test)]
+    pub(crate) fn plain(address: &str) -> Self {
+        let channel = endpoint("http", address).expect("a loopback address").connect_lazy();
+        Self { channel, address: address.to_owned(), distrust: Distrust::default() }
     }
 
     pub(crate) fn evaluation(&self) -> EvaluationClient<Channel> {
@@ -73,18 +133,47 @@ impl Connection {
             .max_decoding_message_size(MAX_MANIFESTS_MESSAGE.max(MAX_CHUNK_MESSAGE))
             .max_encoding_message_size(MAX_CHUNK_MESSAGE)
     }
+
+    /// Whether the two sides' certificates are what failed last.
+    pub(crate) fn distrust(&self) -> Option<rustls::Error> {
+        self.distrust.last()
+    }
+
+    /// What a failed call means: a refusal, certificates, or the way there.
+    pub(crate) fn failure(&self, status: Status) -> Error {
+        if let Some(refused) = Refused::from_status(&status) {
+            return refused.into();
+        }
+        let address = self.address.clone();
+        match self.distrust() {
+            Some(source) => Error::Certificate { address, source },
+            None => Error::Unreachable { address, source: Box::new(status) },
+        }
+    }
+}
+
+/// Whether a call failed before it was sent, because no connection could be made.
+pub(crate) fn never_sent(status: &Status) -> bool {
+    let mut source = status.source();
+    while let Some(error) = source {
+        if error.is::<ConnectError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+fn endpoint(scheme: &str, address: &str) -> Result<Endpoint, Error> {
+    let endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))
+        .map_err(|error| Error::Tls(format!("address {address}: {error}")))?
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true);
+    Ok(endpoint)
 }
 
 fn tls_config(dir: &StateDir, invitation: &Invitation) -> Result<ClientConfig, Error> {
-    let tls_error = |what: &str| Error::Tls(format!("the invitation's {what} cannot be used"));
-    let mut authorities = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(invitation.authority.as_bytes()) {
-        let certificate = certificate.map_err(|_| tls_error("authority"))?;
-        authorities.add(certificate).map_err(|_| tls_error("authority"))?;
-    }
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(invitation.certificate.as_bytes())
-        .collect::<Result<_, _>>()
-        .map_err(|_| tls_error("certificate"))?;
     let key_path = dir.tls_key();
     let key = PrivateKeyDer::from_pem_slice(&read_secret(&key_path)?)
         .map_err(|_| Error::KeyFile { path: key_path, why: "is not a private key in PEM" })?;
@@ -93,10 +182,59 @@ fn tls_config(dir: &StateDir, invitation: &Invitation) -> Result<ClientConfig, E
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| Error::Tls(error.to_string()))?
-        .with_root_certificates(authorities)
-        .with_client_auth_cert(chain, key)
+        .with_root_certificates(authorities(&invitation.authority)?)
+        .with_client_auth_cert(chain(&invitation.certificate)?, key)
         .map_err(|error| Error::Tls(error.to_string()))?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     config.enable_early_data = false;
     Ok(config)
+}
+
+/// The authorities of an invitation.
+pub(crate) fn authorities(pem: &str) -> Result<RootCertStore, Error> {
+    let wrong = || Error::Tls("the invitation's authority cannot be used".to_owned());
+    let mut authorities = RootCertStore::empty();
+    for certificate in chain(pem).map_err(|_| wrong())? {
+        authorities.add(certificate).map_err(|_| wrong())?;
+    }
+    if authorities.is_empty() { Err(wrong()) } else { Ok(authorities) }
+}
+
+/// The certificates of a PEM text.
+pub(crate) fn chain(pem: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+    CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<_, _>>()
+        .map_err(|_| Error::Tls("the invitation's certificate cannot be used".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hybrid_key_exchange_is_offered_first() {
+        let first = rustls::crypto::aws_lc_rs::default_provider().kx_groups[0].name();
+        assert_eq!(first, rustls::NamedGroup::X25519MLKEM768);
+    }
+
+    #[test]
+    fn only_errors_about_certificates_are_remembered() {
+        let distrust = Distrust::default();
+        distrust.see(&io::Error::from(io::ErrorKind::ConnectionReset));
+        distrust.see(&io::Error::other(rustls::Error::AlertReceived(AlertDescription::InternalError)));
+        assert_eq!(distrust.last(), None);
+        let unknown = rustls::Error::AlertReceived(AlertDescription::UnknownCA);
+        distrust.see(&io::Error::new(io::ErrorKind::InvalidData, unknown.clone()));
+        assert_eq!(distrust.last(), Some(unknown));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_found_no_server_was_never_sent() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let status = Connection::plain(&address).evaluation().evaluate(crate::fake::any_request()).await.unwrap_err();
+        assert!(never_sent(&status), "{status:?}");
+        assert!(!never_sent(&Status::unavailable("cut")));
+    }
 }

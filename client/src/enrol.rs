@@ -1,11 +1,15 @@
 //! Enrolment: keys are made here and stay here; a request goes to the agency, an invitation comes back (SPEC §9.2).
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signer, SigningKey};
 use rand::{TryRng, rngs::SysRng};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rustls::{
+    pki_types::{CertificateDer, UnixTime},
+    server::WebPkiClientVerifier,
+};
 use serde::{Deserialize, Serialize};
 use veilmatch_protocol::{
     name::{AgencyName, ListId, Origin, PlatformId},
@@ -16,11 +20,15 @@ use zeroize::Zeroizing;
 
 use crate::{
     Error, config,
+    connection::{authorities, chain},
     state_dir::{StateDir, read_secret, write_private},
 };
 
 /// Longest invitation that is read.
 const MAX_INVITATION: u64 = 64 * 1_024;
+
+/// Longest contact, in bytes.
+const MAX_CONTACT: usize = 256;
 
 #[derive(Serialize)]
 struct RequestFile<'a> {
@@ -35,8 +43,11 @@ struct RequestFile<'a> {
 /// Makes a platform's directory: keys, configuration and the request for the agency.
 ///
 /// # Errors
-/// [`Error::AlreadyInitialised`], [`Error::Io`], [`Error::Tls`].
+/// [`Error::Contact`], [`Error::AlreadyInitialised`], [`Error::Io`], [`Error::Tls`].
 pub fn init(root: &Path, platform: &PlatformId, contact: &str) -> Result<StateDir, Error> {
+    if contact.len() > MAX_CONTACT || contact.chars().any(char::is_control) {
+        return Err(Error::Contact);
+    }
     let dir = StateDir::create(root)?;
     let tls = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(tls_error)?;
     write_private(&dir.tls_key(), Zeroizing::new(tls.serialize_pem()).as_bytes())?;
@@ -70,7 +81,7 @@ pub fn init(root: &Path, platform: &PlatformId, contact: &str) -> Result<StateDi
 fn signed_message(platform: &str, csr: &str, contact: &str) -> Vec<u8> {
     let mut message = Vec::new();
     for field in ["veilmatch/v1/enrolment", platform, csr, contact] {
-        let len = u16::try_from(field.len()).expect("the command line bounds the contact, the rest is ours");
+        let len = u16::try_from(field.len()).expect("`init` bounds the contact, the rest is ours");
         message.extend_from_slice(&len.to_be_bytes());
         message.extend_from_slice(field.as_bytes());
     }
@@ -128,7 +139,19 @@ impl Invitation {
         self.lists.iter().map(|list| ListId::parse(list).expect("checked when read")).collect()
     }
 
-    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
+    /// The invitation that a directory has taken over.
+    ///
+    /// # Errors
+    /// [`Error::NotInitialised`], [`Error::NotJoined`], [`Error::Invitation`].
+    pub fn of(root: &Path) -> Result<Self, Error> {
+        let dir = StateDir::open(root)?;
+        if !dir.invitation().is_file() {
+            return Err(Error::NotJoined { dir: root.to_owned() });
+        }
+        Self::read(&dir.invitation())
+    }
+
+    fn read(path: &Path) -> Result<Self, Error> {
         let length = std::fs::metadata(path).map_err(Error::io("read", path))?.len();
         let wrong = |why: &str| Error::Invitation { path: path.to_owned(), why: why.to_owned() };
         if length > MAX_INVITATION {
@@ -162,9 +185,14 @@ pub fn join(root: &Path, path: &Path) -> Result<Invitation, Error> {
     let wrong = |why: &str| Error::Invitation { path: path.to_owned(), why: why.to_owned() };
     let platform = config::Config::read(&dir)?.platform()?;
 
-    let pem = x509_parser::pem::parse_x509_pem(invitation.certificate.as_bytes());
-    let (_, pem) = pem.map_err(|_| wrong("certificate: is not PEM"))?;
-    let (_, certificate) = X509Certificate::from_der(&pem.contents).map_err(|_| wrong("certificate: is not X.509"))?;
+    if dir.invitation().is_file() && Invitation::read(&dir.invitation())?.manifest_key != invitation.manifest_key {
+        return Err(wrong(
+            "manifest_key: this directory has joined another agency; make another with `veilmatch init`",
+        ));
+    }
+    let certificates = chain(&invitation.certificate).map_err(|_| wrong("certificate: is not PEM"))?;
+    let (leaf, intermediates) = certificates.split_first().ok_or_else(|| wrong("certificate: is empty"))?;
+    let (_, certificate) = X509Certificate::from_der(leaf).map_err(|_| wrong("certificate: is not X.509"))?;
     let key = KeyPair::from_pem(&String::from_utf8_lossy(&read_secret(&dir.tls_key())?)).map_err(tls_error)?;
     let ours = rcgen::PublicKeyData::subject_public_key_info(&key);
     if certificate.public_key().raw != ours.as_slice() {
@@ -179,9 +207,24 @@ pub fn join(root: &Path, path: &Path) -> Result<Invitation, Error> {
     if !named {
         return Err(wrong("certificate: is for another platform"));
     }
+    let roots =
+        authorities(&invitation.authority).map_err(|_| wrong("authority: has no certificate that can be used"))?;
+    verify_chain(roots, leaf, intermediates).map_err(|error| wrong(&format!("certificate: {error}")))?;
     let text = serde_json::to_string_pretty(&invitation).expect("strings and numbers always serialise") + "\n";
     write_private(&dir.invitation(), text.as_bytes())?;
     Ok(invitation)
+}
+
+/// Whether the authority of the invitation certifies us now: found out here, not at the first connection.
+fn verify_chain(
+    roots: rustls::RootCertStore,
+    leaf: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+) -> Result<(), String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    let verifier = verifier.map_err(|error| error.to_string())?;
+    verifier.verify_client_cert(leaf, intermediates, UnixTime::now()).map(drop).map_err(|error| error.to_string())
 }
 
 /// The key that signs requests.
@@ -196,3 +239,6 @@ pub(crate) fn request_key(dir: &StateDir) -> Result<SigningKey, Error> {
 fn tls_error(error: rcgen::Error) -> Error {
     Error::Tls(error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,9 @@ pub enum Error {
         /// The directory that was named.
         dir: PathBuf,
     },
+    /// The contact in a request is too long or unprintable.
+    #[error("the contact is longer than 256 bytes or has control characters")]
+    Contact,
     /// The configuration cannot be used.
     #[error("configuration {}: {why}", path.display())]
     Config {
@@ -231,6 +234,7 @@ reasons! {
     Self::NotInitialised { .. } => "NOT_INITIALISED", "make one with `veilmatch init`";
     Self::AlreadyInitialised { .. } => "ALREADY_INITIALISED", "choose another directory with --dir";
     Self::NotJoined { .. } => "NOT_JOINED", "send request.json to the agency, then `veilmatch join INVITATION`";
+    Self::Contact => "BAD_CONTACT", "give a short line, such as a mail address, with --contact";
     Self::Config { .. } => "BAD_CONFIG", "correct the file; docs/config.md lists every field";
     Self::Invitation { .. } => "BAD_INVITATION", "ask the agency for a new invitation to your latest request.json";
     Self::KeyFileMode { .. } => "KEY_FILE_MODE", "chmod 600 the file; if others could read it, enrol anew";

@@ -23,10 +23,14 @@ impl StateDir {
     /// The directory that `init` made.
     ///
     /// # Errors
-    /// [`Error::NotInitialised`].
+    /// [`Error::NotInitialised`], [`Error::DirectoryMode`] if others may enter it.
     pub fn open(root: &Path) -> Result<Self, Error> {
         let dir = Self { root: root.to_owned() };
-        if dir.config().is_file() { Ok(dir) } else { Err(Error::NotInitialised { dir: root.to_owned() }) }
+        if !dir.config().is_file() {
+            return Err(Error::NotInitialised { dir: root.to_owned() });
+        }
+        let mode = fs::metadata(root).map_err(Error::io("read", root))?.permissions().mode() & 0o7777;
+        if mode & 0o077 == 0 { Ok(dir) } else { Err(Error::DirectoryMode { path: root.to_owned(), mode }) }
     }
 
     /// Makes the directory with its folders, readable by its owner alone.
@@ -41,6 +45,8 @@ impl StateDir {
         for folder in [dir.root.clone(), dir.keys(), dir.root.join("lists"), dir.evidence()] {
             create_private_dir(&folder)?;
         }
+        // The directory may have been there before, with other rights.
+        fs::set_permissions(root, fs::Permissions::from_mode(0o700)).map_err(Error::io("change the mode of", root))?;
         Ok(dir)
     }
 
@@ -206,6 +212,17 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             assert!(matches!(read_secret(&path), Err(Error::KeyFileMode { mode: found, .. }) if found == mode));
         }
+    }
+
+    #[test]
+    fn a_directory_that_others_can_enter_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let state = StateDir::create(dir.path()).unwrap();
+        write_private(&state.config(), b"").unwrap();
+        assert!(StateDir::open(dir.path()).is_ok(), "init closes it");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o710)).unwrap();
+        assert!(matches!(StateDir::open(dir.path()), Err(Error::DirectoryMode { mode: 0o710, .. })));
     }
 
     #[test]
