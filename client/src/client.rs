@@ -125,11 +125,8 @@ impl Client {
     pub fn open(root: &Path) -> Result<Self, Error> {
         let dir = StateDir::open(root)?;
         let config = Config::read(&dir)?;
-        if !dir.invitation().is_file() {
-            return Err(Error::NotJoined { dir: root.to_owned() });
-        }
         let lock = dir.lock()?;
-        let invitation = Invitation::read(&dir.invitation())?;
+        let invitation = Invitation::of(root)?;
         let platform = config.platform()?;
         let store = Arc::new(Store::open(&dir.database())?);
         let abandoned = store.abandon_unfinished()?;

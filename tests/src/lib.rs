@@ -1,13 +1,16 @@
 //! A world for tests: one agency and its platforms, on real files and real TLS, on ports that the system picks.
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
+pub mod middle;
+
 use std::{
     fs,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use middle::{Acts, Middle};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use veilmatch_client::{Client, Error, Outcome, Subject, enrol};
@@ -34,6 +37,7 @@ pub struct World {
     pub list: ListId,
     /// What the server is started with.
     pub options: ServeOptions,
+    address: SocketAddr,
     server: Option<Running>,
 }
 
@@ -57,7 +61,7 @@ impl World {
             listen: None,
         };
         init(&dir.path().join("agency"), &options, now()).unwrap();
-        let world = Self { dir, list, options: ServeOptions::default(), server: None };
+        let world = Self { dir, list, options: ServeOptions::default(), address, server: None };
         world.agency().list_create(&world.list, LABEL_BYTES, kinds, now()).unwrap();
         world
     }
@@ -69,6 +73,20 @@ impl World {
         world.publish();
         world.start().await;
         world
+    }
+
+    /// The address that invitations name.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Starts the server behind somebody in the middle, who has the address that invitations name.
+    pub async fn start_behind(&mut self, platform_dir: &Path, acts: Acts) -> Middle {
+        self.options.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        self.start().await;
+        let upstream = self.server.as_ref().unwrap().local_addr();
+        Middle::start(self, platform_dir, upstream, acts).await
     }
 
     /// The agency's directory.
@@ -131,8 +149,12 @@ impl World {
 
     /// A platform that has joined and holds the newest version.
     pub async fn platform(&self, platform: &str) -> Client {
-        let dir = self.enrol(platform, &ClientTerms::default());
-        let client = Client::open(&dir).unwrap();
+        self.open(&self.enrol(platform, &ClientTerms::default())).await
+    }
+
+    /// A platform's client, synchronised.
+    pub async fn open(&self, dir: &Path) -> Client {
+        let client = Client::open(dir).unwrap();
         // The running server learns of an enrolment within its poll interval.
         until(async || match client.sync(&self.list, |_| {}).await {
             Err(Error::Refused(refused)) if refused.reason == Reason::UnknownClient => None,

@@ -1,0 +1,109 @@
+//! Counts the answers of a check, and says at its end what was counted.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::{NotChecked, Outcome};
+
+/// Answers by outcome.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// Matches.
+    pub matches: u64,
+    /// No matches.
+    pub no_match: u64,
+    by_reason: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    /// Counts an answer.
+    pub fn count(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Match { .. } => self.matches += 1,
+            Outcome::NoMatch { .. } => self.no_match += 1,
+            Outcome::NotChecked(why) => self.count_not_checked(why.reason()),
+        }
+    }
+
+    /// Counts something that was not checked.
+    pub fn count_not_checked(&mut self, reason: &str) {
+        match self.by_reason.get_mut(reason) {
+            Some(count) => *count += 1,
+            None => drop(self.by_reason.insert(reason.to_owned(), 1)),
+        }
+    }
+
+    /// Answers that are no answer.
+    pub fn not_checked(&self) -> u64 {
+        self.by_reason.values().sum()
+    }
+
+    /// All answers.
+    pub fn total(&self) -> u64 {
+        self.matches + self.no_match + self.not_checked()
+    }
+
+    /// What the operator can do about what was not checked.
+    pub fn hints(&self) -> impl Iterator<Item = &'static str> {
+        self.by_reason.keys().filter_map(|reason| hint(reason))
+    }
+}
+
+/// What to do about a reason, where the operator can do something at once.
+fn hint(reason: &str) -> Option<&'static str> {
+    match reason {
+        "EXPIRED" | "NO_LIST" => Some("veilmatch sync fetches the newest version"),
+        "OFFLINE" | "DEADLINE" => Some("the agency's server could not be reached in time; try again later"),
+        "KIND_MISSING" => Some("give every kind that the list has: veilmatch status names them"),
+        "KIND_NOT_LISTED" => Some("the list has no digests of that kind: veilmatch status names those it has"),
+        "BAD_LINE" => Some("the detail of each such line says what is wrong with it; --kind and --read-as may help"),
+        "BAD_PROOF" | "ALTERED_RECORD" => Some("call the agency; the evidence is in the platform's directory"),
+        "STORAGE" => Some("look whether the disk of the platform's directory is full"),
+        _ => veilmatch_proto::Reason::from_name(reason).map(veilmatch_proto::Reason::action),
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { matches, no_match, .. } = self;
+        let es = if *matches == 1 { "" } else { "es" };
+        write!(f, "{matches} match{es}, {no_match} no match, {} not checked", self.not_checked())?;
+        let reasons: Vec<String> = self.by_reason.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        if reasons.is_empty() { Ok(()) } else { write!(f, " ({})", reasons.join(", ")) }
+    }
+}
+
+/// Whether an answer says nothing about the subject itself, so that asking again later can give another one.
+pub fn is_passing(why: &NotChecked) -> bool {
+    match why {
+        NotChecked::NoList
+        | NotChecked::Expired
+        | NotChecked::Deadline
+        | NotChecked::Offline
+        | NotChecked::BadProof
+        | NotChecked::Refused { .. }
+        | NotChecked::Storage
+        | NotChecked::ShutDown => true,
+        NotChecked::KindMissing(_)
+        | NotChecked::KindNotListed(_)
+        | NotChecked::AlteredRecord
+        | NotChecked::Source(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_is_said_with_its_reasons() {
+        let mut tally = Tally::default();
+        assert_eq!(tally.to_string(), "0 matches, 0 no match, 0 not checked");
+        tally.count(&Outcome::NoMatch { version: 1 });
+        tally.count(&Outcome::NotChecked(NotChecked::Expired));
+        tally.count(&Outcome::NotChecked(NotChecked::Source("CHANGED")));
+        tally.count(&Outcome::NotChecked(NotChecked::Source("CHANGED")));
+        assert_eq!(tally.to_string(), "0 matches, 1 no match, 3 not checked (2 CHANGED, 1 EXPIRED)");
+        assert_eq!(tally.total(), 4);
+        assert_eq!(tally.hints().collect::<Vec<_>>(), ["veilmatch sync fetches the newest version"]);
+    }
+}

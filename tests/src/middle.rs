@@ -1,0 +1,280 @@
+//! Somebody between client and server who holds both sides' TLS keys: hears every message in clear, and may change it.
+//!
+//! It stands where an agency's own server stands, so what it sends is what a hostile agency could send.
+
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use hyper_util::rt::TokioIo;
+use prost::Message;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+use tokio_rustls::TlsConnector;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    Request, Response, Status, Streaming,
+    service::Routes,
+    transport::{Channel, Endpoint},
+};
+use veilmatch_proto::{
+    Refused,
+    pb::{
+        self,
+        evaluation_client::EvaluationClient,
+        evaluation_server::{Evaluation, EvaluationServer},
+        lists_client::ListsClient,
+        lists_server::{Lists, ListsServer},
+    },
+};
+use veilmatch_protocol::name::PlatformId;
+use veilmatch_server::{
+    limits::Limits,
+    listener::{Edge, Methods, Peer, PeerTable, Stop, serve},
+    tls::{PeerIdentity, ServerTls},
+};
+
+use crate::World;
+
+/// Changes an honest answer to a request, or refuses it.
+pub type OnAnswer =
+    dyn Fn(&pb::EvaluateRequest, pb::EvaluateResponse) -> Result<pb::EvaluateResponse, Status> + Send + Sync;
+
+/// Changes a signed manifest that the server offers.
+pub type OnManifest = dyn Fn(Vec<u8>) -> Vec<u8> + Send + Sync;
+
+/// Changes the bytes of a file: list of `(offset, data)`.
+pub type OnChunk = dyn Fn(&'static str, pb::Chunk) -> pb::Chunk + Send + Sync;
+
+/// What it does with what passes.
+#[derive(Clone)]
+pub struct Acts {
+    /// With answers.
+    pub answer: Arc<OnAnswer>,
+    /// With manifests.
+    pub manifest: Arc<OnManifest>,
+    /// With pieces of files, `artifact` or `delta`.
+    pub chunk: Arc<OnChunk>,
+}
+
+impl Default for Acts {
+    fn default() -> Self {
+        Self { answer: Arc::new(|_, answer| Ok(answer)), manifest: Arc::new(|note| note), chunk: Arc::new(|_, c| c) }
+    }
+}
+
+/// Everything that passed, as the messages' bytes, by direction.
+#[derive(Clone, Default)]
+pub struct Heard {
+    to_server: Arc<Mutex<Vec<Vec<u8>>>>,
+    to_client: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Heard {
+    /// Messages that the server got.
+    #[must_use]
+    pub fn to_server(&self) -> Vec<Vec<u8>> {
+        self.to_server.lock().unwrap().clone()
+    }
+
+    /// Messages that the client got.
+    #[must_use]
+    pub fn to_client(&self) -> Vec<Vec<u8>> {
+        self.to_client.lock().unwrap().clone()
+    }
+}
+
+/// The one in the middle, until it is dropped.
+pub struct Middle {
+    /// What it heard.
+    pub heard: Heard,
+    stop: CancellationToken,
+}
+
+impl Drop for Middle {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Middle {
+    /// Takes the address that invitations name; the world's server must listen at `upstream` instead.
+    pub async fn start(world: &World, platform_dir: &Path, upstream: std::net::SocketAddr, acts: Acts) -> Self {
+        let dir = world.agency_dir();
+        let keys = |name: &str| dir.join("keys").join(name);
+        let tls = ServerTls::load(&keys("server.pem"), &keys("server.key"), &keys("authority.pem"), crate::now());
+        let heard = Heard::default();
+        let relay = Relay { channel: channel(platform_dir, upstream), acts, heard: heard.clone() };
+        let routes = Routes::new(EvaluationServer::new(relay.clone()).max_decoding_message_size(usize::MAX))
+            .add_service(ListsServer::new(relay));
+        let edge = Edge { tls: tls.unwrap(), limits: Limits::default(), peers: Arc::new(Anybody), routes };
+        let listener = TcpListener::bind(world.address()).await.unwrap();
+        let stop = CancellationToken::new();
+        let ending = Stop { requested: stop.clone(), not_serving: Box::new(|| {}), leaving: CancellationToken::new() };
+        tokio::spawn(serve(listener, edge, ending));
+        Self { heard, stop }
+    }
+}
+
+struct Anybody;
+
+impl PeerTable for Anybody {
+    fn admit(&self, _: &PeerIdentity) -> Result<Peer, Refused> {
+        Ok(Peer { platform: PlatformId::parse("anybody").unwrap(), methods: Methods::PLATFORM })
+    }
+}
+
+/// A channel with a platform's own certificate.
+#[must_use]
+pub fn channel(platform_dir: &Path, server: std::net::SocketAddr) -> Channel {
+    let invitation = veilmatch_client::enrol::Invitation::of(platform_dir).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(invitation.authority.as_bytes()).unwrap()).unwrap();
+    let chain = vec![CertificateDer::from_pem_slice(invitation.certificate.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(platform_dir.join("keys/tls.key.pem")).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let tls = TlsConnector::from(Arc::new(config));
+    let name = ServerName::try_from(invitation.server_name).unwrap();
+    let connector = tower::service_fn(move |_| {
+        let (tls, name) = (tls.clone(), name.clone());
+        async move { Ok::<_, io::Error>(TokioIo::new(tls.connect(name, TcpStream::connect(server).await?).await?)) }
+    });
+    Endpoint::from_static("https://server").connect_with_connector_lazy(connector)
+}
+
+#[derive(Clone)]
+struct Relay {
+    channel: Channel,
+    acts: Acts,
+    heard: Heard,
+}
+
+impl Relay {
+    fn upward(&self, message: &impl Message) {
+        self.heard.to_server.lock().unwrap().push(message.encode_to_vec());
+    }
+
+    fn downward(&self, message: &impl Message) {
+        self.heard.to_client.lock().unwrap().push(message.encode_to_vec());
+    }
+
+    fn manifest(&self, manifest: pb::SignedManifest) -> pb::SignedManifest {
+        let manifest = pb::SignedManifest { note: (self.acts.manifest)(manifest.note) };
+        self.downward(&manifest);
+        manifest
+    }
+
+    fn relay<T: Send + 'static>(
+        &self,
+        mut stream: Streaming<T>,
+        pass: impl Fn(&Self, T) -> T + Send + 'static,
+    ) -> Response<ReceiverStream<Result<T, Status>>> {
+        let (sender, receiver) = mpsc::channel(4);
+        let this = self.clone();
+        tokio::spawn(async move {
+            while let Some(next) = stream.message().await.transpose() {
+                if sender.send(next.map(|message| pass(&this, message))).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Response::new(ReceiverStream::new(receiver))
+    }
+}
+
+#[tonic::async_trait]
+impl Evaluation for Relay {
+    type EvaluateStreamStream = ReceiverStream<Result<pb::EvaluateStreamResponse, Status>>;
+
+    async fn evaluate(&self, request: Request<pb::EvaluateRequest>) -> Result<Response<pb::EvaluateResponse>, Status> {
+        let request = request.into_inner();
+        self.upward(&request);
+        let mut upstream = EvaluationClient::new(self.channel.clone());
+        let answer = upstream.evaluate(request.clone()).await?.into_inner();
+        let answer = (self.acts.answer)(&request, answer)?;
+        self.downward(&answer);
+        Ok(Response::new(answer))
+    }
+
+    async fn evaluate_stream(
+        &self,
+        _: Request<Streaming<pb::EvaluateRequest>>,
+    ) -> Result<Response<Self::EvaluateStreamStream>, Status> {
+        Err(Status::unimplemented("the client asks frame by frame"))
+    }
+}
+
+#[tonic::async_trait]
+impl Lists for Relay {
+    type WatchVersionsStream = ReceiverStream<Result<pb::SignedManifest, Status>>;
+    type FetchArtifactStream = ReceiverStream<Result<pb::Chunk, Status>>;
+    type FetchDeltaStream = ReceiverStream<Result<pb::Chunk, Status>>;
+
+    async fn get_manifest(
+        &self,
+        request: Request<pb::GetManifestRequest>,
+    ) -> Result<Response<pb::SignedManifest>, Status> {
+        self.upward(request.get_ref());
+        let answer = ListsClient::new(self.channel.clone()).get_manifest(request.into_inner()).await?;
+        Ok(answer.map(|manifest| self.manifest(manifest)))
+    }
+
+    async fn list_manifests(
+        &self,
+        request: Request<pb::ListManifestsRequest>,
+    ) -> Result<Response<pb::ListManifestsResponse>, Status> {
+        self.upward(request.get_ref());
+        let answer = ListsClient::new(self.channel.clone()).list_manifests(request.into_inner()).await?.into_inner();
+        let manifests = answer.manifests.into_iter().map(|manifest| self.manifest(manifest)).collect();
+        Ok(Response::new(pb::ListManifestsResponse { manifests }))
+    }
+
+    async fn watch_versions(
+        &self,
+        request: Request<pb::WatchVersionsRequest>,
+    ) -> Result<Response<Self::WatchVersionsStream>, Status> {
+        self.upward(request.get_ref());
+        let stream = ListsClient::new(self.channel.clone()).watch_versions(request.into_inner()).await?.into_inner();
+        Ok(self.relay(stream, Self::manifest))
+    }
+
+    async fn fetch_artifact(
+        &self,
+        request: Request<pb::FetchRequest>,
+    ) -> Result<Response<Self::FetchArtifactStream>, Status> {
+        self.upward(request.get_ref());
+        let stream = ListsClient::new(self.channel.clone()).fetch_artifact(request.into_inner()).await?.into_inner();
+        Ok(self.relay(stream, |this, chunk| {
+            this.downward(&chunk);
+            (this.acts.chunk)("artifact", chunk)
+        }))
+    }
+
+    async fn fetch_delta(
+        &self,
+        request: Request<pb::FetchRequest>,
+    ) -> Result<Response<Self::FetchDeltaStream>, Status> {
+        self.upward(request.get_ref());
+        let stream = ListsClient::new(self.channel.clone()).fetch_delta(request.into_inner()).await?.into_inner();
+        Ok(self.relay(stream, |this, chunk| {
+            this.downward(&chunk);
+            (this.acts.chunk)("delta", chunk)
+        }))
+    }
+}
