@@ -166,3 +166,60 @@ impl Following {
 fn log(what: &str, error: &Error) {
     tracing::error!(reason = error.reason(), cause = %Chain(error), "cannot {what}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::World;
+    use veilmatch_protocol::name::Epoch;
+
+    fn follow(world: &World) -> (Follower, watch::Receiver<Arc<Catalogue>>) {
+        let agency = world.agency();
+        let mut config = agency.config().clone();
+        config.process.poll_ms = 10;
+        Follower::start(agency.dir().clone(), config, Arc::new(world.clock.clone())).unwrap()
+    }
+
+    fn newest(world: &World) -> (u32, u64) {
+        let row = world.store().newest_version(&world.list, None).unwrap().unwrap();
+        (row.version.0, row.entries)
+    }
+
+    #[tokio::test]
+    async fn half_way_through_its_validity_a_list_is_published_again_without_what_is_pending() {
+        let world = World::published(10);
+        world.import(10..20, "A1");
+        world.clock.advance(84 * 3_600);
+        let (_follower, mut catalogue) = follow(&world);
+        catalogue.changed().await.unwrap();
+        assert_eq!(newest(&world), (2, 10));
+        assert_eq!(world.label(2, 9).unwrap(), b"A1\0\0");
+        world.publish();
+        assert_eq!(newest(&world), (3, 20));
+    }
+
+    #[tokio::test]
+    async fn the_key_of_an_epoch_whose_time_is_over_is_destroyed_while_the_server_runs() {
+        let world = World::published(10);
+        world.agency().rotate(&world.list, world.now(), &|_| ()).unwrap();
+        world.clock.advance(168 * 3_600);
+        let (_follower, mut catalogue) = follow(&world);
+        catalogue.changed().await.unwrap();
+        assert!(!world.root().join("keys/oprf/base-1.seed").exists());
+        let list = Arc::clone(catalogue.borrow().list(&world.list).unwrap());
+        assert!(list.epochs[&Epoch(1)].key.is_none());
+        assert!(list.epochs[&Epoch(2)].key.is_some());
+    }
+
+    #[test]
+    fn a_key_that_is_not_the_recorded_one_stops_the_start() {
+        let world = World::published(10);
+        let seed = world.root().join("keys/oprf/base-1.seed");
+        crate::keys::EpochSeeds::create(&seed).unwrap();
+        let agency = world.agency();
+        let refused = Follower::start(agency.dir().clone(), agency.config().clone(), Arc::new(world.clock.clone()))
+            .err()
+            .unwrap();
+        assert_eq!(refused.reason(), "DAMAGED");
+    }
+}

@@ -2,7 +2,7 @@
 //! and the services behind an in-memory connection.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -26,9 +26,14 @@ use veilmatch_proto::{
     pb::{self, evaluation_client::EvaluationClient, lists_client::ListsClient},
 };
 use veilmatch_protocol::{
+    artifact::Artifact,
+    derive::EpochContext,
     frame::{BatchId, BlindedFrame, FrameContext, FrameSize, View, request_digest, signed_message},
     item::{Item, Kind},
+    label,
+    manifest::{Hash, SignedManifest},
     name::{AgencyName, Epoch, ListId, Origin, PlatformId, Version},
+    oprf::{self, Mode},
 };
 
 use crate::{
@@ -37,7 +42,8 @@ use crate::{
     cpu::CpuPool,
     enrolment::signed_message as enrolment_message,
     follow::Follower,
-    publish::Published,
+    keys::{EpochSeeds, read_signing_key},
+    publish::{Published, open_manifest},
     service::{FrameRules, Frames, HealthService, Service},
     store::{AuditState, Change, FrameWriter, Store},
     tls::PeerIdentity,
@@ -137,7 +143,38 @@ impl World {
         self.agency().publish(&self.list, false, self.now(), &|_| ()).unwrap()
     }
 
-    pub(crate) fn artifact(&self, version: u32) -> PathBuf {
+    /// The signed manifest of a version, verified.
+    pub(crate) fn manifest(&self, version: u32) -> SignedManifest {
+        let agency = self.agency();
+        let key = read_signing_key(&agency.dir().manifest_key()).unwrap();
+        let rows = self.store().versions_after(&self.list, Version(version - 1)).unwrap();
+        open_manifest(agency.config(), &key, &rows[0]).unwrap()
+    }
+
+    /// The published file of a version, every record of it checked against its manifest.
+    pub(crate) fn artifact(&self, version: u32) -> Artifact<Vec<u8>> {
+        let manifest = self.manifest(version);
+        let manifest = manifest.manifest();
+        let file = std::fs::read(self.artifact_path(version)).unwrap();
+        assert_eq!(Hash(Sha256::digest(&file).into()), manifest.artifact.sha256);
+        let artifact = Artifact::open(file, &manifest.artifact, Epoch(manifest.epoch)).unwrap();
+        artifact.verify_records().unwrap();
+        artifact
+    }
+
+    /// The label under which an item is listed in a version, by way of the agency's own key.
+    pub(crate) fn label(&self, version: u32, number: u32) -> Option<Vec<u8>> {
+        let epoch = Epoch(self.manifest(version).manifest().epoch);
+        let seeds = EpochSeeds::read(&self.root().join(format!("keys/oprf/base-{}.seed", epoch.0))).unwrap();
+        let key = seeds.secret_key(&self.list, epoch).unwrap();
+        let output = oprf::evaluate(Mode::Voprf, &key, &[item(number).as_bytes()]).unwrap();
+        let okm = EpochContext { list: self.list.clone(), epoch }.okm(&output[0]);
+        let artifact = self.artifact(version);
+        let record = artifact.lookup(&okm.tag()).unwrap()?;
+        Some(label::open(&okm.label_key(), record.sealed_label()).unwrap())
+    }
+
+    pub(crate) fn artifact_path(&self, version: u32) -> PathBuf {
         self.root().join(format!("lists/base/{version}.vml"))
     }
 
@@ -315,10 +352,4 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     rand::rng().fill_bytes(&mut bytes);
     bytes
-}
-
-/// The newest version's number of a list.
-pub(crate) fn newest(root: &Path, list: &ListId) -> Version {
-    let store = Store::open(&root.join("veilmatch.db")).unwrap();
-    store.newest_version(list, None::<Epoch>).unwrap().unwrap().version
 }

@@ -1,1 +1,184 @@
+use std::{fs, os::unix::fs::PermissionsExt};
 
+use ed25519_dalek::SigningKey;
+use serde_json::Value;
+use veilmatch_lists::{Format, Options};
+use veilmatch_protocol::{
+    item::Kind,
+    name::{AgencyName, ListId, PlatformId},
+    note::Verifier,
+};
+
+use super::*;
+use crate::world::{NOON, World, item};
+
+#[test]
+fn init_makes_a_directory_that_serves_and_nobody_else_reads() {
+    let world = World::new();
+    for secret in ["authority.key", "server.key", "manifest-log.key", "oprf/base-1.seed"] {
+        let mode = fs::metadata(world.root().join("keys").join(secret)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{secret}");
+    }
+    assert_eq!(fs::metadata(world.root()).unwrap().permissions().mode() & 0o777, 0o700);
+    let agency = world.agency();
+    assert_eq!(agency.config().network.listen, "127.0.0.1:7443".parse().unwrap());
+    let again = InitOptions {
+        agency: AgencyName::parse("agency.example").unwrap(),
+        address: "localhost:1".into(),
+        listen: None,
+    };
+    assert_eq!(init(&world.root(), &again, NOON).unwrap_err().reason(), "ALREADY_INITIALISED");
+}
+
+#[test]
+fn an_init_that_was_killed_before_its_end_can_be_given_again() {
+    let world = World::new();
+    fs::remove_file(world.root().join("config.toml")).unwrap();
+    assert_eq!(Agency::open(&world.root()).err().unwrap().reason(), "NOT_INITIALISED");
+    let options = InitOptions {
+        agency: AgencyName::parse("agency.example").unwrap(),
+        address: "192.0.2.1:7443".into(),
+        listen: None,
+    };
+    init(&world.root(), &options, NOON).unwrap();
+    assert_eq!(world.agency().config().network.listen, "192.0.2.1:7443".parse().unwrap());
+}
+
+#[test]
+fn a_configuration_that_names_another_agency_is_refused() {
+    let world = World::new();
+    let path = world.root().join("config.toml");
+    let text = fs::read_to_string(&path).unwrap().replace("agency.example", "other.example");
+    fs::write(&path, text).unwrap();
+    let refused = Agency::open(&world.root()).err().unwrap();
+    assert!(refused.to_string().contains("belongs to agency.example"), "{refused}");
+}
+
+#[test]
+fn a_list_is_created_once_and_its_key_survives_the_second_try() {
+    let world = World::new();
+    let seed = fs::read(world.root().join("keys/oprf/base-1.seed")).unwrap();
+    let refused = world.agency().list_create(&world.list, 4, &[Kind::Md5], NOON).unwrap_err();
+    assert_eq!(refused.reason(), "LIST_EXISTS");
+    assert_eq!(fs::read(world.root().join("keys/oprf/base-1.seed")).unwrap(), seed);
+    let list = ListId::parse("other").unwrap();
+    assert_eq!(world.agency().list_create(&list, 65, &[Kind::Md5], NOON).unwrap_err().reason(), "BAD_ARGUMENT");
+    assert_eq!(world.agency().list_create(&list, 4, &[], NOON).unwrap_err().reason(), "BAD_ARGUMENT");
+}
+
+#[test]
+fn rows_of_a_file_add_up_and_bad_ones_are_named_by_line() {
+    let world = World::new();
+    let good = |number| format!("sha256:{}", hex::encode(item(number).digest()));
+    let sha1 = "sha1:da4b9237bacccdf19c0760cab7aec4a8359010b0";
+    let lines = [good(1), "nonsense".into(), good(2), good(1), sha1.into(), good(3)];
+    let file = world.path("mixed.txt");
+    fs::write(&file, lines.join("\n")).unwrap();
+    let options = ImportOptions {
+        reading: Options { format: Some(Format::Plain), kind: None, ..Options::default() },
+        label: "A1".into(),
+        dry_run: false,
+    };
+    let change = world.agency().import(&world.list, &file, &options, NOON, &mut |_| ()).unwrap();
+    let tally = &change.tally;
+    assert_eq!((tally.read, tally.accepted, tally.duplicate, tally.quarantined), (6, 3, 1, 2));
+    let named: Vec<_> = change.quarantined.iter().map(|row| (row.line, row.reason)).collect();
+    assert_eq!(named[1], (5, "KIND_NOT_IN_LIST"));
+    assert_eq!(named[0].0, 2);
+    let status = world.agency().list_status(&world.list, NOON).unwrap();
+    assert_eq!((status.to_add, status.to_remove, status.changes.len()), (3, 0, 1));
+}
+
+#[test]
+fn an_unreadable_or_empty_file_changes_nothing() {
+    let world = World::new();
+    let options = ImportOptions::default();
+    let empty = world.path("empty.txt");
+    fs::write(&empty, b"").unwrap();
+    let import =
+        |path: &std::path::Path| world.agency().import(&world.list, path, &options, NOON, &mut |_| ()).unwrap_err();
+    assert_eq!(import(&empty).reason(), "BAD_HASH_LIST");
+    assert_eq!(import(&world.path("absent.txt")).reason(), "IO");
+    let status = world.agency().list_status(&world.list, NOON).unwrap();
+    assert!(status.changes.is_empty());
+}
+
+#[test]
+fn a_label_longer_than_the_lists_is_refused_before_the_file_is_read() {
+    let world = World::new();
+    let options = ImportOptions { label: "A1234".into(), ..ImportOptions::default() };
+    let refused = world.agency().import(&world.list, &world.path("absent"), &options, NOON, &mut |_| ()).unwrap_err();
+    assert!(matches!(refused, Error::LabelTooLong { given: 5, label_bytes: 4 }));
+}
+
+#[test]
+fn an_invitation_holds_all_that_a_platform_needs_and_no_private_key() {
+    let world = World::published(10);
+    let platform = world.enrol("platform.example", &ClientTerms { elements_per_day: Some(7), ..Default::default() });
+    let text = fs::read_to_string(world.path("invitation.json")).unwrap();
+    assert!(!text.contains("PRIVATE KEY"));
+    let invitation: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(invitation["type"], "veilmatch/invitation/v1");
+    assert_eq!(invitation["address"], "localhost:7443");
+    assert_eq!(invitation["server_name"], "localhost");
+    assert_eq!(invitation["lists"], serde_json::json!(["base"]));
+    assert_eq!(invitation["budget"], serde_json::json!({"elements": 7, "frames": 500_000}));
+    let vkey = Verifier::parse(invitation["manifest_key"].as_str().unwrap()).unwrap();
+    assert_eq!(vkey.name(), "agency.example/veilmatch/manifest");
+    assert_eq!(platform.identity.uri_sans, ["veilmatch://agency.example/platform/platform.example"]);
+}
+
+#[test]
+fn the_same_request_renews_and_new_keys_need_the_operators_word() {
+    let world = World::published(10);
+    let (tls, key) = (rcgen::KeyPair::generate().unwrap(), SigningKey::from_bytes(&[1; 32]));
+    let terms = ClientTerms { frames_per_day: Some(9), ..ClientTerms::default() };
+    let add = |tls: &rcgen::KeyPair, key: &SigningKey, terms: &ClientTerms, now| {
+        let request = world.request_file("platform.example", tls, key);
+        world.agency().client_add(&request, &world.path("invitation.json"), terms, now)
+    };
+    assert!(matches!(add(&tls, &key, &terms, NOON).unwrap(), ClientAdded::Enrolled(_)));
+    let ClientAdded::Renewed(row) = add(&tls, &key, &ClientTerms::default(), NOON + 86_400).unwrap() else {
+        panic!("not renewed")
+    };
+    assert_eq!((row.frames_per_day, row.added), (9, NOON));
+    assert_eq!(row.certificate_until, NOON + 31 * 86_400);
+
+    let other = SigningKey::from_bytes(&[2; 32]);
+    assert_eq!(add(&tls, &other, &terms, NOON).unwrap_err().reason(), "CLIENT_EXISTS");
+    let replace = ClientTerms { replace: true, ..ClientTerms::default() };
+    assert!(matches!(add(&tls, &other, &replace, NOON).unwrap(), ClientAdded::Replaced(_)));
+
+    let request = world.request_file("second.example", &tls, &key);
+    let taken = world.agency().client_add(&request, &world.path("second.json"), &terms, NOON).unwrap_err();
+    assert_eq!(taken.reason(), "KEY_IN_USE");
+    assert!(!world.path("second.json").exists());
+}
+
+#[test]
+fn a_suspended_platform_stays_suspended_when_its_certificate_is_renewed() {
+    let world = World::published(10);
+    let (tls, key) = (rcgen::KeyPair::generate().unwrap(), SigningKey::from_bytes(&[1; 32]));
+    let request = world.request_file("platform.example", &tls, &key);
+    let add = || world.agency().client_add(&request, &world.path("i.json"), &ClientTerms::default(), NOON).unwrap();
+    add();
+    let platform = PlatformId::parse("platform.example").unwrap();
+    world.agency().client_suspend(&platform, false, NOON).unwrap();
+    add();
+    assert_eq!(world.agency().clients().unwrap()[0].suspended_at, Some(NOON));
+    world.agency().client_suspend(&platform, true, NOON).unwrap();
+    assert_eq!(world.agency().clients().unwrap()[0].suspended_at, None);
+    let nobody = PlatformId::parse("nobody.example").unwrap();
+    assert_eq!(world.agency().client_suspend(&nobody, false, NOON).unwrap_err().reason(), "UNKNOWN_CLIENT");
+}
+
+#[test]
+fn two_commands_do_not_change_a_directory_at_once() {
+    let world = World::published(10);
+    let agency = world.agency();
+    let _held = agency.dir().lock_changes().unwrap();
+    assert_eq!(world.agency().publish(&world.list, true, NOON, &|_| ()).unwrap_err().reason(), "BUSY");
+    let file = world.list_file([1]);
+    let refused = world.agency().retract(&world.list, &file, &ImportOptions::default(), NOON, &mut |_| ()).unwrap_err();
+    assert_eq!(refused.reason(), "BUSY");
+}

@@ -1,1 +1,77 @@
+use super::*;
 
+fn parse(args: &[&str]) -> Result<Args, clap::Error> {
+    Args::try_parse_from([&["veilmatch-server"], args].concat())
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    Args::command().debug_assert();
+}
+
+#[test]
+fn what_does_not_fit_a_grammar_is_a_mistake_of_usage() {
+    let wrong: [&[&str]; 6] = [
+        &["list", "create", "Not A Name"],
+        &["list", "create", "base", "--kinds", "pdq"],
+        &["list", "create", "base", "--label-bytes", "300"],
+        &["list", "import", "base", "file", "--format", "nonsense"],
+        &["init", "--agency", "agency.example"],
+        &["client", "suspend"],
+    ];
+    for args in wrong {
+        assert_eq!(parse(args).unwrap_err().exit_code(), 2, "{args:?}");
+    }
+    parse(&["--dir", "x", "list", "create", "base", "--kinds", "sha256,md5"]).unwrap();
+    parse(&["list", "retract", "base", "-", "--dir", "x"]).unwrap();
+}
+
+#[test]
+fn a_mistake_says_what_to_type_next() {
+    let args = parse(&["--dir", "/absent", "list", "publish", "base"]).unwrap();
+    let error = run(args).unwrap_err();
+    assert_eq!(Exit::of(&error), Exit::Refused);
+    assert!(error.hint().unwrap().contains("--dir /absent init"));
+}
+
+#[test]
+fn the_version_names_the_arithmetic_when_asked() {
+    assert_eq!(run(parse(&["--version"]).unwrap()).unwrap(), "veilmatch-server 0.1.0\n");
+    let verbose = run(parse(&["--version", "--verbose"]).unwrap()).unwrap();
+    assert!(verbose.contains(veilmatch_ristretto::backend()), "{verbose}");
+}
+
+#[test]
+fn a_session_from_init_to_publication_says_each_time_what_comes_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("agency");
+    let file = dir.path().join("sums.txt");
+    let digest = "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b";
+    std::fs::write(&file, format!("{digest}  one\nbad\n")).unwrap();
+    let (root, file) = (root.to_str().unwrap(), file.to_str().unwrap());
+    let session = |args: &[&str]| run(parse(&[&["--dir", root], args].concat()).unwrap()).unwrap();
+
+    assert!(session(&["init", "--agency", "agency.example", "--address", "localhost:7443"]).contains("list create"));
+    assert_eq!(session(&["list", "status"]), "no list; make one with `list create NAME`\n");
+    assert!(session(&["list", "create", "base"]).contains("list import base FILE"));
+    let imported = session(&["list", "import", "base", file, "--label", "A1"]);
+    assert!(imported.starts_with("base: read 2 = accepted 1 + duplicate 0 + quarantined 1\n"), "{imported}");
+    assert!(imported.contains("line 2: "), "{imported}");
+    let published = session(&["list", "publish", "base"]);
+    assert!(published.starts_with("base: version 1 (epoch 1): 1 entries in 1024 records"), "{published}");
+    assert!(session(&["list", "publish", "base"]).contains("nothing has changed"));
+    let status = session(&["list", "status", "base"]);
+    assert!(status.contains("entries:   1\n") && status.contains("kinds:     md5, sha1, sha256"), "{status}");
+    let json: serde_json::Value = serde_json::from_str(&session(&["list", "status", "--json"])).unwrap();
+    assert_eq!((&json["version"], &json["entries"]), (&1.into(), &1.into()));
+    assert!(session(&["client", "list"]).starts_with("no client"));
+    assert!(session(&["key", "retire", "base"]).contains("no epoch's time is over"));
+}
+
+#[test]
+fn man_pages_and_completions_are_written() {
+    let dir = tempfile::tempdir().unwrap();
+    run(parse(&["man", dir.path().to_str().unwrap()]).unwrap()).unwrap();
+    assert!(dir.path().join("veilmatch-server-list-publish.1").exists());
+    assert!(run(parse(&["completions", "bash"]).unwrap()).unwrap().contains("veilmatch-server"));
+}

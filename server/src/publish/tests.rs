@@ -1,1 +1,220 @@
+use std::{fs, sync::Mutex};
 
+use veilmatch_protocol::{
+    artifact::padded_count,
+    delta::{self, Delta},
+    manifest::DeltaRef,
+    name::{Epoch, Version},
+};
+
+use super::*;
+use crate::world::World;
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+// What a client does with a version: apply its delta to the version before and land exactly on the signed file.
+fn apply_delta(world: &World, from: u32, to: u32) {
+    let manifest = world.manifest(to);
+    let manifest = manifest.manifest();
+    let delta = Delta::open(fs::read(world.delta(to)).unwrap(), manifest).unwrap();
+    let out = std::io::Cursor::new(Vec::new());
+    let applied = delta::apply(&world.artifact(from), &delta, Epoch(manifest.epoch), &manifest.artifact, out).unwrap();
+    assert!(applied.into_inner() == fs::read(world.artifact_path(to)).unwrap());
+}
+
+#[test]
+fn what_was_imported_is_published_with_its_label_and_nothing_else_is() {
+    let world = World::published(50);
+    let manifest = world.manifest(1);
+    let manifest = manifest.manifest();
+    assert_eq!((manifest.version, manifest.epoch, manifest.artifact.count), (1, 1, 1_024));
+    assert_eq!(manifest.delta, DeltaRef::NONE);
+    assert_eq!(world.label(1, 0).unwrap(), b"A1\0\0");
+    assert_eq!(world.label(1, 49).unwrap(), b"A1\0\0");
+    assert_eq!(world.label(1, 50), None);
+}
+
+#[test]
+fn without_a_change_nothing_is_published_unless_the_operator_insists() {
+    let world = World::published(10);
+    assert!(world.publish().is_empty());
+    let forced = world.agency().publish(&world.list, true, world.now() + 1, &|_| ()).unwrap();
+    assert_eq!(forced[0].version, Version(2));
+    assert_eq!(forced[0].delta, Some((0, 0, 4_096)));
+    apply_delta(&world, 1, 2);
+    assert_eq!(fs::read(world.artifact_path(1)).unwrap(), fs::read(world.artifact_path(2)).unwrap());
+}
+
+#[test]
+fn additions_retractions_and_new_labels_travel_in_one_delta_that_lands_on_the_signed_root() {
+    let world = World::published(1_500);
+    world.import(1_500..1_510, "B2");
+    world.import(0..5, "B2");
+    world.retract(5..15);
+    let published = world.publish();
+    // Ten come, five change, ten go: the class holds, so dummies stay as they are.
+    assert_eq!(published[0].delta.map(|(removed, added, _)| (removed, added)), Some((15, 15)));
+    apply_delta(&world, 1, 2);
+    assert_eq!(world.label(2, 0).unwrap(), b"B2\0\0");
+    assert_eq!(world.label(2, 4).unwrap(), b"B2\0\0");
+    assert_eq!(world.label(2, 5), None);
+    assert_eq!(world.label(2, 15).unwrap(), b"A1\0\0");
+    assert_eq!(world.label(2, 1_509).unwrap(), b"B2\0\0");
+    world.manifest(2).follows(Some(&world.manifest(1))).unwrap();
+}
+
+#[test]
+fn a_retraction_alone_is_as_large_as_the_issue_allows() {
+    let world = World::published(2_000);
+    for (version, number) in (2..).zip([1, 2, 3]) {
+        world.retract([number]);
+        let published = world.publish();
+        let (removed, added, bytes) = published[0].delta.unwrap();
+        assert_eq!((removed, added), (1, 1), "one entry goes, one dummy comes");
+        assert_eq!(bytes, 4_096);
+        assert_eq!(published[0].records, padded_count(published[0].entries));
+        apply_delta(&world, version - 1, version);
+        assert_eq!(world.label(version, number), None);
+    }
+}
+
+#[test]
+fn a_delta_larger_than_the_list_is_not_made() {
+    let world = World::published(1_000);
+    world.import(10_000..13_000, "A1");
+    let published = world.publish();
+    assert_eq!(published[0].delta, None);
+    assert!(!world.delta(2).exists());
+    assert_eq!(world.label(2, 12_999).unwrap(), b"A1\0\0");
+}
+
+#[test]
+fn the_same_list_and_seeds_give_the_same_bytes() {
+    let (one, other) = (World::new(), World::new());
+    let seed = "keys/oprf/base-1.seed";
+    fs::copy(one.root().join(seed), other.root().join(seed)).unwrap();
+    one.import(0..1_200, "A1");
+    // In another order and in other pieces.
+    other.import((600..1_200).rev(), "A1");
+    other.import((0..700).rev(), "A1");
+    one.publish();
+    other.publish();
+    assert!(fs::read(one.artifact_path(1)).unwrap() == fs::read(other.artifact_path(1)).unwrap());
+}
+
+#[test]
+fn what_a_killed_publication_left_behind_is_overwritten() {
+    let world = World::published(10);
+    // Killed after the renames and before the transaction, and once before a rename.
+    fs::write(world.artifact_path(2), b"half").unwrap();
+    fs::write(world.delta(2), b"half").unwrap();
+    fs::write(world.root().join("lists/base/.tmp-killed"), b"half").unwrap();
+    world.retract([1]);
+    world.publish();
+    apply_delta(&world, 1, 2);
+    assert_eq!(names(&world.root().join("lists/base")), ["1.vml", "2.delta", "2.vml"]);
+}
+
+#[test]
+fn a_damaged_artifact_is_not_built_upon() {
+    let world = World::published(10);
+    let mut file = fs::read(world.artifact_path(1)).unwrap();
+    *file.last_mut().unwrap() ^= 1;
+    fs::write(world.artifact_path(1), file).unwrap();
+    world.retract([1]);
+    let refused = world.agency().publish(&world.list, false, world.now(), &|_| ()).unwrap_err();
+    assert_eq!(refused.reason(), "DAMAGED");
+    assert_eq!(world.store().newest_version(&world.list, None).unwrap().unwrap().version, Version(1));
+}
+
+#[test]
+fn old_artifacts_are_deleted_and_deltas_stay() {
+    let world = World::published(10);
+    for number in 0..3 {
+        world.retract([number]);
+        world.publish();
+    }
+    assert_eq!(
+        names(&world.root().join("lists/base")),
+        ["2.delta", "3.delta", "3.vml", "4.delta", "4.vml"],
+        "two artifacts are kept, for downloads that have begun"
+    );
+}
+
+#[test]
+fn a_rotation_publishes_the_whole_list_under_a_new_key_and_both_epochs_follow_every_change() {
+    let world = World::published(100);
+    world.clock.advance(3_600);
+    let rotated = world.agency().rotate(&world.list, world.now(), &|_| ()).unwrap();
+    let versions: Vec<_> = rotated.published.iter().map(|version| (version.version.0, version.epoch.0)).collect();
+    assert_eq!(versions, [(2, 1), (3, 2)]);
+    assert_eq!(rotated.old_retires_at, world.now() + 168 * 3_600);
+    assert_ne!(world.manifest(2).manifest().oprf_key, world.manifest(3).manifest().oprf_key);
+    assert_eq!(world.label(3, 99).unwrap(), b"A1\0\0");
+
+    world.retract([7]);
+    let published = world.publish();
+    let versions: Vec<_> = published.iter().map(|version| (version.version.0, version.epoch.0)).collect();
+    assert_eq!(versions, [(4, 1), (5, 2)]);
+    apply_delta(&world, 2, 4);
+    apply_delta(&world, 3, 5);
+    assert_eq!((world.label(4, 7), world.label(5, 7)), (None, None));
+    for version in 2..=5 {
+        world.manifest(version).follows(Some(&world.manifest(version - 1))).unwrap();
+    }
+    let again = world.agency().rotate(&world.list, world.now(), &|_| ()).unwrap_err();
+    assert_eq!(again.reason(), "EPOCHS_OVERLAP");
+}
+
+#[test]
+fn when_the_overlap_is_over_the_old_key_and_its_files_are_gone() {
+    let world = World::published(100);
+    world.agency().rotate(&world.list, world.now(), &|_| ()).unwrap();
+    let seed = world.root().join("keys/oprf/base-1.seed");
+    assert!(world.agency().retire(&world.list, world.now()).unwrap().is_empty());
+    assert!(seed.exists());
+    world.clock.advance(168 * 3_600);
+    assert_eq!(world.agency().retire(&world.list, world.now()).unwrap(), [Epoch(1)]);
+    assert!(!seed.exists());
+    assert_eq!(names(&world.root().join("lists/base")), ["3.vml"]);
+    world.retract([7]);
+    let published = world.publish();
+    assert_eq!((published.len(), published[0].epoch), (1, Epoch(2)));
+    world.agency().rotate(&world.list, world.now(), &|_| ()).unwrap();
+}
+
+#[test]
+fn a_version_of_a_retiring_epoch_is_not_valid_beyond_its_end() {
+    let world = World::published(10);
+    let rotated = world.agency().rotate(&world.list, world.now(), &|_| ()).unwrap();
+    world.clock.advance(100 * 3_600);
+    world.retract([1]);
+    let published = world.publish();
+    assert_eq!(published[0].not_after, rotated.old_retires_at);
+    assert_eq!(published[1].not_after, world.now() + 168 * 3_600);
+}
+
+#[test]
+fn an_empty_list_is_published_as_dummies() {
+    let world = World::new();
+    let published = world.publish();
+    assert_eq!((published[0].entries, published[0].records), (0, 1_024));
+    assert_eq!(world.artifact(1).count(), 1_024);
+}
+
+#[test]
+fn progress_ends_at_its_total() {
+    let world = World::new();
+    world.import(0..3_000, "A1");
+    let seen = Mutex::new(Vec::new());
+    world.agency().publish(&world.list, false, world.now(), &|progress| seen.lock().unwrap().push(progress)).unwrap();
+    let seen = seen.into_inner().unwrap();
+    assert!(seen.contains(&Progress { epoch: Epoch(1), stage: Stage::Evaluate, done: 3_000, total: 3_000 }));
+    let count = padded_count(3_000);
+    assert!(seen.contains(&Progress { epoch: Epoch(1), stage: Stage::Write, done: count, total: count }));
+}

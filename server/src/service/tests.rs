@@ -4,19 +4,14 @@ use futures::{StreamExt, stream};
 use tonic::{Code, Status};
 use veilmatch_proto::{FrameAnswer, Reason, Refused, pb};
 use veilmatch_protocol::{
-    artifact::Artifact,
     derive::EpochContext,
     frame::FrameSize,
     label,
-    manifest::SignedManifest,
-    name::{AgencyName, Epoch, Origin, Version},
-    note::Verifier,
-    oprf::PublicKey,
+    name::{Epoch, Version},
 };
 
 use crate::{
     admin::ClientTerms,
-    keys::read_signing_key,
     store::{BudgetUse, FrameKey},
     tls::PeerIdentity,
     world::{Asked, Platform, World, item, random},
@@ -36,13 +31,6 @@ fn used(world: &World, platform: &Platform) -> BudgetUse {
     world.store().budget_use(&platform.name, &world.list, world.now() / 86_400).unwrap()
 }
 
-fn manifest(world: &World) -> SignedManifest {
-    let key = read_signing_key(&world.root().join("keys/manifest-log.key")).unwrap().verifying_key();
-    let origin = Origin::of(&AgencyName::parse("agency.example").unwrap());
-    let row = world.store().newest_version(&world.list, None).unwrap().unwrap();
-    SignedManifest::verify(&row.note, &Verifier::new(origin.as_str(), key).unwrap()).unwrap()
-}
-
 #[tokio::test]
 async fn a_listed_item_is_found_with_its_label_and_an_unlisted_one_is_not() {
     let (world, platform) = world();
@@ -51,13 +39,10 @@ async fn a_listed_item_is_found_with_its_label_and_an_unlisted_one_is_not() {
     let (asked, blinded) = platform.ask(&world, FrameSize::Sixteen, &items);
     let answer = served.evaluation(&platform).evaluate(asked.request()).await.unwrap().into_inner();
 
-    let manifest = manifest(&world);
-    let key: PublicKey = manifest.manifest().public_key();
+    let key = world.manifest(1).manifest().public_key();
     let answer = FrameAnswer::decode(answer, asked.frame.batch, FrameSize::Sixteen).unwrap();
     let verified = blinded.verify(&asked.context, &key, answer.evaluated.as_flattened(), &answer.proof).unwrap();
-    let file = std::fs::read(world.artifact(1)).unwrap();
-    let artifact = Artifact::open(file, &manifest.manifest().artifact, Epoch(1)).unwrap();
-    artifact.verify_records().unwrap();
+    let artifact = world.artifact(1);
     let context = EpochContext { list: world.list.clone(), epoch: Epoch(1) };
     let labels: Vec<Option<Vec<u8>>> = verified
         .finalize()
@@ -356,15 +341,11 @@ async fn a_watcher_gets_the_newest_version_at_once_and_each_later_one() {
     let served = world.serve();
     let request = pb::WatchVersionsRequest { list_id: "base".into() };
     let mut versions = served.lists(&platform).watch_versions(request).await.unwrap().into_inner();
-    let verified = |note: pb::SignedManifest| {
-        let known = manifest(&world);
-        (known.note() == note.note).then(|| known.manifest().version)
-    };
-    assert_eq!(verified(versions.message().await.unwrap().unwrap()), Some(1));
+    assert_eq!(versions.message().await.unwrap().unwrap().note, world.manifest(1).note());
     for version in 2..4 {
         world.retract([version]);
         world.publish();
-        assert_eq!(verified(versions.message().await.unwrap().unwrap()), Some(version));
+        assert_eq!(versions.message().await.unwrap().unwrap().note, world.manifest(version).note());
     }
     served.draining.cancel();
     assert_eq!(reason(&versions.message().await.unwrap_err()), Reason::NotServing);
@@ -399,7 +380,7 @@ async fn a_broken_download_is_continued_from_where_it_stopped() {
     let served = world.serve();
     let mut lists = served.lists(&platform);
     let fetch = |offset| pb::FetchRequest { list_id: "base".into(), version: 1, offset };
-    let file = std::fs::read(world.artifact(1)).unwrap();
+    let file = std::fs::read(world.artifact_path(1)).unwrap();
     for offset in [0, 1, 70_000, file.len()] {
         let mut chunks = lists.fetch_artifact(fetch(offset as u64)).await.unwrap().into_inner();
         let mut got = Vec::new();
