@@ -13,6 +13,7 @@ mod preface;
 mod refusal;
 mod request_body;
 mod response_body;
+mod stalled;
 mod streams;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

@@ -21,6 +21,7 @@ use super::{
     ms,
     preface::{self, NoPreface, Prefaced},
     refusal::refuse,
+    stalled::FailsWhenStalled,
     streams::Streams,
 };
 use crate::{
@@ -140,7 +141,7 @@ async fn live(shared: &Arc<Shared>, stream: TcpStream, places: Places) -> Result
     Err(Closed::Refused(refused))
 }
 
-type Stream = Prefaced<TlsStream<TcpStream>>;
+type Stream = Prefaced<FailsWhenStalled<TlsStream<TcpStream>>>;
 
 // TLS, HTTP/2 and the name behind the certificate.
 async fn greet(shared: &Shared, stream: TcpStream) -> Result<(Stream, PeerIdentity), Closed> {
@@ -157,6 +158,8 @@ async fn greet(shared: &Shared, stream: TcpStream) -> Result<(Stream, PeerIdenti
     }
     let certificate = session.peer_certificates().and_then(|chain| chain.first());
     let identity = PeerIdentity::of(certificate.expect("the verifier demands one")).map_err(Closed::Certificate)?;
+    // Whoever is alive answers a PING within this time, so it also reads something.
+    let stream = FailsWhenStalled::new(stream, ms(limits.keepalive_interval_ms + limits.keepalive_timeout_ms));
     let stream = timeout(ms(limits.preface_ms), preface::read(stream))
         .await
         .map_err(|_| Closed::PrefaceDeadline)?
