@@ -49,6 +49,19 @@ pub struct DayBudget {
     pub frames: u64,
 }
 
+/// The frame that a budget is to hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// Who asks.
+    pub platform: &'a PlatformId,
+    /// Which list.
+    pub list: &'a ListId,
+    /// Under which epoch's key.
+    pub epoch: Epoch,
+    /// Its size class.
+    pub elements: u32,
+}
+
 /// Used is durable; reserved belongs to frames in work.
 #[derive(Debug, Default, Clone, Copy)]
 struct DayUse {
@@ -71,7 +84,7 @@ pub struct Budgets {
 }
 
 impl Budgets {
-    /// Reserves a frame of `elements` elements.
+    /// Reserves a frame.
     ///
     /// # Errors
     /// [`NoBudget`].
@@ -79,13 +92,11 @@ impl Budgets {
         &self,
         store: &Store,
         budget: DayBudget,
-        platform: &PlatformId,
-        list: &ListId,
-        epoch: Epoch,
-        elements: u32,
+        claim: &Claim<'_>,
         now: u64,
     ) -> Result<Reservation, NoBudget> {
-        let elements = u64::from(elements);
+        let Claim { platform, list, epoch, .. } = *claim;
+        let elements = u64::from(claim.elements);
         if elements > budget.elements || budget.frames == 0 {
             return Err(NoBudget::ExceedsDay);
         }
@@ -192,7 +203,8 @@ mod tests {
     impl World {
         fn reserve(&self, elements: u32, now: u64) -> Result<Reservation, NoBudget> {
             let (platform, list) = (PlatformId::parse("p").unwrap(), ListId::parse("l").unwrap());
-            self.budgets.reserve(&self.store, BUDGET, &platform, &list, Epoch(1), elements, now)
+            let claim = Claim { platform: &platform, list: &list, epoch: Epoch(1), elements };
+            self.budgets.reserve(&self.store, BUDGET, &claim, now)
         }
     }
 

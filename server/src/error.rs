@@ -109,12 +109,12 @@ pub enum Error {
         label_bytes: u8,
     },
     /// A hash list could not be read to its end; nothing was taken from it.
-    #[error("hash list {}: {why}", path.display())]
+    #[error("hash list {}", path.display())]
     HashList {
         /// The file.
         path: PathBuf,
-        /// Line and cause.
-        why: String,
+        /// The cause.
+        source: veilmatch_lists::Error,
     },
     /// Another command that changes the same directory is running.
     #[error("another command is changing this directory")]
@@ -248,7 +248,7 @@ impl Error {
             Self::ClientExists { .. } => "if the platform has made new keys, repeat with --replace".to_owned(),
             Self::EnrolmentRequest { .. } => "the platform makes a request with `veilmatch init`".to_owned(),
             Self::LabelTooLong { .. } => "use a shorter label, or a list made with a larger --label-bytes".to_owned(),
-            Self::HashList { .. } => "nothing was imported; mend the file or name its layout with --format".to_owned(),
+            Self::HashList { source, .. } => format!("{}; nothing was taken", source.hint()),
             Self::Busy => "wait for it to end, then repeat the command".to_owned(),
             Self::AlreadyServing => "stop the running server first, or use another --dir".to_owned(),
             Self::NewerSchema { .. } => "use the newer program, or restore a backup made with this one".to_owned(),

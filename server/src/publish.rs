@@ -12,7 +12,7 @@ use ed25519_dalek::SigningKey;
 use veilmatch_protocol::{
     artifact::padded_count,
     frame::FrameSize,
-    manifest::{ArtifactRef, DeltaRef, Hash, Manifest, Publication, Quota, SignedManifest, Timestamp},
+    manifest::{Hash, Manifest, Publication, Quota, SignedManifest, Timestamp},
     name::{Epoch, ListId, Origin, Version},
     note::Verifier,
     oprf::PublicKey,
@@ -20,7 +20,7 @@ use veilmatch_protocol::{
 
 pub use build::Stage;
 
-use build::{Base, Build};
+use build::{Base, Build, Built};
 
 use crate::{
     Error,
@@ -183,7 +183,7 @@ impl<'a> Publisher<'a> {
         if not_after <= work.now {
             return Ok(());
         }
-        let version = Version(batch.newest.as_ref().map_or(0, |newest| newest.version.0) + 1);
+        let version = next_version(batch.newest.as_ref());
         let base = match self.store.newest_version(list, Some(epoch.epoch))? {
             Some(base) => Some(self.base(base)?),
             None => None,
@@ -202,13 +202,11 @@ impl<'a> Publisher<'a> {
             progress: self.progress,
         };
         let built = match work.entries.filter(|_| base.is_none() || work.last_change != work.published) {
-            Some(entries) => build.from_entries(entries, work.published)?,
+            Some(entries) => build.with_changes(entries, work.published)?,
             None => build.again()?,
         };
         debug_assert_eq!(built.artifact.count, padded_count(built.entries));
-        let delta = built.delta.clone();
-        let signed =
-            self.sign(&epoch, work, batch.newest.as_ref(), version, not_after, built.artifact.clone(), delta)?;
+        let signed = self.sign(&epoch, work, batch.newest.as_ref(), not_after, &built)?;
         let row = VersionRow {
             list: list.clone(),
             version,
@@ -249,10 +247,8 @@ impl<'a> Publisher<'a> {
         epoch: &EpochRow,
         work: &Work<'_>,
         newest: Option<&VersionRow>,
-        version: Version,
         not_after: u64,
-        artifact: ArtifactRef,
-        delta: DeltaRef,
+        built: &Built,
     ) -> Result<SignedManifest, Error> {
         let previous = newest.map(|newest| self.open(newest)).transpose()?;
         let sizes = self.config.publication.frame_sizes.iter();
@@ -260,13 +256,13 @@ impl<'a> Publisher<'a> {
             agency: self.config.agency(),
             list: work.row.list.clone(),
             epoch: epoch.epoch,
-            version,
+            version: next_version(newest),
             prev: previous.as_ref().map(SignedManifest::digest),
             not_before: Timestamp::from_unix(work.now),
             not_after: Timestamp::from_unix(not_after),
             oprf_key: PublicKey::from_bytes(&epoch.public_key)?,
-            artifact,
-            delta,
+            artifact: built.artifact.clone(),
+            delta: built.delta.clone(),
             kinds: work.row.kinds.clone(),
             frame_sizes: sizes.filter_map(|&size| FrameSize::try_from(usize::try_from(size).ok()?).ok()).collect(),
             quota: Quota { elements: self.config.budget.elements_per_day, frames: self.config.budget.frames_per_day },
@@ -344,6 +340,10 @@ pub fn destroy_epoch(dir: &StateDir, store: &mut Store, epoch: &EpochRow, now: u
 /// [`Error::Io`].
 pub fn sha256_of(path: &Path) -> Result<Hash, Error> {
     files::sha256_of(path).map(Hash)
+}
+
+fn next_version(newest: Option<&VersionRow>) -> Version {
+    Version(newest.map_or(0, |newest| newest.version.0) + 1)
 }
 
 // What every epoch of one publication has in common.

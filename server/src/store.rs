@@ -20,7 +20,9 @@ use veilmatch_protocol::name::AgencyName;
 use crate::Error;
 
 pub use clients::ClientRow;
-pub use entries::{Added, Change, ChangeKind, Entries, Import, PendingEntry, PendingKind, Quarantined, Tally};
+pub use entries::{
+    Added, Change, ChangeKind, Entries, Import, NewChange, PastChange, PendingEntry, PendingKind, Quarantined, Tally,
+};
 pub use frames::{AnsweredFrame, BudgetUse, FrameKey, FrameRecord, FrameStatus};
 pub use lists::{EpochRow, ListRow, VersionRow};
 pub use writer::{AuditState, FrameWriter, Recorded};

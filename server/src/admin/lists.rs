@@ -8,7 +8,7 @@ use std::{
 
 use veilmatch_lists::{Options, Row, Rows};
 use veilmatch_protocol::{
-    item::Kind,
+    item::{Item, Kind},
     label::MAX_LABEL_LEN,
     name::{Epoch, ListId, Version},
 };
@@ -18,7 +18,7 @@ use crate::{
     Error,
     clock::DAY,
     publish::{Occasion, OnProgress, Published, Publisher, destroy_epoch, new_epoch},
-    store::{Change, ChangeKind, Entries, Import, ListRow, Tally},
+    store::{Change, ChangeKind, Entries, Import, ListRow, NewChange, PastChange, Tally},
 };
 
 /// Reason of a row whose kind the list does not have.
@@ -67,8 +67,8 @@ pub struct ListStatus {
     pub to_remove: u64,
     /// Its epochs.
     pub epochs: Vec<EpochStatus>,
-    /// The last changes, newest first: number, kind, source, time, counts.
-    pub changes: Vec<(i64, String, String, u64, Tally)>,
+    /// The last changes, newest first.
+    pub changes: Vec<PastChange>,
     /// Elements and frames that each client used today.
     pub used_today: Vec<(String, u64, u64)>,
 }
@@ -117,9 +117,8 @@ impl Agency {
     ) -> Result<Change, Error> {
         let row = self.store.list(list)?;
         let label = padded_label(&options.label, row.label_bytes)?;
-        self.change(&row, ChangeKind::Import, file, options, now, on_row, |import, item| {
-            import.add(item, &label).map(drop)
-        })
+        let intake = Intake { row: &row, kind: ChangeKind::Import, file, options, now };
+        self.change(&intake, on_row, |import, item| import.add(item, &label).map(drop))
     }
 
     /// Takes the digests of a file out of a list. It leaves the platforms with the next publication.
@@ -135,30 +134,27 @@ impl Agency {
         on_row: &mut dyn FnMut(u64),
     ) -> Result<Change, Error> {
         let row = self.store.list(list)?;
-        self.change(&row, ChangeKind::Retract, file, options, now, on_row, |import, item| {
-            import.retract(item).map(drop)
-        })
+        let intake = Intake { row: &row, kind: ChangeKind::Retract, file, options, now };
+        self.change(&intake, on_row, |import, item| import.retract(item).map(drop))
     }
 
     fn change(
         &mut self,
-        row: &ListRow,
-        kind: ChangeKind,
-        file: &Path,
-        options: &ImportOptions,
-        now: u64,
+        intake: &Intake<'_>,
         on_row: &mut dyn FnMut(u64),
-        mut take: impl FnMut(&mut Import<'_>, &veilmatch_protocol::item::Item) -> Result<(), Error>,
+        mut take: impl FnMut(&mut Import<'_>, &Item) -> Result<(), Error>,
     ) -> Result<Change, Error> {
         let _lock = self.dir.lock_changes()?;
-        let refuse = |error: &veilmatch_lists::Error| Error::HashList { path: file.to_owned(), why: error.to_string() };
-        let mut rows = Rows::open(open(file)?, &options.reading).map_err(|error| refuse(&error))?;
+        let Intake { row, kind, file, options, now } = *intake;
+        let refuse = |source| Error::HashList { path: file.to_owned(), source };
+        let mut rows = Rows::open(open(file)?, &options.reading).map_err(refuse)?;
         let published = self.store.newest_version(&row.list, None)?.map_or(0, |newest| newest.changes);
         let source = file.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned());
         let mut entries = Entries::open(&self.dir.entries_database())?;
-        entries.change(&row.list, kind, &source, published, now, options.dry_run, |import| {
+        let new = NewChange { list: &row.list, kind, source: &source, published, now, dry_run: options.dry_run };
+        entries.change(&new, |import| {
             for next in &mut rows {
-                match next.map_err(|error| refuse(&error))? {
+                match next.map_err(refuse)? {
                     Row::Entry(entry) if row.kinds.contains(&entry.item.kind()) => take(import, &entry.item)?,
                     Row::Entry(entry) => import.quarantine(entry.line, KIND_NOT_IN_LIST)?,
                     Row::Quarantined { line, reason } => import.quarantine(line, reason.reason())?,
@@ -249,6 +245,15 @@ impl Agency {
             used_today,
         })
     }
+}
+
+// A file on its way into a list, or out of it.
+struct Intake<'a> {
+    row: &'a ListRow,
+    kind: ChangeKind,
+    file: &'a Path,
+    options: &'a ImportOptions,
+    now: u64,
 }
 
 fn open(file: &Path) -> Result<Box<dyn BufRead>, Error> {

@@ -9,7 +9,7 @@ use crate::{
     admin::{ClientAdded, EpochStatus, ListStatus, Rotated},
     clock::rfc3339,
     publish::Published,
-    store::{Change, ClientRow, Tally},
+    store::{Change, ClientRow, PastChange, Tally},
 };
 
 /// Most quarantined rows that are named.
@@ -144,7 +144,7 @@ pub(super) fn list(status: &ListStatus) -> String {
     for (platform, elements, frames) in &status.used_today {
         let _ = writeln!(out, "today:     {platform} asked {elements} elements in {frames} frames");
     }
-    for (id, kind, source, at, tally) in &status.changes {
+    for PastChange { id, kind, source, at, tally } in &status.changes {
         let Tally { read, accepted, duplicate, quarantined, .. } = tally;
         let _ = writeln!(
             out,

@@ -90,7 +90,7 @@ struct Changes {
 
 impl Build<'_> {
     /// The version that contains every change of the entries since `published`.
-    pub(super) fn from_entries(&self, entries: &Entries, published: i64) -> Result<Built, Error> {
+    pub(super) fn with_changes(&self, entries: &Entries, published: i64) -> Result<Built, Error> {
         let layout = Layout::new(self.list.label_bytes)?;
         let [kept, added, relabelled, removed] = entries.count(&self.list.list, published)?;
         let total = match self.base {

@@ -19,8 +19,7 @@ use veilmatch_protocol::{
 
 use super::refusals::{Refusals, is_recorded};
 use crate::{
-    Error,
-    budget::{Budgets, DayBudget, Reservation},
+    budget::{Budgets, Claim, DayBudget, Reservation},
     catalogue::{Client, ServedList},
     clock::Clock,
     cpu::CpuPool,
@@ -60,6 +59,16 @@ struct Work {
     clock: Arc<dyn Clock>,
     database: PathBuf,
     readers: Mutex<Vec<Store>>,
+}
+
+// A frame whose signature verified.
+struct Asked<'a> {
+    context: &'a FrameContext,
+    client: &'a Client,
+    list: &'a ServedList,
+    frame: &'a EvaluateFrame,
+    request: RequestDigest,
+    now: u64,
 }
 
 // What the processor leaves to be written.
@@ -179,9 +188,10 @@ impl Work {
         let now = self.clock.now();
         self.with_reader(|store| {
             let key = frame_key(&context);
+            let asked = Asked { context: &context, client, list, frame, request, now };
             let outcome = match store.answered(&key)? {
-                Some(answered) => self.answer_again(&context, &key, list, frame, request, &answered, now),
-                None => self.answer_first(store, &context, client, list, frame, request, now),
+                Some(answered) => self.answer_again(&asked, &key, &answered),
+                None => self.answer_first(&asked, store),
             };
             match outcome {
                 Err(why) if is_recorded(&why) => {
@@ -196,16 +206,8 @@ impl Work {
         })
     }
 
-    fn answer_first(
-        &self,
-        store: &Store,
-        context: &FrameContext,
-        client: &Client,
-        list: &ServedList,
-        frame: &EvaluateFrame,
-        request: RequestDigest,
-        now: u64,
-    ) -> Result<Evaluated, CallError> {
+    fn answer_first(&self, asked: &Asked<'_>, store: &Store) -> Result<Evaluated, CallError> {
+        let Asked { context, client, list, frame, request, now } = *asked;
         let minutes = frame.minute.abs_diff(now / 60);
         if minutes > MINUTE_SKEW {
             return Err(CallError::ClockSkew { minutes });
@@ -216,8 +218,8 @@ impl Work {
         }
         let secret = check_place(list, frame, now)?;
         let budget = DayBudget { elements: client.row.elements_per_day, frames: client.row.frames_per_day };
-        let reservation =
-            self.budgets.reserve(store, budget, &context.platform, &context.list, context.epoch, n, now)?;
+        let claim = Claim { platform: &context.platform, list: &context.list, epoch: context.epoch, elements: n };
+        let reservation = self.budgets.reserve(store, budget, &claim, now)?;
         let blinded = decode(frame)?;
         let answer = frame::answer(context, secret, &blinded, &mut rand::rng());
         let response = response_digest(&request, &answer.evaluated, &answer.proof);
@@ -230,14 +232,11 @@ impl Work {
     // The elements are computed again; the proof is the stored one, and together they must be what was answered.
     fn answer_again(
         &self,
-        context: &FrameContext,
+        asked: &Asked<'_>,
         key: &FrameKey,
-        list: &ServedList,
-        frame: &EvaluateFrame,
-        request: RequestDigest,
         answered: &AnsweredFrame,
-        now: u64,
     ) -> Result<Evaluated, CallError> {
+        let Asked { list, frame, request, now, .. } = *asked;
         if answered.request != request {
             return Err(CallError::BatchReused);
         }
@@ -248,7 +247,6 @@ impl Work {
         let evaluated = oprf::blind_evaluate(secret, &decode(frame)?);
         let proof = Proof::from_bytes(&answered.proof).map_err(|_| CallError::ResponseMismatch)?;
         if response_digest(&request, &evaluated, &proof) != answered.response {
-            tracing::error!(platform = %context.platform, list = %context.list, epoch = context.epoch.0, "a repeated answer differs");
             return Err(CallError::ResponseMismatch);
         }
         Ok(Evaluated::Again { key: key.clone(), answer: frame_answer(frame, evaluated, answered.proof) })
@@ -260,7 +258,7 @@ impl Work {
         let free = kept().pop();
         let store = match free {
             Some(store) => store,
-            None => Store::open(&self.database).map_err(Error::from)?,
+            None => Store::open(&self.database)?,
         };
         let result = read(&store);
         kept().push(store);

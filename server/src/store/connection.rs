@@ -19,7 +19,7 @@ pub(super) fn open(path: &Path, schema: &Schema) -> Result<Connection, Error> {
     set(&connection, "foreign_keys", "ON", "1")?;
     set(&connection, "temp_store", "MEMORY", "2")?;
     set(&connection, "secure_delete", "ON", "1")?;
-    set(&connection, "cache_size", "-32768", "-32768")?;
+    set(&connection, "cache_size", schema.cache, schema.cache)?;
     migrate(&mut connection, path, schema)?;
     Ok(connection)
 }

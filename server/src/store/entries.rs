@@ -35,6 +35,38 @@ impl ChangeKind {
     }
 }
 
+/// A change that is to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct NewChange<'a> {
+    /// The list.
+    pub list: &'a ListId,
+    /// What it is.
+    pub kind: ChangeKind,
+    /// Where its rows come from.
+    pub source: &'a str,
+    /// The last change that a published version contains.
+    pub published: i64,
+    /// When it is made.
+    pub now: u64,
+    /// Count, and keep nothing.
+    pub dry_run: bool,
+}
+
+/// A change that was made, as a report shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastChange {
+    /// Its number.
+    pub id: i64,
+    /// `import` or `retract`.
+    pub kind: String,
+    /// Where its rows came from.
+    pub source: String,
+    /// When it was made.
+    pub at: u64,
+    /// Its counts, without reasons.
+    pub tally: Tally,
+}
+
 /// How the rows of a file were taken: `read = accepted + duplicate + quarantined`, always.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -118,20 +150,14 @@ impl Entries {
 
     /// Runs an import or a retraction in one transaction: all of it is kept, or nothing.
     ///
-    /// `published` is the last change that a published version contains. With `dry_run` nothing is kept.
-    ///
     /// # Errors
     /// Those of `work`, [`Error::Store`]; then nothing is kept.
     pub fn change(
         &mut self,
-        list: &ListId,
-        kind: ChangeKind,
-        source: &str,
-        published: i64,
-        now: u64,
-        dry_run: bool,
+        new: &NewChange<'_>,
         work: impl FnOnce(&mut Import<'_>) -> Result<(), Error>,
     ) -> Result<Change, Error> {
+        let NewChange { list, kind, source, published, now, dry_run } = *new;
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         tx.execute("INSERT INTO list (list) VALUES (?1) ON CONFLICT DO NOTHING", [list.as_str()])?;
         let list: i64 = tx.query_row("SELECT id FROM list WHERE list = ?1", [list.as_str()], |row| row.get(0))?;
@@ -209,11 +235,11 @@ impl Entries {
         Ok(counts)
     }
 
-    /// The changes of a list, newest first, at most `limit`: number, kind, source, time and counts.
+    /// The changes of a list, newest first, at most `limit`.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub fn changes(&self, list: &ListId, limit: u32) -> Result<Vec<(i64, String, String, u64, Tally)>, Error> {
+    pub fn changes(&self, list: &ListId, limit: u32) -> Result<Vec<PastChange>, Error> {
         let sql = "SELECT change.id, kind, source, at, read, accepted, duplicate, quarantined
                    FROM change JOIN list ON list.id = change.list WHERE list.list = ?1 ORDER BY change.id DESC LIMIT ?2";
         let mut statement = self.connection.prepare(sql)?;
@@ -225,7 +251,8 @@ impl Entries {
                 quarantined: unsigned(row.get(7)?),
                 ..Tally::default()
             };
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, unsigned(row.get(3)?), tally))
+            let (id, kind, source) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(PastChange { id, kind, source, at: unsigned(row.get(3)?), tally })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

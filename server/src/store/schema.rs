@@ -3,9 +3,13 @@
 /// The steps that lead from an empty database to the present one.
 pub(super) struct Schema {
     pub(super) steps: &'static [&'static str],
+    /// Page cache of a connection, in KiB, as SQLite writes it.
+    pub(super) cache: &'static str,
 }
 
 pub(super) const STORE: Schema = Schema {
+    // Several connections of a server that is to stay small.
+    cache: "-4096",
     steps: &["
 CREATE TABLE agency (
     agency  TEXT   NOT NULL PRIMARY KEY,
@@ -111,6 +115,8 @@ CREATE UNIQUE INDEX frame_answered ON frame (platform, list, epoch, batch) WHERE
 };
 
 pub(super) const ENTRIES: Schema = Schema {
+    // One connection of a command that inserts at random places of a large tree.
+    cache: "-65536",
     steps: &["
 CREATE TABLE list (
     id   INTEGER NOT NULL PRIMARY KEY,

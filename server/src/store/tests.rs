@@ -23,6 +23,11 @@ fn item(number: u8) -> Item {
     Item::new(Kind::Md5, &[number; 16]).unwrap()
 }
 
+fn new(kind: ChangeKind, published: i64, dry_run: bool) -> NewChange<'static> {
+    static LIST: std::sync::LazyLock<ListId> = std::sync::LazyLock::new(list);
+    NewChange { list: &LIST, kind, source: "file", published, now: NOW, dry_run }
+}
+
 fn frame(batch: u16, n: u32) -> FrameRecord {
     let mut id = [0; 16];
     id[..2].copy_from_slice(&batch.to_be_bytes());
@@ -80,7 +85,7 @@ fn a_change_of_a_command_raises_the_revision_and_a_failed_one_does_not() {
 fn an_import_that_fails_in_the_middle_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut entries = Entries::open(&dir.path().join("entries.db")).unwrap();
-    let failed = entries.change(&list(), ChangeKind::Import, "file", 0, NOW, false, |import| {
+    let failed = entries.change(&new(ChangeKind::Import, 0, false), |import| {
         import.add(&item(1), b"A1")?;
         import.quarantine(2, "MALFORMED")?;
         Err(Error::Internal("on purpose"))
@@ -95,7 +100,7 @@ fn a_dry_run_counts_and_keeps_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut entries = Entries::open(&dir.path().join("entries.db")).unwrap();
     let change = entries
-        .change(&list(), ChangeKind::Import, "file", 0, NOW, true, |import| {
+        .change(&new(ChangeKind::Import, 0, true), |import| {
             import.add(&item(1), b"A1")?;
             import.add(&item(1), b"A1")?;
             import.quarantine(3, "MALFORMED")
@@ -137,7 +142,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Import(rows) => {
-                    entries.change(&list(), ChangeKind::Import, "f", published, NOW, false, |import| {
+                    entries.change(&new(ChangeKind::Import, published, false), |import| {
                         for (number, label) in &rows {
                             let before = listed.insert(*number, *label);
                             let added = import.add(&item(*number), &[*label])?;
@@ -147,7 +152,7 @@ proptest! {
                     }).unwrap();
                 }
                 Step::Retract(rows) => {
-                    entries.change(&list(), ChangeKind::Retract, "f", published, NOW, false, |import| {
+                    entries.change(&new(ChangeKind::Retract, published, false), |import| {
                         for number in &rows {
                             assert_eq!(import.retract(&item(*number))?, listed.remove(number).is_some());
                         }
