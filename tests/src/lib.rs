@@ -1,6 +1,7 @@
 //! A world for tests: one agency and its platforms, on real files and real TLS, on ports that the system picks.
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
+pub mod leak;
 pub mod middle;
 
 use std::{
