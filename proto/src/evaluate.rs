@@ -7,8 +7,11 @@ use veilmatch_protocol::{
 
 use crate::{Reason, Refused, list_id, pb};
 
-/// Largest message of the Evaluation service: a full frame and 4 KiB for everything else.
+/// Largest request of the Evaluation service: a full frame and 4 KiB for everything else.
 pub const MAX_EVALUATE_MESSAGE: usize = 4_096 * 32 + 4_096;
+
+/// Largest answer: a full frame, its leaf and its acknowledgement.
+pub const MAX_ANSWER_MESSAGE: usize = MAX_EVALUATE_MESSAGE + MAX_LEAF + MAX_ACKNOWLEDGEMENT;
 
 /// Frames that a server reads ahead of its answers on one stream, and that a client keeps in flight at most.
 pub const STREAM_WINDOW: usize = 4;

@@ -7,7 +7,9 @@ mod evaluate;
 mod lists;
 mod reason;
 
-pub use evaluate::{EvaluateFrame, FrameAnswer, MAX_ACKNOWLEDGEMENT, MAX_EVALUATE_MESSAGE, MAX_LEAF, STREAM_WINDOW};
+pub use evaluate::{
+    EvaluateFrame, FrameAnswer, MAX_ACKNOWLEDGEMENT, MAX_ANSWER_MESSAGE, MAX_EVALUATE_MESSAGE, MAX_LEAF, STREAM_WINDOW,
+};
 pub use lists::{
     Fetch, FileChunk, MAX_CHUNK, MAX_CHUNK_MESSAGE, MAX_LISTED_MANIFESTS, MAX_MANIFEST_NOTE, MAX_MANIFESTS_MESSAGE,
     Selector, chunk, list_id, manifest_note, manifest_notes,

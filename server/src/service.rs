@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use veilmatch_proto::{
-    MAX_ACKNOWLEDGEMENT, MAX_CHUNK_MESSAGE, MAX_EVALUATE_MESSAGE, MAX_LEAF, MAX_MANIFESTS_MESSAGE,
+    MAX_ANSWER_MESSAGE, MAX_CHUNK_MESSAGE, MAX_EVALUATE_MESSAGE, MAX_MANIFESTS_MESSAGE,
     pb::{DESCRIPTORS, evaluation_server::EvaluationServer, lists_server::ListsServer},
 };
 
@@ -52,7 +52,7 @@ impl Service {
     pub fn routes(self, health: HealthService, reflection: bool) -> Result<Routes, Error> {
         let evaluation = EvaluationServer::new(self.clone())
             .max_decoding_message_size(MAX_EVALUATE_MESSAGE)
-            .max_encoding_message_size(MAX_EVALUATE_MESSAGE + MAX_LEAF + MAX_ACKNOWLEDGEMENT);
+            .max_encoding_message_size(MAX_ANSWER_MESSAGE);
         let lists = ListsServer::new(self)
             .max_decoding_message_size(MAX_LISTS_REQUEST)
             .max_encoding_message_size(MAX_MANIFESTS_MESSAGE.max(MAX_CHUNK_MESSAGE));
