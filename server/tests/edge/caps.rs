@@ -14,7 +14,7 @@ async fn beyond_the_total_a_connection_is_closed_at_once_and_there_is_room_again
     let mut second = world.connect(&leaf).await;
     assert_eq!(first.evaluate(ECHO).await.echoed(), ECHO);
     assert_eq!(second.evaluate(ECHO).await.echoed(), ECHO);
-    assert!(until_closed(world.tcp().await).await.unwrap_or_default().is_empty());
+    assert!(until_closed(world.tcp().await).await.0.is_empty());
 
     drop(second.h2);
     second.connection.await.unwrap().unwrap();

@@ -166,9 +166,9 @@ pub fn message(script: u8) -> Bytes {
     bytes.into()
 }
 
-/// Waits until the other side has closed, whatever it says before.
-pub async fn until_closed(mut stream: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
+/// Waits until the other side has closed; gives what it said before, and how it closed.
+pub async fn until_closed(mut stream: impl AsyncRead + Unpin) -> (Vec<u8>, io::Result<()>) {
     let mut said = Vec::new();
-    timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("the connection stays open")?;
-    Ok(said)
+    let end = timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("the connection stays open");
+    (said, end.map(|_| ()))
 }

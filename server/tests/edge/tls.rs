@@ -21,7 +21,7 @@ async fn is_refused(world: &World, config: ClientConfig) {
         Err(refused) => refused,
         Ok(mut stream) => {
             drop(stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await);
-            until_closed(stream).await.expect_err("the connection was let in")
+            until_closed(stream).await.1.expect_err("the connection was let in")
         }
     };
     assert!(!matches!(alert.kind(), std::io::ErrorKind::TimedOut), "{alert}");
