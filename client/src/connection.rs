@@ -21,7 +21,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 use veilmatch_proto::{
-    MAX_CHUNK_MESSAGE, MAX_EVALUATE_MESSAGE, MAX_MANIFESTS_MESSAGE, Refused,
+    MAX_ANSWER_MESSAGE, MAX_CHUNK_MESSAGE, MAX_EVALUATE_MESSAGE, MAX_MANIFESTS_MESSAGE, Refused,
     pb::{evaluation_client::EvaluationClient, lists_client::ListsClient},
 };
 
@@ -124,7 +124,7 @@ impl Connection {
 
     pub(crate) fn evaluation(&self) -> EvaluationClient<Channel> {
         EvaluationClient::new(self.channel.clone())
-            .max_decoding_message_size(MAX_EVALUATE_MESSAGE)
+            .max_decoding_message_size(MAX_ANSWER_MESSAGE)
             .max_encoding_message_size(MAX_EVALUATE_MESSAGE)
     }
 

@@ -3,6 +3,7 @@
 //!
 //! The binary `veilmatch` stands on top of this library. A first use is in `examples/`.
 
+pub mod cli;
 pub mod config;
 pub mod digest;
 pub mod enrol;
@@ -22,6 +23,7 @@ mod outcome;
 mod results;
 mod store;
 mod sync;
+mod verdict;
 
 pub use client::{Client, Found, HeldStatus, ListStatus};
 pub use error::Error;

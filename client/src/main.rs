@@ -1,3 +1,7 @@
 //! The command line of a platform.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    veilmatch_client::cli::main()
+}

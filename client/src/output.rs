@@ -36,7 +36,7 @@ pub struct Printer<W: Write> {
 enum Form<W: Write> {
     Table(table::Table<W>),
     Jsonl(W),
-    Csv(csv::Csv<W>),
+    Csv(Box<csv::Csv<W>>),
 }
 
 impl<W: Write> Printer<W> {
@@ -45,7 +45,7 @@ impl<W: Write> Printer<W> {
         match format {
             Format::Table => Self { form: Form::Table(table::Table::new(out)), all },
             Format::Jsonl => Self { form: Form::Jsonl(out), all: true },
-            Format::Csv => Self { form: Form::Csv(csv::Csv::new(out)), all: true },
+            Format::Csv => Self { form: Form::Csv(Box::new(csv::Csv::new(out))), all: true },
         }
     }
 

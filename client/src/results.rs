@@ -1,7 +1,7 @@
 //! Results kept sealed on disk for the epoch, so that a new version is matched without asking anybody (SPEC §12.5).
 //!
-//! A block holds the subjects of one frame under XChaCha20-Poly1305, bound to its list, epoch and id. Items are found by
-//! HMAC under a key of their own, never by digest.
+//! A block holds subjects ascending by tag under XChaCha20-Poly1305, bound to its list, epoch and id: matching it walks
+//! through the published list from front to back. Items are found by HMAC under a key of their own, never by digest.
 
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,
@@ -21,6 +21,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use crate::{
     Error,
     state_dir::{StateDir, read_secret, write_private},
+    store::{BlockId, IdOf},
 };
 
 /// Length of a block's nonce, before its ciphertext.
@@ -39,6 +40,7 @@ pub(crate) struct Row {
 }
 
 /// A subject and the results of its items.
+#[derive(Clone)]
 pub(crate) struct Kept {
     pub(crate) reference: Vec<u8>,
     pub(crate) whole: bool,
@@ -72,21 +74,21 @@ impl Seal {
     }
 
     /// What an item's row is found by.
-    pub(crate) fn item_id(&self, item: &Item) -> [u8; 32] {
-        mac(&self.find, &[b"item", item.as_bytes()])
+    pub(crate) fn item_id(&self, item: &Item) -> IdOf {
+        short(&mac(&self.find, &[b"item", item.as_bytes()]))
     }
 
     /// What a subject, by its reference and items, is found by.
-    pub(crate) fn subject_id(&self, reference: &[u8], items: &[Item]) -> [u8; 32] {
+    pub(crate) fn subject_id(&self, reference: &[u8], items: &[Item]) -> IdOf {
         let mut parts = vec![&b"subject"[..]];
         let length = (reference.len() as u64).to_be_bytes();
         parts.extend([&length[..], reference]);
         parts.extend(items.iter().map(Item::as_bytes));
-        mac(&self.find, &parts)
+        short(&mac(&self.find, &parts))
     }
 
     /// Seals the subjects of a block.
-    pub(crate) fn seal(&self, list: &ListId, epoch: Epoch, id: i64, subjects: &[Kept]) -> Result<Vec<u8>, Error> {
+    pub(crate) fn seal(&self, list: &ListId, epoch: Epoch, id: BlockId, subjects: &[Kept]) -> Result<Vec<u8>, Error> {
         let plain = encode(subjects);
         let mut nonce = [0; NONCE_LEN];
         SysRng.try_fill_bytes(&mut nonce).map_err(|_| Error::SealedResults { list: list.to_string() })?;
@@ -98,7 +100,7 @@ impl Seal {
     }
 
     /// Opens a block.
-    pub(crate) fn unseal(&self, list: &ListId, epoch: Epoch, id: i64, sealed: &[u8]) -> Result<Vec<Kept>, Error> {
+    pub(crate) fn unseal(&self, list: &ListId, epoch: Epoch, id: BlockId, sealed: &[u8]) -> Result<Vec<Kept>, Error> {
         let wrong = || Error::SealedResults { list: list.to_string() };
         let (nonce, body) = sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(wrong)?;
         let aad = associated(list, epoch, id);
@@ -111,6 +113,10 @@ impl Seal {
     }
 }
 
+fn short(mac: &[u8; 32]) -> IdOf {
+    *mac.first_chunk().expect("16 of 32 bytes")
+}
+
 fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
     for part in parts {
@@ -119,7 +125,7 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-fn associated(list: &ListId, epoch: Epoch, id: i64) -> Vec<u8> {
+fn associated(list: &ListId, epoch: Epoch, id: BlockId) -> Vec<u8> {
     let mut aad = b"veilmatch/v1/results\0".to_vec();
     aad.extend_from_slice(&epoch.0.to_be_bytes());
     aad.extend_from_slice(&id.to_be_bytes());
@@ -195,9 +201,9 @@ mod tests {
     fn a_block_opens_to_what_was_sealed() {
         let dir = tempfile::tempdir().unwrap();
         let (seal, list) = seal(&dir);
-        let sealed = seal.seal(&list, Epoch(1), 7, &kept()).unwrap();
+        let sealed = seal.seal(&list, Epoch(1), BlockId::of(7), &kept()).unwrap();
         assert!(!sealed.windows(7).any(|window| window == b"a/b.jpg"));
-        let opened = seal.unseal(&list, Epoch(1), 7, &sealed).unwrap();
+        let opened = seal.unseal(&list, Epoch(1), BlockId::of(7), &sealed).unwrap();
         assert_eq!(opened.len(), 2);
         assert_eq!(opened[0].reference, b"a/b.jpg");
         assert_eq!(opened[0].rows[1].okm.danger_as_bytes(), &[2; 64]);
@@ -208,15 +214,15 @@ mod tests {
     fn a_moved_altered_or_foreign_block_does_not_open() {
         let dir = tempfile::tempdir().unwrap();
         let (seal, list) = seal(&dir);
-        let sealed = seal.seal(&list, Epoch(1), 7, &kept()).unwrap();
+        let sealed = seal.seal(&list, Epoch(1), BlockId::of(7), &kept()).unwrap();
         let other = ListId::parse("other").unwrap();
-        assert!(seal.unseal(&list, Epoch(1), 8, &sealed).is_err());
-        assert!(seal.unseal(&list, Epoch(2), 7, &sealed).is_err());
-        assert!(seal.unseal(&other, Epoch(1), 7, &sealed).is_err());
+        assert!(seal.unseal(&list, Epoch(1), BlockId::of(8), &sealed).is_err());
+        assert!(seal.unseal(&list, Epoch(2), BlockId::of(7), &sealed).is_err());
+        assert!(seal.unseal(&other, Epoch(1), BlockId::of(7), &sealed).is_err());
         for at in 0..sealed.len() {
             let mut altered = sealed.clone();
             altered[at] ^= 1;
-            assert!(seal.unseal(&list, Epoch(1), 7, &altered).is_err());
+            assert!(seal.unseal(&list, Epoch(1), BlockId::of(7), &altered).is_err());
         }
     }
 

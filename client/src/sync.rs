@@ -9,7 +9,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 use tonic::{Status, Streaming};
-use veilmatch_proto::{Reason, Refused, chunk, manifest_notes, pb};
+use veilmatch_proto::{chunk, manifest_notes, pb};
 use veilmatch_protocol::{
     Error as ProtocolError,
     delta::{self, Delta},
@@ -25,6 +25,9 @@ use crate::{
     state_dir::{StateDir, create_private_dir, rename_synced, write_private},
     store::Store,
 };
+
+/// Manifests that wait in memory while their deltas are applied.
+const DELTAS_AT_A_TIME: usize = 64;
 
 /// How far a synchronisation has come.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +62,6 @@ pub(crate) struct Sync<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) verifier: &'a Verifier,
     pub(crate) list: &'a ListId,
-    pub(crate) address: &'a str,
     pub(crate) progress: &'a (dyn Fn(SyncProgress) + Send + std::marker::Sync),
 }
 
@@ -67,9 +69,8 @@ impl Sync<'_> {
     /// The version in place, if there is one: what a start without the network begins with.
     pub(crate) fn open_held(&self) -> Result<Option<Held>, Error> {
         let Some(version) = self.store.held(self.list)? else { return Ok(None) };
-        let chain = self.stored(version.0)?;
-        let (Some(held), Some(newest)) = (chain.first(), chain.last()) else { return Ok(None) };
-        Held::open(self.dir, held.clone(), newest.view()).map(Some)
+        let (Some(held), Some(newest)) = (self.stored(version)?, self.newest()?) else { return Ok(None) };
+        Held::open(self.dir, held, newest.view()).map(Some)
     }
 
     /// Follows the chain to its end and puts the newest epoch's newest version in place. What was held stays in place
@@ -77,10 +78,9 @@ impl Sync<'_> {
     pub(crate) async fn run(&self) -> Result<(Held, SyncReport), Error> {
         self.follow_chain().await?;
         let before = self.store.held(self.list)?;
-        let chain = self.stored(before.map_or(1, |version| version.0))?;
-        let newest = chain.last().ok_or_else(|| Error::NothingPublished { list: self.list.to_string() })?;
-        let target = newest.manifest();
-        let (epoch, version) = (Epoch(target.epoch), Version(target.version));
+        let target = self.store.manifest_to_use(self.list)?.map(|note| self.verify(&note)).transpose()?;
+        let target = target.ok_or_else(|| Error::NothingPublished { list: self.list.to_string() })?;
+        let (epoch, version) = (Epoch(target.manifest().epoch), Version(target.manifest().version));
         let mut report = SyncReport {
             list: self.list.clone(),
             before: before.map(|version| version.0),
@@ -93,49 +93,57 @@ impl Sync<'_> {
         let in_place = before == Some(version) && self.dir.artifact(self.list, version).is_file();
         if !in_place {
             let applied = match before {
-                Some(before) => self.apply_deltas(&chain, before, &mut report.fetched).await,
+                Some(before) => self.apply_deltas(before, epoch, &mut report.fetched).await,
                 None => Ok(false),
             };
             report.by_delta = match applied {
                 Ok(applied) => applied,
                 // Whatever is wrong with a delta, the artifact decides; only the environment's errors end it here.
-                Err(error @ (Error::Io { .. } | Error::Database { .. } | Error::Unreachable { .. })) => {
-                    return Err(error);
-                }
+                Err(
+                    error @ (Error::Io { .. }
+                    | Error::Database { .. }
+                    | Error::Unreachable { .. }
+                    | Error::Certificate { .. }),
+                ) => return Err(error),
                 Err(error) => {
-                    tracing::warn!(list = %self.list, version = version.0, %error, "delta refused; fetching the artifact");
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(list = %self.list, version = version.0, error, "delta refused; fetching the artifact");
                     false
                 }
             };
             if !report.by_delta {
-                report.fetched += self.fetch_artifact(newest).await?;
+                report.fetched += self.fetch_artifact(&target).await?;
             }
             self.store.set_held(self.list, version)?;
         }
-        let held = Held::open(self.dir, newest.clone(), newest.view())?;
+        let view = self.newest()?.map_or_else(|| target.view(), |newest| newest.view());
+        let held = Held::open(self.dir, target, view)?;
         self.remove_older(version);
         Ok((held, report))
     }
 
-    /// The verified manifests from a version on, as they are kept.
-    fn stored(&self, from: u32) -> Result<Vec<SignedManifest>, Error> {
-        let notes = self.store.manifests_from(self.list, from)?;
-        notes
-            .iter()
-            .map(|note| SignedManifest::verify(note, self.verifier).map_err(|error| self.untrusted(error)))
-            .collect()
+    fn verify(&self, note: &[u8]) -> Result<SignedManifest, Error> {
+        SignedManifest::verify(note, self.verifier).map_err(|error| self.untrusted(error))
+    }
+
+    /// The manifest of a version, as it was kept.
+    fn stored(&self, version: Version) -> Result<Option<SignedManifest>, Error> {
+        self.store.manifest(self.list, version)?.map(|note| self.verify(&note)).transpose()
+    }
+
+    /// The newest manifest, whatever its epoch.
+    fn newest(&self) -> Result<Option<SignedManifest>, Error> {
+        self.store.newest_manifest(self.list)?.map(|note| self.verify(&note)).transpose()
     }
 
     async fn follow_chain(&self) -> Result<(), Error> {
-        let mut last = match self.store.newest_manifest(self.list)? {
-            Some(note) => Some(SignedManifest::verify(&note, self.verifier).map_err(|error| self.untrusted(error))?),
-            None => None,
-        };
+        let mut last = self.newest()?;
         loop {
             let after_version = last.as_ref().map_or(0, |last| last.manifest().version);
             let request = pb::ListManifestsRequest { list_id: self.list.to_string(), after_version };
             let response = self.connection.lists().list_manifests(request).await;
-            let notes = manifest_notes(response.map_err(|status| self.transport(status))?.into_inner())?;
+            let notes = manifest_notes(response.map_err(|status| self.connection.failure(status))?.into_inner());
+            let notes = notes.map_err(|_| Error::BadAnswer { what: "its manifests are too many or too long" })?;
             let full = notes.len() == veilmatch_proto::MAX_LISTED_MANIFESTS;
             let mut links = Vec::with_capacity(notes.len());
             for note in notes {
@@ -147,8 +155,7 @@ impl Sync<'_> {
                 last = Some(link.clone());
                 links.push(link);
             }
-            self.store
-                .add_manifests(self.list, links.iter().map(|link| (Version(link.manifest().version), link.note())))?;
+            self.store.add_manifests(self.list, &links)?;
             if !full {
                 break;
             }
@@ -160,8 +167,10 @@ impl Sync<'_> {
     async fn check_not_behind(&self, last: Option<&SignedManifest>) -> Result<(), Error> {
         let Some(last) = last else { return Ok(()) };
         let request = pb::GetManifestRequest { list_id: self.list.to_string(), version: 0 };
-        let response = self.connection.lists().get_manifest(request).await.map_err(|status| self.transport(status))?;
-        let note = veilmatch_proto::manifest_note(response.into_inner())?;
+        let response =
+            self.connection.lists().get_manifest(request).await.map_err(|status| self.connection.failure(status))?;
+        let note = veilmatch_proto::manifest_note(response.into_inner())
+            .map_err(|_| Error::BadAnswer { what: "its manifest is too long" })?;
         let newest = SignedManifest::verify(&note, self.verifier).map_err(|error| self.keep_evidence(&note, error))?;
         let (theirs, ours) = (newest.manifest().version, last.manifest().version);
         // One published in between is newer: the next synchronisation takes it.
@@ -172,25 +181,30 @@ impl Sync<'_> {
         Err(self.keep_evidence(&note, error))
     }
 
-    /// Goes from the version in place to the newest by deltas; `false` if there is no unbroken way.
-    async fn apply_deltas(&self, chain: &[SignedManifest], before: Version, fetched: &mut u64) -> Result<bool, Error> {
-        let (Some(first), Some(newest)) = (chain.first(), chain.last()) else { return Ok(false) };
-        if first.manifest().epoch != newest.manifest().epoch || !self.dir.artifact(self.list, before).is_file() {
+    /// Goes from the version in place to the epoch's newest by deltas; `false` if there is no unbroken way.
+    async fn apply_deltas(&self, before: Version, epoch: Epoch, fetched: &mut u64) -> Result<bool, Error> {
+        let Some(mut at) = self.stored(before)? else { return Ok(false) };
+        if at.manifest().epoch != epoch.0 || !self.dir.artifact(self.list, before).is_file() {
             return Ok(false);
         }
-        let epoch = newest.manifest().epoch;
-        let mut at = first;
-        for next in chain[1..].iter().filter(|link| link.manifest().epoch == epoch) {
-            if next.manifest().delta.from != at.manifest().version {
-                return Ok(false);
+        loop {
+            let from = Version(at.manifest().version);
+            let notes = self.store.manifests_after(self.list, epoch, from, DELTAS_AT_A_TIME)?;
+            if notes.is_empty() {
+                return Ok(true);
             }
-            let path = self.fetch(next, File::Delta).await?;
-            *fetched += next.manifest().delta.bytes;
-            self.apply(at, next, &path)?;
-            remove(&path)?;
-            at = next;
+            for note in notes {
+                let next = self.verify(&note)?;
+                if next.manifest().delta.from != at.manifest().version {
+                    return Ok(false);
+                }
+                let path = self.fetch(&next, File::Delta).await?;
+                *fetched += next.manifest().delta.bytes;
+                self.apply(&at, &next, &path)?;
+                remove(&path)?;
+                at = next;
+            }
         }
-        Ok(true)
     }
 
     fn apply(&self, at: &SignedManifest, next: &SignedManifest, delta: &Path) -> Result<(), Error> {
@@ -252,7 +266,7 @@ impl Sync<'_> {
                 File::Artifact => self.connection.lists().fetch_artifact(request).await,
                 File::Delta => self.connection.lists().fetch_delta(request).await,
             };
-            let stream = stream.map_err(|status| self.transport(status))?.into_inner();
+            let stream = stream.map_err(|status| self.connection.failure(status))?.into_inner();
             self.receive(stream, &mut file, &path, &mut done, bytes).await?;
         }
         file.sync_all().map_err(Error::io("sync", &path))?;
@@ -275,12 +289,13 @@ impl Sync<'_> {
         done: &mut u64,
         total: u64,
     ) -> Result<(), Error> {
+        let misplaced = || Error::BadAnswer { what: "a chunk does not continue the file" };
         while *done < total {
-            let next = stream.message().await.map_err(|status| self.transport(status))?;
-            let cut = || self.transport(Status::unavailable("the stream ended before the file"));
-            let data = chunk(next.ok_or_else(cut)?, *done)?.data;
+            let next = stream.message().await.map_err(|status| self.connection.failure(status))?;
+            let cut = || self.connection.failure(Status::unavailable("the stream ended before the file"));
+            let data = chunk(next.ok_or_else(cut)?, *done).map_err(|_| misplaced())?.data;
             if data.len() as u64 > total - *done {
-                return Err(Refused::from(Reason::BadRequest).into());
+                return Err(misplaced());
             }
             file.write_all(&data).map_err(Error::io("write", path))?;
             *done += data.len() as u64;
@@ -314,13 +329,6 @@ impl Sync<'_> {
             tracing::error!(list = %self.list, %error, "evidence could not be kept");
         }
         self.untrusted(source)
-    }
-
-    fn transport(&self, status: Status) -> Error {
-        match Refused::from_status(&status) {
-            Some(refused) => refused.into(),
-            None => Error::Unreachable { address: self.address.to_owned(), source: Box::new(status) },
-        }
     }
 }
 

@@ -162,10 +162,10 @@ pub(super) struct Scan {
 #[derive(Debug, Clone, ClapArgs)]
 pub(super) struct Reading {
     /// Kind of digests that do not name theirs: md5, sha1, sha256 or sha512
-    #[arg(long, value_parser = Kind::from_name, requires = "hashes")]
+    #[arg(long, value_parser = Kind::from_name)]
     kind: Option<Kind>,
     /// Format of the file: sums, sums-z, hashdeep or plain [default: recognised]
-    #[arg(long, value_name = "FORMAT", value_parser = ListFormat::from_name, requires = "hashes")]
+    #[arg(long, value_name = "FORMAT", value_parser = ListFormat::from_name)]
     read_as: Option<ListFormat>,
 }
 

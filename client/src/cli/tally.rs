@@ -81,11 +81,14 @@ pub fn is_passing(why: &NotChecked) -> bool {
         | NotChecked::Offline
         | NotChecked::BadProof
         | NotChecked::Refused { .. }
+        | NotChecked::Certificate
         | NotChecked::Storage
         | NotChecked::ShutDown => true,
         NotChecked::KindMissing(_)
         | NotChecked::KindNotListed(_)
         | NotChecked::AlteredRecord
+        | NotChecked::LabelMismatch
+        | NotChecked::InvalidInput
         | NotChecked::Source(_) => false,
     }
 }

@@ -1,6 +1,6 @@
 //! One answer with what it is about.
 
-use std::path::{Path, PathBuf};
+use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::PathBuf};
 
 use crate::{NotChecked, Outcome};
 use veilmatch_protocol::{item::Item, name::ListId};
@@ -19,14 +19,18 @@ pub enum Origin {
         /// Its digests; none, if the line could not be used.
         items: Vec<Item>,
     },
+    /// Something that was checked earlier under this name.
+    Name(Vec<u8>),
 }
 
 impl Origin {
-    /// The path of a file.
-    pub fn path(&self) -> Option<&Path> {
-        match self {
-            Self::Path(path) => Some(path),
-            Self::Line { .. } => None,
+    /// What a kept reference names: a path, or else something with a name.
+    #[must_use]
+    pub fn of_reference(reference: Vec<u8>) -> Self {
+        if reference.starts_with(b"/") {
+            Self::Path(OsString::from_vec(reference).into())
+        } else {
+            Self::Name(reference)
         }
     }
 }

@@ -10,8 +10,21 @@ use crate::Outcome;
 use super::{Answer, Origin, printable_label};
 
 /// The header line.
-pub const COLUMNS: [&str; 12] =
-    ["outcome", "path", "line", "name", "digests", "list", "version", "kind", "label", "label_hex", "reason", "detail"];
+pub const COLUMNS: [&str; 13] = [
+    "outcome",
+    "path",
+    "line",
+    "name",
+    "digests",
+    "list",
+    "version",
+    "kind",
+    "label",
+    "label_hex",
+    "new",
+    "reason",
+    "detail",
+];
 
 pub struct Csv<W: Write> {
     writer: ::csv::Writer<W>,
@@ -26,12 +39,13 @@ impl<W: Write> Csv<W> {
     pub fn answer(&mut self, answer: &Answer<'_>) -> io::Result<()> {
         self.head()?;
         let mut row: [Vec<u8>; COLUMNS.len()] = Default::default();
-        let [outcome, path, line, name, digests, list, version, kind, label, label_hex, reason, detail] = &mut row;
+        let [outcome, path, line, name, digests, list, version, kind, label, label_hex, new, reason, detail] = &mut row;
         *outcome = answer.word().into();
         *list = answer.list.as_str().into();
         *version = answer.version().map(|version| version.to_string()).unwrap_or_default().into();
         match answer.origin {
             Origin::Path(is) => *path = is.as_os_str().as_bytes().to_vec(),
+            Origin::Name(is) => *name = is.clone(),
             Origin::Line { number, name: is, items } => {
                 *line = number.to_string().into();
                 *name = is.clone().unwrap_or_default();
@@ -44,6 +58,7 @@ impl<W: Write> Csv<W> {
             *label = printable_label(is).unwrap_or_default().into();
             *label_hex = hex::encode(is).into();
         }
+        *new = answer.new.map(|new| new.to_string()).unwrap_or_default().into();
         *reason = answer.not_checked().map(|why| why.reason()).unwrap_or_default().into();
         *detail = answer.full_detail().unwrap_or_default().into();
         self.writer.write_record(&row).map_err(io::Error::from)

@@ -53,6 +53,18 @@ pub struct Record<'a> {
 }
 
 impl Record<'_> {
+    /// The line of a list of digests.
+    #[must_use]
+    pub fn line(&self) -> Option<u64> {
+        self.line
+    }
+
+    /// Why it was not checked.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
     /// The path, byte for byte as it was.
     pub fn path(&self) -> Option<PathBuf> {
         match (&self.path_hex, &self.path) {
@@ -69,6 +81,7 @@ pub fn record<'a>(answer: &Answer<'a>) -> Record<'a> {
     record.list = Some(answer.list.as_str().into());
     match answer.origin {
         Origin::Path(path) => (record.path, record.path_hex) = text(path.as_os_str().as_bytes()),
+        Origin::Name(name) => (record.name, record.name_hex) = text(name),
         Origin::Line { number, name, items } => {
             record.line = Some(*number);
             if let Some(name) = name {

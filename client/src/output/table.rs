@@ -63,6 +63,7 @@ fn label_text(label: &[u8]) -> String {
 fn subject(origin: &Origin) -> String {
     match origin {
         Origin::Path(path) => escaped(path.as_os_str().as_bytes()),
+        Origin::Name(name) => escaped(name),
         Origin::Line { number, name: Some(name), .. } => format!("line {number}: {}", escaped(name)),
         Origin::Line { number, name: None, items } => match items.first() {
             Some(item) => format!("line {number}: {}", hex::encode(item.digest())),

@@ -70,10 +70,10 @@ fn json_lines_have_every_answer() {
 fn csv_has_every_answer_under_a_header() {
     assert_eq!(
         printed(Format::Csv, false, &three()),
-        "outcome,path,line,name,digests,list,version,kind,label,label_hex,reason,detail\n\
-         match,up/a.bin,,,,baseline,3,sha256,A1,41310000,,\n\
-         no_match,up/b.bin,,,,baseline,3,,,,,\n\
-         not_checked,up/c.bin,,,,baseline,,,,,UNREADABLE,\n"
+        "outcome,path,line,name,digests,list,version,kind,label,label_hex,new,reason,detail\n\
+         match,up/a.bin,,,,baseline,3,sha256,A1,41310000,,,\n\
+         no_match,up/b.bin,,,,baseline,3,,,,,,\n\
+         not_checked,up/c.bin,,,,baseline,,,,,,UNREADABLE,\n"
     );
     assert_eq!(printed(Format::Csv, false, &[]).lines().count(), 1);
 }

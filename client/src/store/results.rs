@@ -1,0 +1,223 @@
+//! Sealed blocks of results, and the index that finds an item's row.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use veilmatch_protocol::name::{Epoch, ListId};
+
+use super::Store;
+use crate::Error;
+
+/// Number of a (list, epoch) in the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shelf(i64);
+
+/// Number of a sealed block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct BlockId(pub(super) i64);
+
+impl BlockId {
+    /// As it is bound into the seal.
+    pub(crate) fn to_be_bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+
+    /// A block in no database.
+    #[cfg(test)]
+    pub(crate) fn of(id: i64) -> Self {
+        Self(id)
+    }
+}
+
+/// What an item, or a subject, is found by: 128 bits of an HMAC.
+pub(crate) type IdOf = [u8; 16];
+
+/// Where a subject lies: its block and its number in there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) block: BlockId,
+    pub(crate) subject: u16,
+}
+
+impl Place {
+    fn encode(self) -> i64 {
+        self.block.0 << 16 | i64::from(self.subject)
+    }
+
+    fn decode(place: i64) -> Self {
+        Self { block: BlockId(place >> 16), subject: (place & 0xffff) as u16 }
+    }
+}
+
+/// A sealed block that is about to be added.
+pub(crate) struct NewBlock {
+    pub(crate) id: BlockId,
+    pub(crate) shelf: Shelf,
+    pub(crate) subjects: usize,
+    pub(crate) sealed: Vec<u8>,
+    /// What its subjects are found by, with their numbers in the block.
+    pub(crate) ids: Vec<(IdOf, u16)>,
+}
+
+/// A block whose entries are not in the index yet.
+pub(crate) struct FreshBlock {
+    pub(crate) id: BlockId,
+    pub(crate) subjects: usize,
+    pub(crate) ids: Vec<(IdOf, u16)>,
+}
+
+/// Bytes of an entry of `fresh.ids`.
+const ENTRY: usize = 16 + 2;
+
+pub(super) fn insert_block(t: &Transaction<'_>, block: &NewBlock) -> rusqlite::Result<()> {
+    insert_sealed(t, block)?;
+    let ids: Vec<u8> = block.ids.iter().flat_map(|(id, subject)| [&id[..], &subject.to_be_bytes()].concat()).collect();
+    t.prepare_cached("INSERT INTO fresh (block, shelf, ids) VALUES (?1, ?2, ?3)")?
+        .execute(params![block.id.0, block.shelf.0, ids])
+        .map(drop)
+}
+
+fn insert_sealed(t: &Transaction<'_>, block: &NewBlock) -> rusqlite::Result<()> {
+    t.prepare_cached("INSERT INTO block (id, shelf, subjects, sealed) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![block.id.0, block.shelf.0, super::number(block.subjects), block.sealed])
+        .map(drop)
+}
+
+impl Store {
+    /// The number of a (list, epoch), given to it when it is first asked for.
+    pub(crate) fn shelf(&self, list: &ListId, epoch: Epoch) -> Result<Shelf, Error> {
+        self.write(|t| {
+            t.execute("INSERT OR IGNORE INTO shelf (list, epoch) VALUES (?1, ?2)", params![list.as_str(), epoch.0])?;
+            let query = "SELECT id FROM shelf WHERE list = ?1 AND epoch = ?2";
+            t.query_row(query, params![list.as_str(), epoch.0], |row| row.get(0).map(Shelf))
+        })
+    }
+
+    /// Adds results that needed no frame: other names of items that were evaluated before.
+    pub(crate) fn add_block(&self, block: &NewBlock) -> Result<(), Error> {
+        self.write(|t| insert_block(t, block))
+    }
+
+    /// Blocks whose entries are not in the index yet.
+    pub(crate) fn fresh(&self, shelf: Shelf) -> Result<Vec<FreshBlock>, Error> {
+        self.read(|c| {
+            let mut query = c.prepare(
+                "SELECT fresh.block, block.subjects, fresh.ids FROM fresh JOIN block ON block.id = fresh.block
+                 WHERE fresh.shelf = ?1 ORDER BY fresh.block",
+            )?;
+            let rows = query.query_map([shelf.0], |row| {
+                let (id, subjects, ids): (i64, i64, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                let entry = |entry: &[u8; ENTRY]| {
+                    let (id, subject) = entry.split_first_chunk::<16>().expect("an entry is an id and a number");
+                    (*id, u16::from_be_bytes([subject[0], subject[1]]))
+                };
+                let entries = ids.as_chunks::<ENTRY>().0.iter().map(entry).collect();
+                Ok(FreshBlock { id: BlockId(id), subjects: usize::try_from(subjects).unwrap_or(0), ids: entries })
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// Looks ids up in the index; `None` where there is nothing.
+    pub(crate) fn seen(&self, shelf: Shelf, ids: &[IdOf]) -> Result<Vec<Option<Place>>, Error> {
+        self.read(|c| {
+            let mut query = c.prepare_cached("SELECT place FROM seen WHERE shelf = ?1 AND id = ?2")?;
+            ids.iter()
+                .map(|id| query.query_row(params![shelf.0, id], |row| row.get(0).map(Place::decode)).optional())
+                .collect()
+        })
+    }
+
+    /// Puts entries into the index. Give them ascending by id: neighbours lie on one page.
+    pub(crate) fn index(&self, shelf: Shelf, entries: &[(IdOf, Place)]) -> Result<(), Error> {
+        self.write(|t| {
+            let mut insert = t.prepare_cached("INSERT OR REPLACE INTO seen (shelf, id, place) VALUES (?1, ?2, ?3)")?;
+            entries.iter().try_for_each(|(id, place)| insert.execute(params![shelf.0, id, place.encode()]).map(drop))
+        })
+    }
+
+    /// Ends the freshness of blocks whose entries are in the index; `merged` take the place of `replaced`.
+    pub(crate) fn settled(&self, blocks: &[BlockId], merged: &[NewBlock], replaced: &[BlockId]) -> Result<(), Error> {
+        self.write(|t| {
+            merged.iter().try_for_each(|block| insert_sealed(t, block))?;
+            let mut delete = t.prepare_cached("DELETE FROM block WHERE id = ?1")?;
+            replaced.iter().try_for_each(|block| delete.execute([block.0]).map(drop))?;
+            let mut end = t.prepare_cached("DELETE FROM fresh WHERE block = ?1")?;
+            blocks.iter().try_for_each(|block| end.execute([block.0]).map(drop))
+        })
+    }
+
+    /// A sealed block.
+    pub(crate) fn block(&self, id: BlockId) -> Result<Option<Vec<u8>>, Error> {
+        self.read(|c| {
+            let mut query = c.prepare_cached("SELECT sealed FROM block WHERE id = ?1")?;
+            query.query_row([id.0], |row| row.get(0)).optional()
+        })
+    }
+
+    /// All blocks of a shelf as they are now, whatever is added or merged meanwhile.
+    pub(crate) fn snapshot(&self, shelf: Shelf) -> Result<Snapshot<'_>, Error> {
+        let open = || {
+            let connection = super::reading(&self.path)?;
+            connection.execute_batch("BEGIN")?;
+            Ok(Snapshot { store: self, connection, shelf, last: 0 })
+        };
+        open().map_err(|source| self.wrap(source))
+    }
+
+    /// Subjects kept for an epoch.
+    pub(crate) fn kept(&self, list: &ListId, epoch: Epoch) -> Result<u64, Error> {
+        self.read(|c| {
+            c.query_row(
+                "SELECT coalesce(sum(subjects), 0) FROM block
+                 WHERE shelf = (SELECT id FROM shelf WHERE list = ?1 AND epoch = ?2)",
+                params![list.as_str(), epoch.0],
+                |row| row.get::<_, i64>(0),
+            )
+        })
+        .map(i64::cast_unsigned)
+    }
+
+    /// The shelves of a list's epochs before this one.
+    pub(crate) fn shelves_before(&self, list: &ListId, epoch: Epoch) -> Result<Vec<(Shelf, Epoch)>, Error> {
+        self.read(|c| {
+            let mut query = c.prepare("SELECT id, epoch FROM shelf WHERE list = ?1 AND epoch < ?2")?;
+            let row = |row: &rusqlite::Row<'_>| Ok((Shelf(row.get(0)?), Epoch(row.get(1)?)));
+            query.query_map(params![list.as_str(), epoch.0], row)?.collect()
+        })
+    }
+
+    /// Drops everything on a shelf.
+    pub(crate) fn forget(&self, shelf: Shelf) -> Result<(), Error> {
+        self.write(|t| {
+            for table in ["block", "fresh", "seen"] {
+                t.execute(&format!("DELETE FROM {table} WHERE shelf = ?1"), [shelf.0])?;
+            }
+            t.execute("DELETE FROM shelf WHERE id = ?1", [shelf.0]).map(drop)
+        })
+    }
+}
+
+/// The blocks of a shelf in one read transaction.
+pub(crate) struct Snapshot<'a> {
+    store: &'a Store,
+    connection: Connection,
+    shelf: Shelf,
+    last: i64,
+}
+
+impl Snapshot<'_> {
+    /// The next block.
+    pub(crate) fn next(&mut self) -> Result<Option<(BlockId, Vec<u8>)>, Error> {
+        let read = || {
+            let query = "SELECT id, sealed FROM block WHERE shelf = ?1 AND id > ?2 ORDER BY id LIMIT 1";
+            self.connection
+                .prepare_cached(query)?
+                .query_row(params![self.shelf.0, self.last], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()
+        };
+        let row: Option<(i64, Vec<u8>)> = read().map_err(|source| self.store.wrap(source))?;
+        Ok(row.map(|(id, sealed)| {
+            self.last = id;
+            (BlockId(id), sealed)
+        }))
+    }
+}
