@@ -3,6 +3,7 @@
 
 pub mod leak;
 pub mod middle;
+pub mod programs;
 
 use std::{
     fs,
