@@ -20,7 +20,7 @@ mod sync;
 mod tally;
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
@@ -142,6 +142,7 @@ fn start_log(serving: bool, verbose: bool) {
         (false, false) => LevelFilter::WARN,
     };
     let log = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_target(false);
+    let log = log.with_ansi(io::stderr().is_terminal());
     // Another subscriber is there already where somebody embeds this; then that one is told.
     let _ = if serving { log.try_init() } else { log.without_time().try_init() };
 }

@@ -19,6 +19,7 @@ use crate::output::Format;
 #[derive(Debug, Parser)]
 #[command(
     name = "veilmatch",
+    bin_name = "veilmatch",
     disable_version_flag = true,
     max_term_width = 100,
     after_help = super::exit::HELP,

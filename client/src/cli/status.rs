@@ -94,7 +94,11 @@ fn joined(dir: &StateDir) -> Result<Joined, Failure> {
         budget_frames: invitation.budget.frames,
         lists: lists.collect::<Result<_, Failure>>()?,
         frames: store.frames()?.into_iter().collect(),
-        database_bytes: dir.database().metadata().map_or(0, |metadata| metadata.len()),
+        database_bytes: [dir.database(), dir.database().with_extension("db-wal")]
+            .iter()
+            .filter_map(|file| file.metadata().ok())
+            .map(|metadata| metadata.len())
+            .sum(),
         scans: record::all(dir.root())?,
     })
 }

@@ -1,6 +1,6 @@
 //! `serve`: the process around the running server.
 
-use std::{net::SocketAddr, path::Path};
+use std::{io::IsTerminal, net::SocketAddr, path::Path};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -48,6 +48,7 @@ fn start_log(config: &Config) -> Result<(), Error> {
     let filter = EnvFilter::try_new(&config.process.log_filter)
         .map_err(|error| Error::argument("process.log_filter", error.to_string()))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = log.with_ansi(std::io::stderr().is_terminal());
     let started = match config.process.log_format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),
