@@ -28,6 +28,7 @@ use clap::{CommandFactory, Parser, error::ErrorKind};
 use tracing_subscriber::filter::LevelFilter;
 
 pub use args::Args;
+pub use failure::REASONS;
 
 use args::Command;
 use exit::Exit;
@@ -56,7 +57,7 @@ fn usage(error: &clap::Error) -> Exit {
 fn complain(failure: &Failure) -> Exit {
     let exit = Exit::of(failure);
     if exit != Exit::Pipe {
-        eprintln!("veilmatch: error: {}", chain(failure));
+        eprintln!("veilmatch: error: {} ({})", chain(failure), failure.reason());
         if let Some(hint) = failure.hint() {
             eprintln!("veilmatch: hint: {hint}");
         }

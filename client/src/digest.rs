@@ -11,23 +11,29 @@ use std::{
 
 use rustix::{fs::OFlags, io::Errno};
 use sha2::digest::DynDigest;
+use thiserror::Error;
 use veilmatch_protocol::item::{Item, Kind};
 
 /// Bytes read at a time: large enough for the disk, small enough for the processor's cache.
 const BUFFER_BYTES: usize = 128 * 1_024;
 
 /// Why a path gave no digests. The file is *not checked*, never *no match*.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub enum Unread {
     /// It was there when its folder was listed and is gone now.
+    #[error("the file is gone")]
     Vanished,
     /// It could not be opened or read.
-    Unreadable(io::Error),
+    #[error("the file cannot be read")]
+    Unreadable(#[source] io::Error),
     /// It is a socket, a pipe or a device: nothing with an end that could be read.
+    #[error("it is no file")]
     NotAFile,
     /// It is a symbolic link, which is not followed: its target is checked where it lies.
+    #[error("it is a symbolic link")]
     Symlink,
     /// It changed while it was read, so the digests are of nothing that ever was.
+    #[error("the file changed while it was read")]
     Changed,
 }
 

@@ -1,7 +1,7 @@
 //! The processors that evaluate frames: their own threads, admission counted in elements, and a fair order.
 //!
 //! Small frames go first, because somebody waits for an upload; bulk takes turns between platforms, so that one of them
-//! cannot fill the queue of the others. After [`SMALL_IN_A_ROW`] small frames a bulk frame has its turn.
+//! cannot fill the queue of the others. After `SMALL_IN_A_ROW` small frames a bulk frame has its turn.
 
 use std::{
     collections::{HashMap, VecDeque},

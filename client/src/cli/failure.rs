@@ -97,6 +97,40 @@ pub enum Failure {
     },
 }
 
+// One line per variant: the match and the table for docs/errors.md cannot disagree.
+macro_rules! reasons {
+    ($($variant:pat => $name:literal, $action:literal;)*) => {
+        /// Every reason of the command line's own with what to do next, for docs/errors.md.
+        pub const REASONS: &[(&str, &str)] = &[$(($name, $action)),*];
+
+        impl Failure {
+            /// The stable name, as in docs/errors.md.
+            pub fn reason(&self) -> &'static str {
+                match self {
+                    $($variant => $name,)*
+                    Self::Client(error) => error.reason(),
+                    Self::HashList { source, .. } => source.reason(),
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    Self::WhichList { .. } => "WHICH_LIST", "name the list with --list";
+    Self::NoVersion { .. } => "NO_LIST", "fetch a version with `veilmatch sync`";
+    Self::NoHome => "NO_HOME", "name the platform's directory with --dir";
+    Self::OutExists { .. } => "OUT_EXISTS", "choose another file with --out";
+    Self::OtherScan { .. } => "OTHER_SCAN", "choose another file with --out";
+    Self::OutDamaged { .. } => "OUT_DAMAGED", "remove the file and scan again; what was checked before is not asked again";
+    Self::ScanRecord { .. } => "SCAN_RECORD", "remove the record and scan again";
+    Self::InputChanged { .. } => "INPUT_CHANGED", "scan the new file with another --out";
+    Self::SocketTaken { .. } => "SOCKET_TAKEN", "use that process, or choose another path with --socket";
+    Self::NotASocket { .. } => "NOT_A_SOCKET", "choose another path with --socket";
+    Self::Print(_) => "PRINT", "look at what reads the output";
+    Self::System { .. } => "SYSTEM", "look at the limits of the process: memory, threads, open files";
+}
+
 impl Failure {
     /// Wraps an I/O error with what was tried on which file.
     pub fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
@@ -111,6 +145,9 @@ impl Failure {
                 "free space on the disk, then run the same command again".to_owned()
             }
             Self::Client(error) => return error.hint(),
+            Self::HashList { source, .. } if source.reason().ends_with("_LIST_FORMAT") => {
+                "say what it is with --read-as: sums, sums-z, hashdeep or plain".to_owned()
+            }
             Self::HashList { source, .. } => source.hint().to_owned(),
             Self::WhichList { lists } => {
                 format!("name one: --list {}", lists.first().map_or("NAME", ListId::as_str))
