@@ -199,6 +199,7 @@ mod tests {
 
     #[test]
     fn a_block_opens_to_what_was_sealed() {
+        // SPEC §12.5
         let dir = tempfile::tempdir().unwrap();
         let (seal, list) = seal(&dir);
         let sealed = seal.seal(&list, Epoch(1), BlockId::of(7), &kept()).unwrap();

@@ -8,6 +8,11 @@
 mod dummy;
 mod writer;
 
+use std::{
+    cmp,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
 use crate::{Error, derive::Tag, manifest::ArtifactRef, merkle, name::Epoch};
 
 pub use dummy::{DummySeed, padded_count};
@@ -98,18 +103,22 @@ pub struct Artifact<B> {
     layout: Layout,
     shard_bits: u8,
     count: u64,
+    // Shards whose records were hashed since the file was opened.
+    hashed: Box<[AtomicBool]>,
 }
 
 impl<B: AsRef<[u8]>> Artifact<B> {
     /// Takes a file whose header, length and directory are exactly what the manifest says, root included. No record is
-    /// read: [`Self::verify_records`] is for after a download, and a hit re-hashes its shard.
+    /// read: [`Self::verify_records`] is for after a download, and look-ups hash the shards that they need.
     ///
     /// # Errors
     /// [`Error::BadArtifact`].
     pub fn open(bytes: B, expected: &ArtifactRef, epoch: Epoch) -> Result<Self, Error> {
         let label_bytes = u8::try_from(expected.label_bytes).map_err(|_| Error::BadArtifact)?;
         let layout = Layout::new(label_bytes).map_err(|_| Error::BadArtifact)?;
-        let artifact = Self { layout, shard_bits: shard_bits(expected.count), count: expected.count, bytes };
+        let shard_bits = shard_bits(expected.count);
+        let hashed = (0..1_usize << shard_bits).map(|_| AtomicBool::new(false)).collect();
+        let artifact = Self { layout, shard_bits, count: expected.count, bytes, hashed };
         let file = artifact.bytes.as_ref();
         let header = header(layout, epoch, expected.count);
         if file.len() as u64 != file_len(layout, expected.count) || file[..HEADER_LEN] != header {
@@ -129,13 +138,17 @@ impl<B: AsRef<[u8]>> Artifact<B> {
         (0..self.shards()).try_for_each(|shard| self.verified_shard(shard).map(drop))
     }
 
-    /// The record of a tag, if it is listed. A hit is believed only after its shard was hashed again, so that neither
-    /// disk rot nor another process can invent one; hits are rare and a shard is tens of kilobytes.
+    /// The record of a tag, if it is listed. The first look into a shard since the file was opened hashes it, so that
+    /// a rotten disk cannot hide an entry; a hit hashes it again, so that none can be invented later. Hits are rare and a
+    /// shard is tens of kilobytes.
     ///
     /// # Errors
-    /// [`Error::BadArtifact`] if the shard of a hit is not the one that was verified.
+    /// [`Error::BadArtifact`] if the shard is not the signed one.
     pub fn lookup(&self, tag: &Tag) -> Result<Option<Record<'_>>, Error> {
         let shard = shard_of(tag, self.shard_bits);
+        if !self.hashed[shard].load(Ordering::Relaxed) {
+            self.verified_shard(shard)?;
+        }
         let records = self.shard_records(shard);
         let len = self.layout.record_len();
         let (mut low, mut high) = (0, records.len() / len);
@@ -143,9 +156,9 @@ impl<B: AsRef<[u8]>> Artifact<B> {
             let middle = low + (high - low) / 2;
             let record = &records[middle * len..][..len];
             match record[..TAG_LEN].cmp(&tag.0) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => {
+                cmp::Ordering::Less => low = middle + 1,
+                cmp::Ordering::Greater => high = middle,
+                cmp::Ordering::Equal => {
                     self.verified_shard(shard)?;
                     return Ok(Some(Record { bytes: record }));
                 }
@@ -200,6 +213,7 @@ impl<B: AsRef<[u8]>> Artifact<B> {
         let legal = merkle::leaf_hash(records) == *self.row(shard).1
             && tags().is_sorted_by(|a, b| a < b)
             && tags().all(|tag| shard_of(&tag, self.shard_bits) == shard);
+        self.hashed[shard].store(legal, Ordering::Relaxed);
         if legal { Ok(records) } else { Err(Error::BadArtifact) }
     }
 

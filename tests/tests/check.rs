@@ -122,6 +122,7 @@ async fn while_a_key_is_rotated_both_epochs_answer_and_the_client_moves_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_without_a_digest_of_every_kind_is_not_checked_unless_one_matches() {
+    // SPEC §12.2, §12.3
     let mut world = World::with_kinds(&[Kind::Md5, Kind::Sha256]);
     world.import(&[listed(0)], "A1");
     world.publish();
