@@ -90,10 +90,8 @@ pub fn main() -> ExitCode {
             ExitCode::from(Exit::Done as u8)
         }
         Err(error) => {
-            eprintln!("veilmatch-server: error: {}", Chain(&error));
-            if let Some(hint) = error.hint() {
-                eprintln!("veilmatch-server: hint: {hint}");
-            }
+            eprintln!("veilmatch-server: error: {} ({})", Chain(&error), error.reason());
+            eprintln!("veilmatch-server: hint: {}", error.hint());
             ExitCode::from(Exit::of(&error) as u8)
         }
     }

@@ -193,74 +193,23 @@ pub enum Error {
 }
 
 impl Error {
-    /// The stable name of this error, as in docs/errors.md.
+    /// What to type or look at next.
     #[must_use]
-    pub fn reason(&self) -> &'static str {
+    pub fn hint(&self) -> String {
         match self {
-            Self::NotInitialised { .. } => "NOT_INITIALISED",
-            Self::AlreadyInitialised { .. } => "ALREADY_INITIALISED",
-            Self::Config { .. } => "BAD_CONFIG",
-            Self::Argument { .. } => "BAD_ARGUMENT",
-            Self::KeyFileMode { .. } => "KEY_FILE_MODE",
-            Self::KeyFile { .. } => "BAD_KEY_FILE",
-            Self::UnknownList { .. } => "UNKNOWN_LIST",
-            Self::ListExists { .. } => "LIST_EXISTS",
-            Self::NothingPublished { .. } => "NOTHING_PUBLISHED",
-            Self::EpochsOverlap { .. } => "EPOCHS_OVERLAP",
-            Self::UnknownClient { .. } => "UNKNOWN_CLIENT",
-            Self::ClientExists { .. } => "CLIENT_EXISTS",
-            Self::KeyInUse => "KEY_IN_USE",
-            Self::EnrolmentRequest { .. } => "BAD_ENROLMENT_REQUEST",
-            Self::LabelTooLong { .. } => "LABEL_TOO_LONG",
-            Self::HashList { .. } => "BAD_HASH_LIST",
-            Self::Busy => "BUSY",
-            Self::AlreadyServing => "ALREADY_SERVING",
-            Self::NewerSchema { .. } => "NEWER_SCHEMA",
-            Self::Io { .. } => "IO",
-            Self::Store(_) => "STORE",
-            Self::StoreSetting { .. } => "STORE_SETTING",
-            Self::AuditFailed => "AUDIT_FAILED",
-            Self::Network { .. } => "NETWORK",
-            Self::Certificate { .. } => "CERTIFICATE",
-            Self::Damaged { .. } => "DAMAGED",
-            Self::Protocol(_) => "PROTOCOL",
-            Self::Internal(_) => "INTERNAL",
-        }
-    }
-
-    /// What to type or look at next, if there is something.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        Some(match self {
             Self::NotInitialised { dir } => {
                 format!("veilmatch-server --dir {} init --agency NAME --address HOST:PORT", dir.display())
             }
-            Self::AlreadyInitialised { .. } => "choose another --dir, or go on with `list create`".to_owned(),
-            Self::Config { .. } => {
-                "docs/config.md names every key; `init` in an empty directory writes a fresh file".to_owned()
-            }
             Self::KeyFileMode { path, .. } => format!("chmod 600 {}", path.display()),
-            Self::UnknownList { .. } => "`list status` names the lists, `list create NAME` makes one".to_owned(),
             Self::ListExists { list } => format!("list import {list} FILE"),
             Self::NothingPublished { list } => format!("list publish {list}"),
             Self::EpochsOverlap { list } => format!("`list status {list}` tells when the old epoch retires"),
-            Self::UnknownClient { .. } => "`client list` names the clients".to_owned(),
-            Self::ClientExists { .. } => "if the platform has made new keys, repeat with --replace".to_owned(),
-            Self::EnrolmentRequest { .. } => "the platform makes a request with `veilmatch init`".to_owned(),
-            Self::LabelTooLong { .. } => "use a shorter label, or a list made with a larger --label-bytes".to_owned(),
             Self::HashList { source, .. } => format!("{}; nothing was taken", source.hint()),
-            Self::Busy => "wait for it to end, then repeat the command".to_owned(),
-            Self::AlreadyServing => "stop the running server first, or use another --dir".to_owned(),
-            Self::NewerSchema { .. } => "use the newer program, or restore a backup made with this one".to_owned(),
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 "make room on the disk, then repeat the command; nothing was half done".to_owned()
             }
-            Self::AuditFailed => "look at the disk; at the next start the store is checked and goes on".to_owned(),
-            Self::Damaged { .. } => {
-                "restore the directory from a backup, or ask for help with the whole message".to_owned()
-            }
-            _ => return None,
-        })
+            other => other.action().to_owned(),
+        }
     }
 
     pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
@@ -271,4 +220,55 @@ impl Error {
     pub(crate) fn argument(what: &'static str, why: impl Into<String>) -> Self {
         Self::Argument { what, why: why.into() }
     }
+}
+
+// One line per variant: the match and the table for docs/errors.md cannot disagree.
+macro_rules! reasons {
+    ($($variant:pat => $name:literal, $action:literal;)*) => {
+        impl Error {
+            /// Every reason of this program's own with what to do next, for docs/errors.md.
+            pub const REASONS: &[(&str, &str)] = &[$(($name, $action)),*];
+
+            /// The stable name of this error, as in docs/errors.md.
+            #[must_use]
+            pub fn reason(&self) -> &'static str {
+                match self { $($variant => $name,)* }
+            }
+
+            fn action(&self) -> &'static str {
+                match self { $($variant => $action,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    Self::NotInitialised { .. } => "NOT_INITIALISED", "make the directory with `veilmatch-server init`";
+    Self::AlreadyInitialised { .. } => "ALREADY_INITIALISED", "choose another --dir, or go on with `list create`";
+    Self::Config { .. } => "BAD_CONFIG", "docs/config.md names every key; `init` in an empty directory writes a fresh file";
+    Self::Argument { .. } => "BAD_ARGUMENT", "correct the argument that the message names";
+    Self::KeyFileMode { .. } => "KEY_FILE_MODE", "chmod 600 the file; if others could read it, rotate the key";
+    Self::KeyFile { .. } => "BAD_KEY_FILE", "restore the file from your backup";
+    Self::UnknownList { .. } => "UNKNOWN_LIST", "`list status` names the lists, `list create NAME` makes one";
+    Self::ListExists { .. } => "LIST_EXISTS", "go on with `list import`";
+    Self::NothingPublished { .. } => "NOTHING_PUBLISHED", "publish the list first: `list publish`";
+    Self::EpochsOverlap { .. } => "EPOCHS_OVERLAP", "`list status` tells when the old epoch retires";
+    Self::UnknownClient { .. } => "UNKNOWN_CLIENT", "`client list` names the clients";
+    Self::ClientExists { .. } => "CLIENT_EXISTS", "if the platform has made new keys, repeat with --replace";
+    Self::KeyInUse => "KEY_IN_USE", "the platform makes keys of its own with `veilmatch init`";
+    Self::EnrolmentRequest { .. } => "BAD_ENROLMENT_REQUEST", "the platform makes a request with `veilmatch init`";
+    Self::LabelTooLong { .. } => "LABEL_TOO_LONG", "use a shorter label, or a list made with a larger --label-bytes";
+    Self::HashList { .. } => "BAD_HASH_LIST", "the message names what is wrong with the file; nothing was taken from it";
+    Self::Busy => "BUSY", "wait for it to end, then repeat the command";
+    Self::AlreadyServing => "ALREADY_SERVING", "stop the running server first, or use another --dir";
+    Self::NewerSchema { .. } => "NEWER_SCHEMA", "use the newer program, or restore a backup made with this one";
+    Self::Io { .. } => "IO", "mend what the message names, then repeat the command; nothing was half done";
+    Self::Store(_) => "STORE", "look whether the disk is full or failing, then repeat the command; nothing was half done";
+    Self::StoreSetting { .. } => "STORE_SETTING", "keep the directory on a local file system; network file systems lose records";
+    Self::AuditFailed => "AUDIT_FAILED", "look at the disk; at the next start the store is checked and goes on";
+    Self::Network { .. } => "NETWORK", "look whether the address is this machine's and the port is free";
+    Self::Certificate { .. } => "CERTIFICATE", "restore the keys folder from your backup";
+    Self::Damaged { .. } => "DAMAGED", "restore the directory from a backup, or ask for help with the whole message";
+    Self::Protocol(_) => "PROTOCOL", "tell us: this should not happen";
+    Self::Internal(_) => "INTERNAL", "tell us: this should not happen";
 }

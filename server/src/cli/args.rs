@@ -15,6 +15,7 @@ use veilmatch_protocol::{
 #[derive(Debug, Parser)]
 #[command(
     name = "veilmatch-server",
+    bin_name = "veilmatch-server",
     disable_version_flag = true,
     max_term_width = 100,
     after_help = "Exit codes: 0 done, 1 the machine or the program failed, 2 the command line was not understood, \
