@@ -29,6 +29,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 pub use args::Args;
 pub use failure::REASONS;
+pub use source::LINE_REASONS;
 
 use args::Command;
 use exit::Exit;

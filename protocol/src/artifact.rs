@@ -82,7 +82,8 @@ pub fn shard_bits(count: u64) -> u8 {
 /// Length of the whole file.
 #[must_use]
 pub fn file_len(layout: Layout, count: u64) -> u64 {
-    (HEADER_LEN + (ROW_LEN << shard_bits(count))) as u64 + count.saturating_mul(layout.record_len() as u64)
+    let records = count.saturating_mul(layout.record_len() as u64);
+    records.saturating_add((HEADER_LEN + (ROW_LEN << shard_bits(count))) as u64)
 }
 
 /// The tag that a record begins with.
@@ -192,17 +193,19 @@ impl<B: AsRef<[u8]>> Artifact<B> {
         1 << self.shard_bits
     }
 
-    /// The end of a shard in records, never beyond the file, and its hash.
+    /// The end of a shard in records, as the directory has it, and its hash.
     pub(crate) fn row(&self, shard: usize) -> (u64, &[u8; 32]) {
         let row = &self.bytes.as_ref()[HEADER_LEN + shard * ROW_LEN..][..ROW_LEN];
         let (end, hash) = row.split_first_chunk::<8>().expect("a row begins with eight bytes");
-        (u64::from_be_bytes(*end).min(self.count), hash.first_chunk().expect("a row ends with 32 bytes"))
+        (u64::from_be_bytes(*end), hash.first_chunk().expect("a row ends with 32 bytes"))
     }
 
     pub(crate) fn shard_records(&self, shard: usize) -> &[u8] {
-        let start = if shard == 0 { 0 } else { self.row(shard - 1).0 };
-        // A mapped file that changed under us may have ends that go back: then the shard is empty, and no hit.
-        let end = self.row(shard).0.max(start);
+        let end_of = |shard: usize| self.row(shard).0.min(self.count);
+        let start = if shard == 0 { 0 } else { end_of(shard - 1) };
+        // A mapped file that changed under us may have ends that go back or beyond: then the shard is empty or cut, and
+        // not the one that was signed.
+        let end = end_of(shard).max(start);
         let at = |record: u64| self.records_at() + record as usize * self.layout.record_len();
         &self.bytes.as_ref()[at(start)..at(end)]
     }

@@ -64,36 +64,67 @@ pub enum Error {
     DuplicateTag,
 }
 
-impl Error {
-    /// The stable name of this error, as in SPEC §10 and docs/errors.md.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Name => "BAD_NAME",
-            Self::UnsupportedKind => "UNSUPPORTED_KIND",
-            Self::DigestLength => "BAD_DIGEST_LENGTH",
-            Self::PublicKey => "BAD_PUBLIC_KEY",
-            Self::BadFrame => "BAD_FRAME",
-            Self::BadProof => "BAD_PROOF",
-            Self::DeriveKeyPair => "DERIVE_KEY_PAIR",
-            Self::InvalidInput => "INVALID_INPUT",
-            Self::LabelMismatch => "LABEL_MISMATCH",
-            Self::LabelLength => "LABEL_LENGTH",
-            Self::Note => "BAD_NOTE",
-            Self::Manifest => "BAD_MANIFEST",
-            Self::ManifestExpired => "MANIFEST_EXPIRED",
-            Self::StaleManifest => "STALE_MANIFEST",
-            Self::BrokenChain => "BROKEN_CHAIN",
-            Self::BadArtifact => "BAD_ARTIFACT",
-            Self::BadDelta => "BAD_DELTA",
-            Self::DuplicateTag => "DUPLICATE_TAG",
+// One line per variant: the match and the table for docs/errors.md cannot disagree.
+macro_rules! reasons {
+    ($($variant:ident = $name:literal;)*) => {
+        impl Error {
+            /// Every error, for docs/errors.md.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The stable name of this error, as in SPEC §10 and docs/errors.md.
+            #[must_use]
+            pub fn reason(&self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
         }
-    }
+    };
+}
+
+reasons! {
+    Name = "BAD_NAME";
+    UnsupportedKind = "UNSUPPORTED_KIND";
+    DigestLength = "BAD_DIGEST_LENGTH";
+    PublicKey = "BAD_PUBLIC_KEY";
+    BadFrame = "BAD_FRAME";
+    BadProof = "BAD_PROOF";
+    DeriveKeyPair = "DERIVE_KEY_PAIR";
+    InvalidInput = "INVALID_INPUT";
+    LabelMismatch = "LABEL_MISMATCH";
+    LabelLength = "LABEL_LENGTH";
+    Note = "BAD_NOTE";
+    Manifest = "BAD_MANIFEST";
+    ManifestExpired = "MANIFEST_EXPIRED";
+    StaleManifest = "STALE_MANIFEST";
+    BrokenChain = "BROKEN_CHAIN";
+    BadArtifact = "BAD_ARTIFACT";
+    BadDelta = "BAD_DELTA";
+    DuplicateTag = "DUPLICATE_TAG";
 }
 
 /// For functions that read or write what the caller hands in.
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
         Self::new(std::io::ErrorKind::InvalidData, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn reasons_are_stable_names_and_each_its_own() {
+        let names: HashSet<_> = Error::ALL.iter().map(Error::reason).collect();
+        assert_eq!(names.len(), Error::ALL.len());
+        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')));
+    }
+
+    #[test]
+    fn what_nobody_can_provoke_still_has_a_name() {
+        // An input of the identity, or 256 tries that give zero, would take more than 2^250 hashes to find.
+        assert_eq!(Error::InvalidInput.reason(), "INVALID_INPUT");
+        assert_eq!(Error::DeriveKeyPair.reason(), "DERIVE_KEY_PAIR");
     }
 }

@@ -454,4 +454,4 @@ impl SignedManifest {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -131,7 +131,8 @@ mod tests {
         let (a, b) = ([&[1; 20][..], &[1]].concat(), [&[1; 20][..], &[2]].concat());
         let mut merge = Merge::new(layout, vec![&a[..], &b[..]]).unwrap();
         assert!(merge.next().unwrap().is_ok());
-        assert!(merge.next().unwrap().is_err());
+        let refused = merge.next().unwrap().unwrap_err();
+        assert_eq!(refused.get_ref().unwrap().downcast_ref(), Some(&Error::DuplicateTag));
         assert!(Merge::new(layout, vec![&a[..20]]).is_err());
     }
 }

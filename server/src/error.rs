@@ -272,3 +272,24 @@ reasons! {
     Self::Protocol(_) => "PROTOCOL", "tell us: this should not happen";
     Self::Internal(_) => "INTERNAL", "tell us: this should not happen";
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn reasons_are_stable_names_and_each_its_own() {
+        let names: HashSet<_> = Error::REASONS.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), Error::REASONS.len());
+        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')));
+    }
+
+    #[test]
+    fn what_nobody_can_provoke_is_told_as_our_own_fault() {
+        let error = Error::from(veilmatch_protocol::Error::DeriveKeyPair);
+        assert_eq!(error.reason(), "PROTOCOL");
+        assert!(error.hint().contains("tell us"));
+    }
+}

@@ -3,6 +3,7 @@
 
 pub mod leak;
 pub mod middle;
+pub mod papers;
 pub mod programs;
 
 use std::{

@@ -315,3 +315,50 @@ async fn an_altered_artifact_is_refused_and_an_altered_delta_falls_back_to_the_a
     assert_eq!(client.check(&world.list, bare(0, listed(60)), PATIENCE).await, matched("A1", 2));
     client.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_that_does_not_continue_the_file_is_no_answer() {
+    // SPEC §9.3 BAD_ANSWER
+    let mut world = World::new();
+    world.import(&(0..50).map(listed).collect::<Vec<_>>(), "A1");
+    world.publish();
+    let dir = world.enrol(PLATFORM, &ClientTerms::default());
+    let chunk = Arc::new(|_: &'static str, mut chunk: pb::Chunk| {
+        chunk.offset += 1;
+        chunk
+    });
+    let _middle = world.start_behind(&dir, Acts { chunk, ..Acts::default() }).await;
+    let client = Client::open(&dir).unwrap();
+    let refused = client.sync(&world.list, |_| {}).await.unwrap_err();
+    assert!(matches!(refused, Error::BadAnswer { .. }), "{refused:?}");
+    client.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_was_cut_goes_on_where_it_stopped_and_a_spoilt_part_is_thrown_away() {
+    // SPEC §9.3
+    let mut world = World::new();
+    world.import(&(0..5_000).map(listed).collect::<Vec<_>>(), "A1");
+    world.publish();
+    let dir = world.enrol(PLATFORM, &ClientTerms::default());
+    let middle = world.start_behind(&dir, Acts::default()).await;
+    let artifact = std::fs::read(world.agency_dir().join("lists/baseline/1.vml")).unwrap();
+    let folder = dir.join("lists/baseline");
+    std::fs::create_dir_all(&folder).unwrap();
+    let part = folder.join("1.artifact.fetch");
+
+    std::fs::write(&part, vec![7; artifact.len() / 2]).unwrap();
+    let client = Client::open(&dir).unwrap();
+    let refused = client.sync(&world.list, |_| {}).await.unwrap_err();
+    assert!(matches!(refused, Error::Untrusted { source: ProtocolError::BadArtifact, .. }), "{refused:?}");
+    assert!(!part.exists());
+
+    std::fs::write(&part, &artifact[..artifact.len() / 2]).unwrap();
+    let bytes = |middle: &Middle| middle.heard.to_client().iter().map(Vec::len).sum::<usize>();
+    let before = bytes(&middle);
+    client.sync(&world.list, |_| {}).await.unwrap();
+    assert!(bytes(&middle) - before < artifact.len() * 3 / 4, "the rest was fetched and not the whole");
+    assert_eq!(std::fs::read(folder.join("1.vml")).unwrap(), artifact);
+    assert_eq!(client.check(&world.list, bare(0, listed(0)), PATIENCE).await, matched("A1", 1));
+    client.shutdown().await;
+}

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use veilmatch_tests::{
     listed,
-    programs::{Pair, Paths, ended, eventually},
+    programs::{Ended, Pair, Paths, ended, eventually},
     unlisted,
 };
 
@@ -322,9 +322,151 @@ fn a_full_disk_at_the_agency_changes_nothing_and_answers_nothing() {
     }
     let refused = refused.expect("the limit is met");
     assert!(refused.err.contains("AUDIT_UNAVAILABLE") || refused.err.contains("OFFLINE"), "{}", refused.err);
-    signal("-KILL", &server);
-    ended(server);
+    let stopped = ended(server);
+    assert!(stopped.err.contains("(AUDIT_FAILED)"), "{}", stopped.err);
     fs::write(&config, patient).unwrap();
     pair.serve();
     assert_eq!(ended(scan.stderr(Stdio::piped()).spawn().unwrap()).code, Some(0));
+}
+
+/// The program must end with this code and name this reason.
+fn assert_fails(ended: &Ended, code: i32, reason: &str) {
+    assert_eq!(ended.code, Some(code), "{}", ended.err);
+    assert!(ended.err.contains(&format!("({reason})")) && ended.err.contains("hint: "), "{reason}: {}", ended.err);
+}
+
+#[test]
+fn a_file_that_is_not_the_scans_own_is_left_alone() {
+    let pair = ready(3);
+    let hashes = pair.write("hashes.sha256", format!("{}  name\n", hex::encode(unlisted(0).digest())));
+    let folder = pair.path("uploads");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("a"), "a").unwrap();
+    let scan = |what: &Path, out: &str| {
+        let mut command = pair.platform_command();
+        command.args(["scan", "--quiet"]);
+        if what == hashes {
+            command.arg("--hashes");
+        }
+        ended(command.arg(what).arg("--out").arg(pair.path(out)).stderr(Stdio::piped()).spawn().unwrap())
+    };
+    let mine = pair.write("mine", "my own file\n");
+    assert_fails(&scan(&hashes, "mine"), 70, "OUT_EXISTS");
+    assert_eq!(fs::read_to_string(mine).unwrap(), "my own file\n");
+
+    assert_eq!(scan(&hashes, "answers").code, Some(0));
+    assert_fails(&scan(&folder, "answers"), 70, "OTHER_SCAN");
+    fs::write(&hashes, format!("{}  name\n", hex::encode(unlisted(1).digest()))).unwrap();
+    assert_fails(&scan(&hashes, "answers"), 70, "INPUT_CHANGED");
+
+    assert_eq!(scan(&folder, "tree").code, Some(0));
+    let tree = fs::read_to_string(pair.path("tree")).unwrap();
+    fs::write(pair.path("tree"), format!("{tree}something else\n")).unwrap();
+    assert_fails(&scan(&folder, "tree"), 70, "OUT_DAMAGED");
+    fs::write(pair.path("tree"), tree).unwrap();
+    for record in fs::read_dir(pair.platform_dir().join("scans")).unwrap() {
+        fs::write(record.unwrap().path(), "{}").unwrap();
+    }
+    assert_fails(&scan(&folder, "tree"), 70, "SCAN_RECORD");
+}
+
+#[test]
+fn what_the_machine_denies_is_named() {
+    let pair = ready(3);
+    let file = pair.write("upload", "listed content");
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let check = pair.platform_command().arg("check").arg(&file).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+    let unprinted = ended(check);
+    assert_eq!(unprinted.code, Some(70));
+    assert!(unprinted.err.contains("(PRINT)"), "{}", unprinted.err);
+
+    let mut without_files = Command::new("sh");
+    without_files.args(["-c", "ulimit -n 4; exec \"$0\" \"$@\"", PROGRAMS.platform, "check"]).arg(&file);
+    let ended_early = ended(without_files.stderr(Stdio::piped()).spawn().unwrap());
+    assert!(ended_early.err.contains("(SYSTEM)"), "{}", ended_early.err);
+
+    let homeless = Command::new(PROGRAMS.platform).arg("status").env_clear().stderr(Stdio::piped()).spawn().unwrap();
+    assert_fails(&ended(homeless), 70, "NO_HOME");
+}
+
+#[test]
+fn several_lists_must_be_told_apart() {
+    let mut pair = Pair::new(PROGRAMS);
+    pair.agency(["list", "create", "other", "--label-bytes", "0", "--kinds", "md5"]);
+    let list = pair.write("list.sha256", format!("{}  name\n", hex::encode(listed(0).digest())));
+    pair.publish(&list, "A1");
+    pair.enrol("1000");
+    pair.serve();
+    let file = pair.write("upload", "content");
+    let check = |list: &[&str]| pair.platform(["check"].iter().chain(list).copied().chain([file.to_str().unwrap()]));
+    assert_fails(&check(&[]), 64, "WHICH_LIST");
+    assert_fails(&pair.platform(["sync", "--list", "other"]), 70, "NOTHING_PUBLISHED");
+    assert_eq!(pair.platform(["sync", "--list", "baseline"]).code, Some(0));
+    assert_eq!(check(&["--list", "baseline"]).code, Some(0));
+    assert_fails(&check(&["--list", "other"]), 70, "NO_LIST");
+}
+
+#[test]
+fn a_configuration_with_an_unknown_key_and_a_contact_that_breaks_lines_are_refused() {
+    let pair = Pair::new(PROGRAMS);
+    let contact = ["init", "--platform", "platform.example", "--contact", "two\nlines"];
+    assert_fails(&pair.platform(contact), 70, "BAD_CONTACT");
+    assert_eq!(pair.platform(["init", "--platform", "platform.example"]).code, Some(0));
+    for (dir, command) in [(pair.platform_dir(), pair.platform_command()), (pair.agency_dir(), pair.agency_command())] {
+        let config = dir.join("config.toml");
+        let text = fs::read_to_string(&config).unwrap();
+        fs::write(&config, format!("no_such_key = 3\n{text}")).unwrap();
+        let status: &[&str] = if dir == pair.platform_dir() { &["status"] } else { &["list", "status"] };
+        let mut command = command;
+        let refused = ended(command.args(status).stderr(Stdio::piped()).spawn().unwrap());
+        assert!(refused.err.contains("(BAD_CONFIG)") && refused.err.contains("no_such_key"), "{}", refused.err);
+        assert_ne!(refused.code, Some(0));
+    }
+}
+
+#[test]
+fn a_socket_that_is_taken_and_a_file_in_its_place_stay() {
+    let pair = ready(3);
+    let run = |socket: &Path| {
+        let mut command = pair.platform_command();
+        ended(command.args(["run", "--socket"]).arg(socket).stderr(Stdio::piped()).spawn().unwrap())
+    };
+    let taken = pair.path("taken.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&taken).unwrap();
+    assert_fails(&run(&taken), 70, "SOCKET_TAKEN");
+    let file = pair.write("file", "mine");
+    assert_fails(&run(&file), 70, "NOT_A_SOCKET");
+    assert_eq!(fs::read_to_string(file).unwrap(), "mine");
+}
+
+#[test]
+fn what_the_agency_cannot_do_is_refused_by_name() {
+    let mut pair = ready(3);
+    let agency = |arguments: &[&str]| {
+        let mut command = pair.agency_command();
+        ended(command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    };
+    pair.agency(["list", "create", "empty", "--label-bytes", "0", "--kinds", "md5"]);
+    assert_fails(&agency(&["key", "rotate", "empty"]), 3, "NOTHING_PUBLISHED");
+    assert_fails(&agency(&["list", "create", "empty", "--label-bytes", "0", "--kinds", "md5"]), 3, "LIST_EXISTS");
+    assert_fails(&agency(&["list", "status", "absent"]), 3, "UNKNOWN_LIST");
+    let (garbage, out) = (pair.write("garbage", "no request"), pair.path("out"));
+    let add = ["client", "add", "--request", garbage.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    assert_fails(&agency(&add), 3, "BAD_ENROLMENT_REQUEST");
+    assert!(!out.exists());
+    let import = |path: &Path| agency(&["list", "import", "baseline", path.to_str().unwrap(), "--label", "A1"]);
+    assert_fails(&import(&pair.path("absent")), 1, "IO");
+    assert_fails(&import(&pair.write("nothing", "")), 3, "BAD_HASH_LIST");
+    let long = pair.path("list.sha256");
+    assert_fails(
+        &agency(&["list", "import", "baseline", long.to_str().unwrap(), "--label", "A1234"]),
+        3,
+        "LABEL_TOO_LONG",
+    );
+    assert_fails(&agency(&["serve"]), 4, "ALREADY_SERVING");
+    pair.kill_server();
+    // An address of no machine of ours (RFC 5737).
+    let mut serve = pair.agency_command();
+    let served = ended(serve.args(["serve", "--listen", "192.0.2.1:1"]).stderr(Stdio::piped()).spawn().unwrap());
+    assert_fails(&served, 1, "NETWORK");
 }

@@ -266,8 +266,12 @@ fn line_of(row: &Row) -> u64 {
     }
 }
 
+/// Reasons of a line of a list of digests with what to do next, for docs/errors.md.
+pub const LINE_REASONS: [(&str, &str); 1] =
+    [("BAD_LINE", "the detail of each such line says what is wrong with it; --kind and --read-as may help")];
+
 fn bad_line(reason: Quarantine) -> Missing {
-    Missing { reason: "BAD_LINE", detail: Some(format!("{reason}: {}", reason.hint())) }
+    Missing { reason: LINE_REASONS[0].0, detail: Some(format!("{reason}: {}", reason.hint())) }
 }
 
 /// Digests met before, by keyed hash, in bounded memory.

@@ -2,6 +2,9 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use veilmatch_proto::Reason;
+
+use super::source::LINE_REASONS;
 use crate::{NotChecked, Outcome};
 
 /// Answers by outcome.
@@ -48,18 +51,10 @@ impl Tally {
     }
 }
 
-/// What to do about a reason, where the operator can do something at once.
+/// What to do about a reason; nothing about those of a single file, which its line tells.
 fn hint(reason: &str) -> Option<&'static str> {
-    match reason {
-        "EXPIRED" | "NO_LIST" => Some("veilmatch sync fetches the newest version"),
-        "OFFLINE" | "DEADLINE" => Some("the agency's server could not be reached in time; try again later"),
-        "KIND_MISSING" => Some("give every kind that the list has: veilmatch status names them"),
-        "KIND_NOT_LISTED" => Some("the list has no digests of that kind: veilmatch status names those it has"),
-        "BAD_LINE" => Some("the detail of each such line says what is wrong with it; --kind and --read-as may help"),
-        "BAD_PROOF" | "ALTERED_RECORD" => Some("call the agency; the evidence is in the platform's directory"),
-        "STORAGE" => Some("look whether the disk of the platform's directory is full"),
-        _ => veilmatch_proto::Reason::from_name(reason).map(veilmatch_proto::Reason::action),
-    }
+    let ours = NotChecked::REASONS.iter().chain(&LINE_REASONS).find(|(name, _)| *name == reason);
+    ours.map(|(_, action)| *action).or_else(|| Reason::from_name(reason).map(Reason::action))
 }
 
 impl fmt::Display for Tally {
@@ -107,6 +102,9 @@ mod tests {
         tally.count(&Outcome::NotChecked(NotChecked::Source("CHANGED")));
         assert_eq!(tally.to_string(), "0 matches, 1 no match, 3 not checked (2 CHANGED, 1 EXPIRED)");
         assert_eq!(tally.total(), 4);
-        assert_eq!(tally.hints().collect::<Vec<_>>(), ["veilmatch sync fetches the newest version"]);
+        assert_eq!(
+            tally.hints().collect::<Vec<_>>(),
+            ["run `veilmatch sync`; if that brings nothing newer, call the agency"]
+        );
     }
 }

@@ -1,1 +1,249 @@
+use serde_json::{Value, json};
 
+use super::*;
+use crate::{artifact::Layout, oprf::SecretKey};
+
+const AGENCY: &str = "agency.example";
+
+fn key() -> SigningKey {
+    SigningKey::from_bytes(&[5; 32])
+}
+
+fn verifier_of(agency: &str, key: &SigningKey) -> Verifier {
+    let origin = Origin::of(&AgencyName::parse(agency).unwrap());
+    Verifier::new(origin.as_str(), key.verifying_key()).unwrap()
+}
+
+fn verifier() -> Verifier {
+    verifier_of(AGENCY, &key())
+}
+
+/// A legal manifest of a version.
+pub(crate) fn manifest(version: u32) -> Manifest {
+    let list = ListId::parse("baseline").unwrap();
+    let secret = SecretKey::for_epoch(&[6; 32], &list, Epoch(1)).unwrap();
+    let layout = Layout::new(2).unwrap();
+    Manifest::from(Publication {
+        agency: AgencyName::parse(AGENCY).unwrap(),
+        list,
+        epoch: Epoch(1),
+        version: Version(version),
+        prev: (version > 1).then_some(Hash([version as u8; 32])),
+        not_before: Timestamp::from_unix(1_780_000_000),
+        not_after: Timestamp::from_unix(1_780_600_000),
+        oprf_key: secret.public().clone(),
+        artifact: ArtifactRef {
+            format: 1,
+            count: 1_024,
+            label_bytes: 2,
+            record_bytes: 22,
+            shard_bits: 0,
+            bytes: artifact::file_len(layout, 1_024),
+            sha256: Hash([8; 32]),
+            root: Hash([9; 32]),
+        },
+        delta: DeltaRef::NONE,
+        kinds: vec![Kind::Sha256, Kind::Md5],
+        frame_sizes: FrameSize::ALL.to_vec(),
+        quota: Quota { elements: 10_000_000, frames: 500_000 },
+        software: "veilmatch-server 0.1.0".to_owned(),
+    })
+}
+
+fn signed(manifest: Manifest) -> SignedManifest {
+    SignedManifest::sign(manifest, &key()).unwrap()
+}
+
+/// A chain of versions with these epochs.
+fn chain(epochs: &[u32]) -> Vec<SignedManifest> {
+    let mut links: Vec<SignedManifest> = Vec::new();
+    for (version, &epoch) in (1..).zip(epochs) {
+        let mut next = manifest(version);
+        next.epoch = epoch;
+        next.prev = links.last().map(SignedManifest::digest);
+        links.push(signed(next));
+    }
+    links
+}
+
+#[test]
+fn a_manifest_survives_its_note_byte_for_byte() {
+    // SPEC §8.1, §8.3
+    let signed = signed(manifest(1));
+    let read = SignedManifest::verify(signed.note(), &verifier()).unwrap();
+    assert_eq!(read, signed);
+    assert_eq!(Manifest::decode(read.leaf()).unwrap(), manifest(1));
+    assert_eq!(read.manifest().kinds(), [Kind::Md5, Kind::Sha256], "ascending");
+}
+
+#[test]
+fn a_note_under_another_key_or_of_another_agency_is_refused() {
+    // SPEC §8.3
+    let note = signed(manifest(1)).note().to_vec();
+    let other_key = verifier_of(AGENCY, &SigningKey::from_bytes(&[7; 32]));
+    assert_eq!(SignedManifest::verify(&note, &other_key), Err(Error::Note));
+    assert_eq!(SignedManifest::verify(&note, &verifier_of("other.example", &key())), Err(Error::Note));
+    // Signed in the pinned key's name, but about another agency.
+    let mut foreign = manifest(1);
+    foreign.agency = "other.example".to_owned();
+    let text = String::from_utf8(foreign.encode().unwrap()).unwrap() + "\n";
+    let note = note::sign(&text, verifier().name(), &key()).unwrap();
+    assert_eq!(SignedManifest::verify(note.as_bytes(), &verifier()), Err(Error::Manifest));
+}
+
+#[test]
+fn every_changed_byte_of_a_note_is_refused() {
+    // SPEC §8.3
+    let note = signed(manifest(1)).note().to_vec();
+    for at in 0..note.len() {
+        let mut changed = note.clone();
+        changed[at] ^= 1;
+        assert!(SignedManifest::verify(&changed, &verifier()).is_err(), "byte {at}");
+    }
+}
+
+#[test]
+fn what_is_not_the_canonical_form_is_refused() {
+    // SPEC §8.1
+    let leaf = String::from_utf8(manifest(1).encode().unwrap()).unwrap();
+    let twice = leaf.replacen("{\"agency\"", "{\"agency\":\"agency.example\",\"agency\"", 1);
+    let last_first = format!("{{\"version\":1,{}", leaf.trim_start_matches('{').replace(",\"version\":1}", "}"));
+    for changed in [
+        leaf.replacen(':', ": ", 1),
+        format!("{leaf}\n"),
+        format!(" {leaf}"),
+        leaf.replacen("\"version\":1", "\"version\":1.0", 1),
+        leaf.replacen("\"version\":1", "\"version\":1e0", 1),
+        leaf.replacen("\"version\":1", "\"version\":01", 1),
+        leaf.replacen("\"version\":1", "\"version\":\"1\"", 1),
+        leaf.replacen("\"version\":1", "\"version\":null", 1),
+        leaf.replacen("agency.example", "agency\\u002eexample", 1),
+        leaf.replacen("\"certs\":[]", "\"certs\":[],\"chain\":[]", 1),
+        leaf.replacen("\"certs\":[],", "", 1),
+        leaf.replacen("\"from\":0", "\"from\":0,\"more\":1", 1),
+        twice,
+        last_first,
+        leaf[..leaf.len() - 1].to_owned(),
+        String::new(),
+        "[]".to_owned(),
+        "{}".to_owned(),
+        " ".repeat(MAX_LEAF_LEN + 1),
+        "[".repeat(MAX_LEAF_LEN),
+    ] {
+        assert_ne!(changed, leaf);
+        assert_eq!(Manifest::decode(changed.as_bytes()), Err(Error::Manifest), "{changed}");
+    }
+    assert_eq!(Manifest::decode(b"\xff"), Err(Error::Manifest));
+}
+
+/// The manifest with one member, named by a JSON pointer, set to another value, canonical all the same.
+fn with(pointer: &str, value: Value) -> Result<Manifest, Error> {
+    let mut object: Value = serde_json::from_slice(&manifest(2).encode().unwrap()).unwrap();
+    *object.pointer_mut(pointer).unwrap_or_else(|| panic!("no member {pointer}")) = value;
+    Manifest::decode(&serde_json_canonicalizer::to_vec(&object).unwrap())
+}
+
+#[test]
+fn a_member_outside_its_limits_is_refused() {
+    // SPEC §8.2
+    let hash = |byte: u8| json!(STANDARD.encode([byte; 32]));
+    assert!(with("/software", json!("other 1")).is_ok());
+    for (pointer, value) in [
+        ("/type", json!("veilmatch/manifest/v2")),
+        ("/suite", json!("P256-SHA256")),
+        ("/agency", json!("Agency")),
+        ("/list", json!("")),
+        ("/epoch", json!(0)),
+        ("/epoch", json!(3)),
+        ("/epoch", json!(4_294_967_296_u64)),
+        ("/version", json!(0)),
+        ("/version", json!(1)),
+        ("/version", json!(-1)),
+        ("/prev", json!("")),
+        ("/prev", json!("AAAA")),
+        ("/prev", json!(hash(1).as_str().unwrap().trim_end_matches('='))),
+        ("/not_after", json!("2026-05-28T20:26:40Z")),
+        ("/not_after", json!("2026-06-04T20:26:40+00:00")),
+        ("/not_after", json!("2026-06-31T20:26:40Z")),
+        ("/not_after", json!("2026-06-04T20:26:60Z")),
+        ("/not_after", json!("2026-06-04t20:26:40z")),
+        ("/oprf_key", hash(0)),
+        ("/oprf_key", hash(0xff)),
+        ("/artifact/format", json!(2)),
+        ("/artifact/count", json!(1_025)),
+        ("/artifact/count", json!(1_u64 << 48)),
+        ("/artifact/label_bytes", json!(65)),
+        ("/artifact/label_bytes", json!(3)),
+        ("/artifact/record_bytes", json!(23)),
+        ("/artifact/shard_bits", json!(1)),
+        ("/artifact/bytes", json!(1)),
+        ("/delta/from", json!(1)),
+        ("/delta/sha256", hash(1)),
+        ("/delta", json!({"added": 1, "bytes": 4_096, "from": 2, "removed": 1, "sha256": hash(1)})),
+        ("/delta", json!({"added": 1, "bytes": 4_095, "from": 1, "removed": 1, "sha256": hash(1)})),
+        ("/delta", json!({"added": 2_000, "bytes": 65_536, "from": 1, "removed": 1, "sha256": hash(1)})),
+        ("/delta", json!({"added": 1, "bytes": 4_096, "from": 1, "removed": 1, "sha256": ""})),
+        ("/kinds", json!([])),
+        ("/kinds/0/bytes", json!(17)),
+        ("/kinds/0/id", json!(2)),
+        ("/kinds/0/name", json!("pdq")),
+        ("/kinds/1", json!({"bytes": 16, "id": 1, "name": "md5"})),
+        ("/frame_sizes", json!([])),
+        ("/frame_sizes", json!([4, 1])),
+        ("/frame_sizes", json!([4, 4])),
+        ("/frame_sizes", json!([5])),
+        ("/frame_sizes", json!([1])),
+        ("/quota/elements", json!(1_u64 << 53)),
+        ("/quota/frames", json!(1_u64 << 53)),
+        ("/canary_root", json!("")),
+        ("/categories", json!("x")),
+        ("/certs", json!(["x"])),
+        ("/policy", json!("x")),
+        ("/software", json!("x".repeat(65))),
+        ("/software", json!("\u{e9}")),
+    ] {
+        assert_eq!(with(pointer, value.clone()), Err(Error::Manifest), "{pointer} {value}");
+    }
+}
+
+#[test]
+fn a_chain_goes_up_by_one_from_one() {
+    // SPEC §8.4, §8.7
+    let links = chain(&[1, 1, 2, 1, 2, 2, 3]);
+    let mut before = None;
+    for link in &links {
+        link.follows(before).unwrap();
+        before = Some(link);
+    }
+    assert_eq!(links[1].follows(None), Err(Error::BrokenChain), "not the first");
+    assert_eq!(links[2].follows(Some(&links[0])), Err(Error::BrokenChain), "one is left out");
+    assert_eq!(links[0].follows(Some(&links[1])), Err(Error::StaleManifest));
+    assert_eq!(links[1].follows(Some(&links[1])), Err(Error::StaleManifest));
+}
+
+#[test]
+fn a_link_with_another_past_list_agency_or_a_far_epoch_is_refused() {
+    // SPEC §8.4
+    let links = chain(&[1, 1]);
+    let refused = |change: &dyn Fn(&mut Manifest)| {
+        let mut next = links[1].manifest().clone();
+        change(&mut next);
+        assert_eq!(signed(next).follows(Some(&links[0])), Err(Error::BrokenChain));
+    };
+    refused(&|next| next.prev = Some(Hash([0; 32])));
+    refused(&|next| next.list = "other".to_owned());
+    refused(&|next| next.agency = "other.example".to_owned());
+    let mut third = manifest(3);
+    (third.prev, third.epoch) = (Some(links[1].digest()), 3);
+    assert_eq!(signed(third).follows(Some(&links[1])), Err(Error::BrokenChain));
+}
+
+#[test]
+fn a_manifest_is_valid_from_its_first_second_to_its_last() {
+    // SPEC §8.5
+    let manifest = manifest(1);
+    for (now, valid) in [(1_779_999_999, false), (1_780_000_000, true), (1_780_600_000, true), (1_780_600_001, false)] {
+        let expected = if valid { Ok(()) } else { Err(Error::ManifestExpired) };
+        assert_eq!(manifest.valid_at(Timestamp::from_unix(now)), expected, "{now}");
+    }
+}

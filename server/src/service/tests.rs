@@ -74,6 +74,20 @@ async fn a_retry_gets_the_same_bytes_and_costs_nothing_eight_times() {
 }
 
 #[tokio::test]
+async fn an_answer_that_comes_out_otherwise_than_it_was_recorded_is_not_given() {
+    // SPEC §6.9
+    let (world, platform) = world();
+    let served = world.serve();
+    let mut client = served.evaluation(&platform);
+    let asked = platform.ask_anything(&world);
+    client.evaluate(asked.request()).await.unwrap();
+    let store = rusqlite::Connection::open(world.root().join("veilmatch.db")).unwrap();
+    store.execute("UPDATE frame SET resp = zeroblob(32)", []).unwrap();
+    let refused = client.evaluate(asked.request()).await.unwrap_err();
+    assert_eq!((reason(&refused), refused.code()), (Reason::ResponseMismatch, Code::DataLoss));
+}
+
+#[tokio::test]
 async fn a_retry_after_a_day_is_refused() {
     let (world, platform) = world();
     let served = world.serve();

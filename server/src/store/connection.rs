@@ -59,3 +59,17 @@ fn migrate(connection: &mut Connection, path: &Path, schema: &Schema) -> Result<
     tx.commit()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_does_not_stay_is_refused_by_name() {
+        // A database in memory has no write-ahead log, as some file systems have none.
+        let memory = Connection::open_in_memory().unwrap();
+        let refused = set(&memory, "journal_mode", "WAL", "wal").unwrap_err();
+        assert_eq!(refused.reason(), "STORE_SETTING");
+        assert!(refused.to_string().contains("journal_mode"), "{refused}");
+    }
+}
