@@ -93,6 +93,7 @@ mod tests {
 
     #[test]
     fn names_outside_the_grammar_are_refused() {
+        // SPEC §2.1
         for bad in ["", "-a", "a-", "A", "a b", "ä", "a/b", &"a".repeat(65)] {
             assert_eq!(PlatformId::parse(bad), Err(Error::Name), "{bad:?}");
         }

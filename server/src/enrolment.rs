@@ -166,6 +166,7 @@ mod tests {
 
     #[test]
     fn every_altered_field_is_refused_by_its_name() {
+        // SPEC §9.2
         let cases: [(&str, Value, &str); 7] = [
             ("type", json!("veilmatch/invitation/v1"), "type"),
             ("platform", json!("Platform"), "platform"),

@@ -285,6 +285,7 @@ fn a_full_disk_on_the_platform_ends_a_scan_that_then_goes_on() {
 
 #[test]
 fn a_full_disk_at_the_agency_changes_nothing_and_answers_nothing() {
+    // SPEC §9.7
     let mut pair = ready(3);
     pair.kill_server();
     let sums: String = (0..40_000).map(|n| format!("{}  name\n", hex::encode(listed(n).digest()))).collect();

@@ -59,6 +59,7 @@ async fn a_listed_item_is_found_with_its_label_and_an_unlisted_one_is_not() {
 
 #[tokio::test]
 async fn a_retry_gets_the_same_bytes_and_costs_nothing_eight_times() {
+    // SPEC §6.9
     let (world, platform) = world();
     let served = world.serve();
     let mut client = served.evaluation(&platform);
@@ -89,6 +90,7 @@ async fn an_answer_that_comes_out_otherwise_than_it_was_recorded_is_not_given() 
 
 #[tokio::test]
 async fn a_retry_after_a_day_is_refused() {
+    // SPEC §6.9
     let (world, platform) = world();
     let served = world.serve();
     let mut client = served.evaluation(&platform);
@@ -110,6 +112,7 @@ async fn a_retry_is_answered_by_a_server_that_was_started_anew() {
 
 #[tokio::test]
 async fn a_batch_id_serves_one_frame_only() {
+    // SPEC §6.9
     let (world, platform) = world();
     let served = world.serve();
     let mut client = served.evaluation(&platform);
@@ -142,6 +145,7 @@ type Spoil = fn(&mut Asked);
 
 #[tokio::test]
 async fn every_false_claim_is_refused_by_its_name_and_charges_nothing() {
+    // SPEC §8.6, §8.7, §9.7
     let (world, platform) = world();
     let served = world.serve();
     let mut client = served.evaluation(&platform);
@@ -170,6 +174,7 @@ async fn every_false_claim_is_refused_by_its_name_and_charges_nothing() {
 
 #[tokio::test]
 async fn a_signature_over_anything_else_is_refused_and_leaves_no_record() {
+    // SPEC §6.5, §9.7
     let (world, platform) = world();
     let served = world.serve();
     let mut client = served.evaluation(&platform);
@@ -192,6 +197,7 @@ async fn a_signature_over_anything_else_is_refused_and_leaves_no_record() {
 
 #[tokio::test]
 async fn a_refused_frame_is_on_record_and_its_batch_id_is_not_spent() {
+    // SPEC §9.7
     let (world, platform) = world();
     let served = world.serve();
     let mut client = served.evaluation(&platform);
@@ -224,6 +230,7 @@ async fn a_flood_of_refused_frames_is_shed_with_a_time_to_wait() {
 
 #[tokio::test]
 async fn a_spent_budget_says_when_to_come_back() {
+    // SPEC §9.6
     let world = World::published(10);
     let terms = ClientTerms { elements_per_day: Some(20), ..ClientTerms::default() };
     let platform = world.enrol("small.example", &terms);
@@ -297,6 +304,7 @@ async fn a_suspension_takes_effect_while_the_server_runs() {
 
 #[tokio::test]
 async fn two_epochs_answer_while_they_overlap_and_then_the_old_one_is_gone() {
+    // SPEC §8.7
     let (world, platform) = world();
     let served = world.serve();
     let mut client = served.evaluation(&platform);
@@ -320,6 +328,7 @@ async fn two_epochs_answer_while_they_overlap_and_then_the_old_one_is_gone() {
 
 #[tokio::test]
 async fn a_stream_answers_good_frames_and_names_bad_ones() {
+    // SPEC §9.5
     let (world, platform) = world();
     let served = world.serve();
     let mut frames: Vec<Asked> = (0..10).map(|_| platform.ask(&world, FrameSize::Sixteen, &[]).0).collect();

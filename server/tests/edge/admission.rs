@@ -26,6 +26,7 @@ async fn an_enrolled_platform_is_served_and_its_calls_carry_who_it_is() {
 
 #[tokio::test]
 async fn a_valid_certificate_that_is_not_enrolled_hears_so_and_is_closed() {
+    // SPEC §9.1
     let world = World::start().await;
     let stranger = world.authority.client("stranger.example");
     let mut client = world.connect(&stranger).await;
@@ -46,6 +47,7 @@ async fn a_refused_peer_that_asks_nothing_is_closed_as_well() {
 
 #[tokio::test]
 async fn a_suspended_platform_is_told_in_its_open_calls_cut_and_not_let_in_again() {
+    // SPEC §9.1
     let world = World::start().await;
     let leaf = world.enrol("platform.example");
     let mut client = world.connect(&leaf).await;

@@ -30,12 +30,14 @@ async fn is_refused(world: &World, config: ClientConfig) {
 
 #[tokio::test]
 async fn no_certificate_is_refused() {
+    // SPEC §9.1
     let world = World::start().await;
     is_refused(&world, world.authority.client_config(None)).await;
 }
 
 #[tokio::test]
 async fn a_certificate_of_another_authority_is_refused() {
+    // SPEC §9.1
     let world = World::start().await;
     let other = Authority::new().client("platform.example");
     is_refused(&world, world.authority.client_config(Some(&other))).await;
@@ -43,6 +45,7 @@ async fn a_certificate_of_another_authority_is_refused() {
 
 #[tokio::test]
 async fn an_expired_certificate_is_refused() {
+    // SPEC §9.1
     let world = World::start().await;
     let expired = world.authority.expired_client("platform.example");
     is_refused(&world, world.authority.client_config(Some(&expired))).await;
@@ -70,6 +73,7 @@ async fn a_certificate_that_its_holder_signed_itself_is_refused() {
 
 #[tokio::test]
 async fn tls_1_2_is_refused() {
+    // SPEC §9.1
     let world = World::start().await;
     let leaf = world.enrol("platform.example");
     let mut roots = RootCertStore::empty();
