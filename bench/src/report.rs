@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::whole::Step;
+
 /// One stage, ours beside its baseline. Times are microseconds per item, the fastest round and the slowest.
 #[derive(Debug, Serialize)]
 pub struct Figure {
@@ -31,17 +33,19 @@ pub struct Report {
     back_end: &'static str,
     rounds: u32,
     figures: Vec<Figure>,
+    whole: Vec<Step>,
 }
 
 impl Report {
-    /// Takes the figures of `rounds` rounds.
-    pub fn new(figures: Vec<Figure>, rounds: u32) -> Self {
-        Self { back_end: veilmatch_ristretto::backend(), rounds, figures }
+    /// Takes the figures of `rounds` rounds, and the steps of the whole way.
+    pub fn new(figures: Vec<Figure>, whole: Vec<Step>, rounds: u32) -> Self {
+        Self { back_end: veilmatch_ristretto::backend(), rounds, figures, whole }
     }
 
-    /// Whether every ratio is within its limit.
+    /// Whether every figure is within its limit.
     pub fn holds(&self) -> bool {
         self.figures.iter().all(|figure| figure.ratio <= figure.limit)
+            && self.whole.iter().all(|step| step.holds != Some(false))
     }
 }
 
@@ -61,6 +65,15 @@ impl fmt::Display for Report {
                 figure.limit,
                 figure.baseline,
             )?;
+        }
+        if self.whole.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "\n{:<36} {:>10} {:>10} {:>8} {:>6}", "the whole way", "seconds", "MiB", "ratio", "holds")?;
+        for step in &self.whole {
+            let holds = step.holds.map_or("-", |holds| if holds { "yes" } else { "NO" });
+            let Step { step, seconds, memory_mib, baseline, ratio, .. } = step;
+            writeln!(f, "{step:<36} {seconds:>10.2} {memory_mib:>10.1} {ratio:>8.2} {holds:>6}  {baseline}")?;
         }
         Ok(())
     }

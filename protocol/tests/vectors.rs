@@ -5,15 +5,20 @@
 #[path = "../examples/vectors/cases.rs"]
 mod cases;
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, io::Cursor, path::Path};
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use veilmatch_protocol::{
     Error,
-    derive::EpochContext,
+    artifact::Artifact,
+    delta::{self, Delta},
+    derive::{EpochContext, Okm},
     frame::{self, BatchId, FrameContext, View},
     label,
+    manifest::{Manifest, SignedManifest},
     name::{AgencyName, Epoch, ListId, Origin, PlatformId, Version},
+    note::Verifier,
     oprf::{self, Blind, Elements, Mode, PublicKey, SecretKey},
 };
 
@@ -47,6 +52,67 @@ enum Case {
     Frame(Box<Frame>),
     Answer(Answer),
     Elements(Request),
+    List(Box<List>),
+    Note(Note),
+    Link(Link),
+    Artifact(Changed),
+    Delta(Changed),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct List {
+    verifier_key: String,
+    notes: [String; 2],
+    artifact: String,
+    delta: String,
+    entries: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    item: String,
+    okm: String,
+    // Its label in each version; none where it is not listed.
+    labels: [Option<String>; 2],
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Note {
+    verifier_key: String,
+    note: String,
+    expect: String,
+    why: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Link {
+    verifier_key: String,
+    previous: Option<String>,
+    note: String,
+    expect: String,
+    why: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Changed {
+    base: String,
+    note: String,
+    length: usize,
+    patch: Vec<Patch>,
+    expect: String,
+    why: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Patch {
+    at: usize,
+    bytes: String,
 }
 
 #[derive(Deserialize)]
@@ -131,7 +197,8 @@ fn every_accepted_vector_says_what_the_crate_computes() {
         match serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}")) {
             Case::Derive(case) => check_derivation(&path, &case),
             Case::Frame(case) => check_frame(&path, &case),
-            Case::Elements(_) | Case::Answer(_) => panic!("{path}: nothing to accept"),
+            Case::List(case) => check_list(&path, &case),
+            _ => panic!("{path}: nothing to accept"),
         }
     }
 }
@@ -142,7 +209,15 @@ fn every_rejected_vector_is_rejected_with_its_reason() {
         let (found, expect, why) = match serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}")) {
             Case::Elements(case) => (Elements::decode(&bytes(&case.blinded_elements)).err(), case.expect, case.why),
             Case::Answer(case) => (answer(&case.exchange).err(), case.expect, case.why),
-            Case::Derive(_) | Case::Frame(_) => panic!("{path}: nothing to reject"),
+            Case::Note(case) => (verify(&case.verifier_key, &case.note).err(), case.expect, case.why),
+            Case::Link(case) => {
+                let previous = case.previous.map(|note| verify(&case.verifier_key, &note).unwrap());
+                let next = verify(&case.verifier_key, &case.note).unwrap();
+                (next.follows(previous.as_ref()).err(), case.expect, case.why)
+            }
+            Case::Artifact(case) => (changed_artifact(&case).err(), case.expect, case.why),
+            Case::Delta(case) => (changed_delta(&case).err(), case.expect, case.why),
+            Case::Derive(_) | Case::Frame(_) | Case::List(_) => panic!("{path}: nothing to reject"),
         };
         assert_eq!(found.map(|error| error.reason()), Some(expect.as_str()), "{path}");
         assert!(!why.is_empty(), "{path}");
@@ -164,6 +239,83 @@ fn answer(case: &Exchange) -> Result<Elements, Error> {
     let blinded = Elements::decode(&bytes(&case.blinded_elements)).expect("the request is honest");
     let key = PublicKey::from_bytes(&bytes(&case.public_key)).expect("a key");
     frame::verify_answer(&context(case), &key, &blinded, &bytes(&case.evaluated_elements), &bytes(&case.proof))
+}
+
+fn verify(verifier_key: &str, note: &str) -> Result<SignedManifest, Error> {
+    SignedManifest::verify(note.as_bytes(), &Verifier::parse(verifier_key).unwrap())
+}
+
+/// What a client does with a file that it has downloaded.
+fn opened(file: Vec<u8>, manifest: &Manifest) -> Result<Artifact<Vec<u8>>, Error> {
+    let expected = &manifest.artifact;
+    if Sha256::digest(&file)[..] != expected.sha256.0 {
+        return Err(Error::BadArtifact);
+    }
+    let artifact = Artifact::open(file, expected, Epoch(manifest.epoch))?;
+    artifact.verify_records().map(|()| artifact)
+}
+
+fn applied(old: &Artifact<Vec<u8>>, file: Vec<u8>, manifest: &Manifest) -> Result<Vec<u8>, Error> {
+    if manifest.delta.sha256.map(|sha256| sha256.0) != Some(Sha256::digest(&file).into()) {
+        return Err(Error::BadDelta);
+    }
+    let delta = Delta::open(file, manifest)?;
+    let out = Cursor::new(Vec::new());
+    match delta::apply(old, &delta, Epoch(manifest.epoch), &manifest.artifact, out) {
+        Ok(out) => Ok(out.into_inner()),
+        // One too many for the writer is a wrong delta, too.
+        Err(_) => Err(Error::BadDelta),
+    }
+}
+
+fn base(path: &str) -> List {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors").join(path)).unwrap();
+    match serde_json::from_str(&text).unwrap() {
+        Case::List(list) => *list,
+        _ => panic!("{path} is no list"),
+    }
+}
+
+fn patched(file: &str, case: &Changed) -> Vec<u8> {
+    let mut file = bytes(file);
+    file.resize(case.length, 0);
+    for patch in &case.patch {
+        let bytes = bytes(&patch.bytes);
+        file[patch.at..][..bytes.len()].copy_from_slice(&bytes);
+    }
+    file
+}
+
+fn changed_artifact(case: &Changed) -> Result<Artifact<Vec<u8>>, Error> {
+    let base = base(&case.base);
+    let signed = verify(&base.verifier_key, &case.note).unwrap();
+    opened(patched(&base.artifact, case), signed.manifest())
+}
+
+fn changed_delta(case: &Changed) -> Result<Vec<u8>, Error> {
+    let base = base(&case.base);
+    let first = verify(&base.verifier_key, &base.notes[0]).unwrap();
+    let second = verify(&base.verifier_key, &case.note).unwrap();
+    second.follows(Some(&first)).unwrap();
+    let old = opened(bytes(&base.artifact), first.manifest()).unwrap();
+    applied(&old, patched(&base.delta, case), second.manifest())
+}
+
+fn check_list(path: &str, case: &List) {
+    let [first, second] = [0, 1].map(|at| verify(&case.verifier_key, &case.notes[at]).unwrap());
+    first.follows(None).unwrap();
+    second.follows(Some(&first)).unwrap();
+    let one = opened(bytes(&case.artifact), first.manifest()).unwrap();
+    let two = opened(applied(&one, bytes(&case.delta), second.manifest()).unwrap(), second.manifest()).unwrap();
+    assert!(!case.entries.is_empty(), "{path}");
+    for Entry { item, okm, labels } in &case.entries {
+        let okm = Okm::danger_from_bytes(array(okm));
+        for (artifact, want) in [&one, &two].into_iter().zip(labels) {
+            let found = artifact.lookup(&okm.tag()).unwrap();
+            let label = found.map(|record| label::open(&okm.label_key(), record.sealed_label()).unwrap());
+            assert_eq!(label.map(hex::encode), *want, "{path}: {item}");
+        }
+    }
 }
 
 fn check_derivation(path: &str, case: &Derive) {

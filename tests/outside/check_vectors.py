@@ -14,12 +14,17 @@ from protocol import (
     Refused,
     check_item,
     decode_elements,
+    apply_delta,
     derive_key_pair,
     epoch_key,
     finalize,
+    follows,
     hash_to_group,
     okm,
     open_label,
+    open_note,
+    read_artifact,
+    read_manifest,
     seal_label,
     tag,
 )
@@ -101,6 +106,63 @@ def check_rfc(case):
         Exchange("", "", 1, "", b"", *fields).verify()
 
 
+def note(text, vkey):
+    return read_manifest(open_note(text.encode(), vkey), vkey)
+
+
+def check_list(case):
+    _, vkey, notes, artifact, delta, entries = take(
+        case, *"type verifier_key notes artifact delta entries".split()
+    )
+    (first, leaf), (second, _) = (note(text, vkey) for text in notes)
+    follows(first, None, None)
+    follows(second, first, leaf)
+    old = read_artifact(unhex(artifact), first["artifact"], first["epoch"])
+    new = apply_delta(unhex(delta), old, second)
+    versions = [old, read_artifact(new, second["artifact"], second["epoch"])]
+    assert entries
+    for entry in entries:
+        item, material, labels = take(entry, "item", "okm", "labels")
+        check_item(unhex(item))
+        material = unhex(material)
+        for records, label in zip(versions, labels, strict=True):
+            found = [record[16:] for record in records if record[:16] == tag(material[:32])]
+            assert [open_label(material[32:], sealed) for sealed in found] == ([] if label is None else [unhex(label)])
+
+
+def changed(case, member):
+    """The note, the base case, and the file of the base with some bytes changed."""
+    _, base, text, length, patch, _, _ = take(case, *"type base note length patch expect why".split())
+    base = json.loads((FOLDER / base).read_text())
+    file = bytearray(unhex(base[member])[:length])
+    file += bytes(length - len(file))
+    for part in patch:
+        at, data = take(part, "at", "bytes")
+        file[at : at + len(unhex(data))] = unhex(data)
+    return note(text, base["verifier_key"])[0], base, bytes(file)
+
+
+def bad_note(case):
+    _, vkey, text, _, _ = take(case, *"type verifier_key note expect why".split())
+    note(text, vkey)
+
+
+def bad_link(case):
+    _, vkey, previous, text, _, _ = take(case, *"type verifier_key previous note expect why".split())
+    follows(note(text, vkey)[0], *(note(previous, vkey) if previous else (None, None)))
+
+
+def bad_artifact(case):
+    manifest, _, file = changed(case, "artifact")
+    read_artifact(file, manifest["artifact"], manifest["epoch"])
+
+
+def bad_delta(case):
+    manifest, base, file = changed(case, "delta")
+    first, _ = note(base["notes"][0], base["verifier_key"])
+    apply_delta(file, read_artifact(unhex(base["artifact"]), first["artifact"], first["epoch"]), manifest)
+
+
 def answer(case):
     exchange(case["exchange"]).verify()
 
@@ -109,8 +171,16 @@ def elements(case):
     decode_elements(unhex(case["blinded_elements"]), "BAD_FRAME")
 
 
-ACCEPTED = {"derive": check_derive, "frame": check_frame}
-REJECTED = {"answer": answer, "elements": elements}
+ACCEPTED = {"derive": check_derive, "frame": check_frame, "list": check_list}
+REJECTED = {
+    "answer": answer,
+    "elements": elements,
+    "note": bad_note,
+    "link": bad_link,
+    "artifact": bad_artifact,
+    "delta": bad_delta,
+}
+FOLDER = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[2] / "protocol" / "vectors"
 
 
 def check(path):
@@ -130,14 +200,12 @@ def check(path):
 
 
 def main():
-    default = Path(__file__).resolve().parents[2] / "protocol" / "vectors"
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else default
     assert GENERATOR.encode().hex().startswith("e2f2ae0a")
     failed = 0
     for name in ("rfc9497", "accept", "reject"):
-        paths = sorted((folder / name).glob("*.json"))
+        paths = sorted((FOLDER / name).glob("*.json"))
         if not paths:
-            sys.exit(f"check_vectors: {folder / name} has no vectors")
+            sys.exit(f"check_vectors: {FOLDER / name} has no vectors")
         for path in paths:
             try:
                 check(path)

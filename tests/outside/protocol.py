@@ -339,6 +339,11 @@ ARTIFACT = "bytes count format label_bytes record_bytes root sha256 shard_bits".
 DELTA = "added bytes from removed sha256".split()
 
 
+def no_number(text):
+    """Fractions, exponents and what JSON does not have."""
+    raise ValueError(text)
+
+
 def canonical(value):
     """RFC 8785 of what occurs in manifests: ASCII, integers, no null."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -348,7 +353,7 @@ def read_manifest(text, vkey):
     """The members of a manifest, its leaf's bytes checked as a whole (§8.1, §8.2)."""
     line = text[:-1].encode()
     try:
-        manifest = json.loads(line)
+        manifest = json.loads(line, parse_float=no_number, parse_constant=no_number)
         require(canonical(manifest) == line and len(line) <= 15360, "BAD_MANIFEST")
         require(sorted(manifest) == MEMBERS, "BAD_MANIFEST")
         require(sorted(manifest["artifact"]) == ARTIFACT and sorted(manifest["delta"]) == DELTA, "BAD_MANIFEST")
@@ -367,6 +372,9 @@ def read_manifest(text, vkey):
         sizes = manifest["frame_sizes"]
         require(sizes == sorted(set(sizes) & set(FRAME_SIZES)) and sizes[-1] >= len(kinds), "BAD_MANIFEST")
         require(manifest["canary_root"] == "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", "BAD_MANIFEST")
+        quota = manifest["quota"]
+        require(sorted(quota) == ["elements", "frames"], "BAD_MANIFEST")
+        require(all(type(n) is int and 0 <= n < 2**53 for n in quota.values()), "BAD_MANIFEST")
         require(manifest["categories"] == manifest["policy"] == "" and manifest["certs"] == [], "BAD_MANIFEST")
         check_files(manifest)
     except (KeyError, TypeError, ValueError, IndexError):

@@ -2,6 +2,8 @@
 
 #[path = "frames.rs"]
 mod frames;
+#[path = "lists.rs"]
+mod lists;
 
 use serde_json::Value;
 
@@ -22,5 +24,5 @@ impl Case {
 
 /// Every case that a command can make; those of the RFCs are carried over by hand.
 pub fn all() -> Vec<Case> {
-    frames::all()
+    frames::all().into_iter().chain(lists::all()).collect()
 }

@@ -52,7 +52,7 @@ impl TryCryptoRng for Fixed {}
 
 const SEED: [u8; 32] = [0xa3; 32];
 
-fn context() -> FrameContext {
+pub fn context() -> FrameContext {
     FrameContext {
         origin: Origin::of(&AgencyName::parse("agency.example").expect("fits the grammar")),
         list: ListId::parse("baseline").expect("fits the grammar"),
@@ -62,11 +62,11 @@ fn context() -> FrameContext {
     }
 }
 
-fn key() -> SecretKey {
+pub fn key() -> SecretKey {
     SecretKey::for_epoch(&SEED, &context().list, Epoch(1)).expect("this seed gives a key")
 }
 
-fn items(n: usize) -> Vec<Item> {
+pub fn items(n: usize) -> Vec<Item> {
     let item = |i: usize| {
         let kind = Kind::ALL[i % 4];
         let digest = Sha512::new().chain_update("synthetic item").chain_update((i as u64).to_be_bytes()).finalize();

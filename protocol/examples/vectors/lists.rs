@@ -1,0 +1,398 @@
+//! Manifests, artifacts and deltas: a list in two versions, and what a client refuses of each.
+
+use std::io::Cursor;
+
+use ed25519_dalek::SigningKey;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use veilmatch_protocol::{
+    artifact::{DummySeed, Layout, TAG_LEN, Writer, padded_count},
+    delta,
+    derive::{EpochContext, Okm, Tag},
+    frame::FrameSize,
+    item::{Item, Kind},
+    label,
+    manifest::{ArtifactRef, DeltaRef, Hash, Manifest, Publication, Quota, SignedManifest, Timestamp},
+    name::{AgencyName, Epoch, Version},
+    note::{self, Verifier},
+    oprf::{self, Mode},
+};
+
+use super::Case;
+use super::frames::{context, items, key};
+
+/// The case that refused artifacts and deltas are changes of.
+const BASE: &str = "accept/list.json";
+
+const LABEL_BYTES: u8 = 2;
+
+pub fn all() -> Vec<Case> {
+    let list = List::new();
+    let mut cases = vec![Case::new(BASE, &list.json())];
+    cases.extend(list.refused_notes());
+    cases.extend(list.refused_links());
+    cases.extend(list.refused_artifacts());
+    cases.extend(list.refused_deltas());
+    cases
+}
+
+fn layout() -> Layout {
+    Layout::new(LABEL_BYTES).expect("at most 64")
+}
+
+fn signing_key() -> SigningKey {
+    SigningKey::from_bytes(&[0x4b; 32])
+}
+
+fn verifier() -> Verifier {
+    Verifier::new(context().origin.as_str(), signing_key().verifying_key()).expect("an origin is a name")
+}
+
+fn okm(item: &Item) -> Okm {
+    let outputs = oprf::evaluate(Mode::Voprf, &key(), &[item.as_bytes()]).expect("no item maps to the identity");
+    EpochContext { list: context().list, epoch: Epoch(1) }.okm(&outputs[0])
+}
+
+/// A version: records ascending, and the file that they make.
+struct Built {
+    records: Vec<Vec<u8>>,
+    file: Vec<u8>,
+    reference: ArtifactRef,
+}
+
+fn built(entries: &[(&Item, &[u8])]) -> Built {
+    let mut records: Vec<Vec<u8>> = entries
+        .iter()
+        .map(|(item, text)| {
+            let okm = okm(item);
+            let sealed = label::seal(&okm.label_key(), text).expect("a legal length");
+            [&okm.tag().0[..], &sealed].concat()
+        })
+        .collect();
+    let dummies = padded_count(records.len() as u64) - records.len() as u64;
+    records.extend((0..dummies).map(|index| DummySeed::new([0xd0; 32]).record(index, layout())));
+    records.sort();
+    file_of(records)
+}
+
+fn file_of(records: Vec<Vec<u8>>) -> Built {
+    let mut writer = Writer::new(Cursor::new(Vec::new()), layout(), Epoch(1), records.len() as u64).expect("memory");
+    records.iter().for_each(|record| writer.push(record).expect("ascending"));
+    let (out, summary) = writer.finish().expect("memory");
+    let file = out.into_inner();
+    let reference = summary.into_ref(Sha256::digest(&file).into());
+    Built { records, file, reference }
+}
+
+fn manifest(version: u32, prev: Option<Hash>, artifact: ArtifactRef, delta: DeltaRef) -> Manifest {
+    let start = 1_780_000_000 + u64::from(version) * 3_600;
+    Manifest::from(Publication {
+        agency: AgencyName::parse("agency.example").expect("fits the grammar"),
+        list: context().list,
+        epoch: Epoch(1),
+        version: Version(version),
+        prev,
+        not_before: Timestamp::from_unix(start),
+        not_after: Timestamp::from_unix(start + 604_800),
+        oprf_key: key().public().clone(),
+        artifact,
+        delta,
+        kinds: Kind::ALL.to_vec(),
+        frame_sizes: FrameSize::ALL.to_vec(),
+        quota: Quota { elements: 10_000_000, frames: 500_000 },
+        software: "vectors 1".to_owned(),
+    })
+}
+
+fn signed(manifest: Manifest) -> SignedManifest {
+    SignedManifest::sign(manifest, &signing_key()).expect("within its limits")
+}
+
+fn text(signed: &SignedManifest) -> String {
+    String::from_utf8(signed.note().to_vec()).expect("a note is text")
+}
+
+struct List {
+    entries: Vec<(Item, Option<&'static str>, Option<&'static str>)>,
+    versions: [Built; 2],
+    manifests: [SignedManifest; 2],
+    delta: Vec<u8>,
+}
+
+impl List {
+    fn new() -> Self {
+        // Stays, stays, gets another label, leaves, comes, was never there.
+        let labels: [(Option<&str>, Option<&str>); 6] = [
+            (Some("A1"), Some("A1")),
+            (Some("B2"), Some("B2")),
+            (Some("A1"), Some("B2")),
+            (Some("A1"), None),
+            (None, Some("A1")),
+            (None, None),
+        ];
+        let entries: Vec<_> = items(6).into_iter().zip(labels).map(|(item, (one, two))| (item, one, two)).collect();
+        let of = |version: usize| {
+            let labelled =
+                entries.iter().filter_map(|(item, one, two)| Some((item, [*one, *two][version]?.as_bytes())));
+            built(&labelled.collect::<Vec<_>>())
+        };
+        let versions = [of(0), of(1)];
+        let (removed, added) = changes(&versions);
+        let delta = delta_file(&removed, &added);
+        let first = signed(manifest(1, None, versions[0].reference.clone(), DeltaRef::NONE));
+        let second = second(&first, &versions[1], &delta, removed.len(), added.len());
+        Self { entries, manifests: [first, signed(second)], versions, delta }
+    }
+
+    fn json(&self) -> Value {
+        let label = |label: Option<&str>| label.map(hex::encode);
+        let entries: Vec<Value> = self
+            .entries
+            .iter()
+            .map(|(item, one, two)| {
+                let okm = okm(item);
+                json!({ "item": hex::encode(item.as_bytes()), "okm": hex::encode(okm.danger_as_bytes()),
+                        "labels": [label(*one), label(*two)] })
+            })
+            .collect();
+        json!({
+            "type": "list",
+            "verifier_key": verifier().to_string(),
+            "notes": [text(&self.manifests[0]), text(&self.manifests[1])],
+            "artifact": hex::encode(&self.versions[0].file),
+            "delta": hex::encode(&self.delta),
+            "entries": entries,
+        })
+    }
+
+    fn refused_notes(&self) -> Vec<Case> {
+        let note = text(&self.manifests[0]);
+        let leaf = String::from_utf8(self.manifests[0].leaf().to_vec()).expect("JSON is text");
+        let sign = |leaf: &str| note::sign(&format!("{leaf}\n"), verifier().name(), &signing_key()).expect("a text");
+        let changed = |from: &str, to: &str| {
+            assert!(leaf.contains(from), "{from}");
+            sign(&leaf.replacen(from, to, 1))
+        };
+        let foreign = SigningKey::from_bytes(&[0x4c; 32]);
+        let own_name = note::sign(&format!("{leaf}\n"), verifier().name(), &foreign).expect("a text");
+        let other_name = note::sign(&format!("{leaf}\n"), "other.example/veilmatch/manifest", &signing_key());
+        let identity = "A".repeat(43) + "=";
+        let own_key =
+            serde_json::from_str::<Value>(&leaf).expect("JSON")["oprf_key"].as_str().expect("text").to_owned();
+        let cases = [
+            (
+                "altered",
+                "BAD_NOTE",
+                note.replacen("\"version\":1", "\"version\":2", 1),
+                "the text is not what was signed",
+            ),
+            ("other_key", "BAD_NOTE", own_name, "signed by another key under the pinned key's name"),
+            ("other_name", "BAD_NOTE", other_name.expect("a text"), "no line of the pinned key name"),
+            ("unsigned", "BAD_NOTE", format!("{leaf}\n\n"), "no signature line"),
+            ("no_newline", "BAD_NOTE", note.trim_end().to_owned(), "the last line does not end"),
+            ("white_space", "BAD_MANIFEST", changed("\"version\":1", "\"version\": 1"), "not the canonical form"),
+            (
+                "member_more",
+                "BAD_MANIFEST",
+                changed("\"certs\":[]", "\"certs\":[],\"chain\":\"\""),
+                "an unknown member",
+            ),
+            ("member_less", "BAD_MANIFEST", changed("\"certs\":[],", ""), "a member is left out"),
+            ("fraction", "BAD_MANIFEST", changed("\"epoch\":1", "\"epoch\":1.0"), "a number with a fraction"),
+            ("identity_key", "BAD_MANIFEST", changed(&own_key, &identity), "the public key is the identity"),
+            (
+                "offset_time",
+                "BAD_MANIFEST",
+                changed("Z\",\"not_before", "+00:00\",\"not_before"),
+                "a time in another form",
+            ),
+            ("quota", "BAD_MANIFEST", changed("10000000", "9007199254740992"), "2^53 and more do not occur"),
+            ("shard_bits", "BAD_MANIFEST", changed("\"shard_bits\":0", "\"shard_bits\":1"), "not those of the count"),
+            ("frame_size", "BAD_MANIFEST", changed("[1,4,", "[1,5,"), "no size class"),
+            ("kind", "BAD_MANIFEST", changed("\"bytes\":16", "\"bytes\":17"), "a kind of another length"),
+            (
+                "agency",
+                "BAD_MANIFEST",
+                changed("agency.example", "other.example"),
+                "not the agency that the key is named for",
+            ),
+        ];
+        let case = |(name, expect, note, why): (&str, &str, String, &str)| {
+            let value = json!({ "type": "note", "verifier_key": verifier().to_string(), "note": note,
+                                "expect": expect, "why": why });
+            Case::new(format!("reject/note_{name}.json"), &value)
+        };
+        cases.into_iter().map(case).collect()
+    }
+
+    fn refused_links(&self) -> Vec<Case> {
+        let [first, second] = &self.manifests;
+        let with = |change: &dyn Fn(&mut Manifest)| {
+            let mut next = second.manifest().clone();
+            change(&mut next);
+            signed(next)
+        };
+        let gap = with(&|next| (next.version, next.prev) = (3, Some(first.digest())));
+        let past = with(&|next| next.prev = Some(Hash([7; 32])));
+        let list = with(&|next| next.list = "other".to_owned());
+        let third = |epoch| {
+            with(&|next| {
+                (next.version, next.prev, next.delta) = (3, Some(second.digest()), DeltaRef::NONE);
+                next.epoch = epoch;
+            })
+        };
+        let cases = [
+            ("stale", "STALE_MANIFEST", Some(second), first.clone(), "older than the newest one verified"),
+            ("again", "STALE_MANIFEST", Some(second), second.clone(), "not newer than the newest one verified"),
+            ("gap", "BROKEN_CHAIN", Some(first), gap, "version 2 is left out"),
+            ("past", "BROKEN_CHAIN", Some(first), past, "prev is not the SHA-256 of the leaf before"),
+            ("list", "BROKEN_CHAIN", Some(first), list, "of another list"),
+            ("epoch", "BROKEN_CHAIN", Some(second), third(3), "the epoch differs by more than 1"),
+            ("first", "BROKEN_CHAIN", None, second.clone(), "the first one is not version 1"),
+        ];
+        let case = |(name, expect, before, next, why): (&str, &str, Option<&SignedManifest>, SignedManifest, &str)| {
+            let value = json!({ "type": "link", "verifier_key": verifier().to_string(), "previous": before.map(text),
+                                "note": text(&next), "expect": expect, "why": why });
+            Case::new(format!("reject/link_{name}.json"), &value)
+        };
+        cases.into_iter().map(case).collect()
+    }
+
+    fn refused_artifacts(&self) -> Vec<Case> {
+        let file = &self.versions[0].file;
+        let record = layout().record_len();
+        let start = file.len() - 1_024 * record;
+        let flipped = |at: usize| vec![(at, vec![file[at] ^ 1])];
+        let pair = &file[start..start + 2 * record];
+        let swapped = vec![(start, [&pair[record..], &pair[..record]].concat())];
+        let end = vec![(32, 1_023_u64.to_be_bytes().to_vec())];
+        let cases = [
+            ("record", flipped(start + 5), file.len(), false, "a record is altered"),
+            ("epoch", flipped(15), file.len(), true, "the header names another epoch"),
+            ("magic", flipped(0), file.len(), true, "not an artifact's first bytes"),
+            ("short", Vec::new(), file.len() - 1, true, "a byte is missing"),
+            ("long", Vec::new(), file.len() + 1, true, "a byte too many"),
+            ("order", swapped, file.len(), true, "two records are out of order, and shard hash and root say so"),
+            ("directory", end, file.len(), true, "the last row does not count all records"),
+        ];
+        let case = |(name, patch, length, resigned, why): (&str, Patch, usize, bool, &str)| {
+            let mut bytes = patched(file, &patch, length);
+            let mut patch = patch;
+            let mut reference = self.versions[0].reference.clone();
+            if name == "order" {
+                let hash: [u8; 32] = Sha256::new().chain_update([0]).chain_update(&bytes[start..]).finalize().into();
+                patch.push((40, hash.to_vec()));
+                bytes = patched(file, &patch, length);
+                reference.root = Hash(hash);
+            }
+            reference.sha256 = Hash(Sha256::digest(&bytes).into());
+            let note = signed(manifest(1, None, reference, DeltaRef::NONE));
+            let note = if resigned { text(&note) } else { text(&self.manifests[0]) };
+            let value = changed("artifact", note, &patch, length, "BAD_ARTIFACT", why);
+            Case::new(format!("reject/artifact_{name}.json"), &value)
+        };
+        cases.into_iter().map(case).collect()
+    }
+
+    fn refused_deltas(&self) -> Vec<Case> {
+        let (removed, added) = changes(&self.versions);
+        let absent = Tag([0; 16]);
+        let present =
+            self.versions[0].records.iter().find(|record| !removed.iter().any(|tag| tag.0 == record[..TAG_LEN]));
+        let present = present.expect("some records stay").clone();
+        let sorted = |mut records: Vec<Vec<u8>>| {
+            records.sort();
+            records
+        };
+        let with = |removed: &[Tag], added: &[Vec<u8>]| (delta_file(removed, added), removed.len(), added.len());
+        let plain = || (self.delta.clone(), removed.len(), added.len());
+        let flip = |at: usize| {
+            let (mut file, removed, added) = plain();
+            file[at] ^= 1;
+            (file, removed, added)
+        };
+        let mut out_of_order = plain();
+        let (one, rest) = out_of_order.0[48..].split_at_mut(TAG_LEN);
+        one.swap_with_slice(&mut rest[..TAG_LEN]);
+        let cut = |length: usize| {
+            let (mut file, removed, added) = plain();
+            file.resize(length, 0);
+            (file, removed, added)
+        };
+        let mut gone = vec![absent];
+        gone.extend_from_slice(&removed);
+        let cases = [
+            ("altered", flip(60), false, "a removed tag is altered"),
+            ("padding", flip(self.delta.len() - 1), true, "the padding is not zero"),
+            ("from", flip(19), true, "the header leads from another version"),
+            ("short", cut(self.delta.len() - 1), true, "a byte is missing"),
+            ("order", out_of_order, true, "removed tags are out of order"),
+            ("absent", with(&gone, &added), true, "a tag is removed that is absent"),
+            (
+                "present",
+                with(&removed, &sorted([added.clone(), vec![present]].concat())),
+                true,
+                "a tag is added that is there",
+            ),
+            ("root", with(&removed[1..], &added[1..]), true, "the result is not the manifest's"),
+        ];
+        let case = |(name, (file, removed, added), resigned, why): (&str, (Vec<u8>, usize, usize), bool, &str)| {
+            let next = signed(second(&self.manifests[0], &self.versions[1], &file, removed, added));
+            let note = if resigned { text(&next) } else { text(&self.manifests[1]) };
+            let patch = difference(&self.delta, &file);
+            let value = changed("delta", note, &patch, file.len(), "BAD_DELTA", why);
+            Case::new(format!("reject/delta_{name}.json"), &value)
+        };
+        cases.into_iter().map(case).collect()
+    }
+}
+
+fn second(first: &SignedManifest, built: &Built, delta: &[u8], removed: usize, added: usize) -> Manifest {
+    let (removed, added) = (removed as u64, added as u64);
+    let sha256 = Some(Hash(Sha256::digest(delta).into()));
+    let bytes = delta::file_len(layout(), removed, added);
+    let delta = DeltaRef { from: 1, removed, added, bytes, sha256 };
+    manifest(2, Some(first.digest()), built.reference.clone(), delta)
+}
+
+/// Tags to remove and records to add, both ascending.
+fn changes(versions: &[Built; 2]) -> (Vec<Tag>, Vec<Vec<u8>>) {
+    let [before, after] = versions;
+    let tag = |record: &Vec<u8>| Tag(record[..TAG_LEN].try_into().expect("a record begins with its tag"));
+    let removed = before.records.iter().filter(|record| !after.records.contains(record)).map(tag).collect();
+    let added = after.records.iter().filter(|record| !before.records.contains(record)).cloned().collect();
+    (removed, added)
+}
+
+fn delta_file(removed: &[Tag], added: &[Vec<u8>]) -> Vec<u8> {
+    let span = delta::Span { epoch: Epoch(1), from: Version(1), to: Version(2) };
+    let added: Vec<&[u8]> = added.iter().map(Vec::as_slice).collect();
+    let mut file = Vec::new();
+    delta::write(&mut file, layout(), span, removed, &added).expect("ascending");
+    file
+}
+
+/// Bytes to put in the place of others: offset and bytes.
+type Patch = Vec<(usize, Vec<u8>)>;
+
+fn patched(file: &[u8], patch: &Patch, length: usize) -> Vec<u8> {
+    let mut file = file.to_vec();
+    file.resize(length, 0);
+    for (at, bytes) in patch {
+        file[*at..][..bytes.len()].copy_from_slice(bytes);
+    }
+    file
+}
+
+/// One stretch from the first to the last byte that differs.
+fn difference(from: &[u8], to: &[u8]) -> Patch {
+    let differs = |at: &usize| from.get(*at).copied().unwrap_or(0) != to[*at];
+    let Some(first) = (0..to.len()).find(differs) else { return Vec::new() };
+    let last = (0..to.len()).rfind(differs).expect("there is a first");
+    vec![(first, to[first..=last].to_vec())]
+}
+
+fn changed(kind: &str, note: String, patch: &Patch, length: usize, expect: &str, why: &str) -> Value {
+    let patch: Vec<Value> = patch.iter().map(|(at, bytes)| json!({ "at": at, "bytes": hex::encode(bytes) })).collect();
+    json!({ "type": kind, "base": BASE, "note": note, "length": length, "patch": patch, "expect": expect, "why": why })
+}
