@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use veilmatch_tests::papers::PAGES;
+use veilmatch_tests::papers::pages;
 
 fn main() -> std::io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    PAGES.into_iter().try_for_each(|(path, page)| std::fs::write(root.join(path), page()))
+    pages().into_iter().try_for_each(|(path, page)| std::fs::write(root.join(path), page))
 }

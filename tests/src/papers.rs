@@ -7,8 +7,11 @@ use veilmatch_lists::Quarantine;
 use veilmatch_proto::Reason;
 use veilmatch_server::config as server_config;
 
-/// Where each page stands, below the repository's root, and what makes it.
-pub const PAGES: [(&str, fn() -> String); 2] = [("docs/errors.md", errors), ("docs/config.md", config)];
+/// Both pages: where each stands, below the repository's root, and its text.
+#[must_use]
+pub fn pages() -> [(&'static str, String); 2] {
+    [("docs/errors.md", errors()), ("docs/config.md", config())]
+}
 
 /// The command that writes both pages.
 const COMMAND: &str = "cargo run -p veilmatch-tests --example papers";
