@@ -11,6 +11,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 
+// As in the program of the platform, which this one also is.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures the stages of Veilmatch, per item and on one core, beside what bare curve25519-dalek needs for them; with
 /// --whole also the way from a list's file to a rescan, with both programs.
 #[derive(Parser)]
