@@ -134,7 +134,8 @@ impl From<Refused> for Status {
 }
 
 impl Refused {
-    /// The refusal in a status that a server of ours sent; `None` for a status of the transport or of anything else.
+    /// The refusal in a status that a server of ours sent; `None` for a status of the transport, of anything else, or with
+    /// a reason that this build does not know: the caller goes by its code (SPEC §10).
     #[must_use]
     pub fn from_status(status: &Status) -> Option<Self> {
         let details = status.check_error_details().ok()?;
@@ -155,11 +156,18 @@ impl Refused {
         }
     }
 
-    /// From an answer in a stream; a reason that this build does not know is [`Reason::Internal`].
-    #[must_use]
-    pub fn from_pb(refusal: &pb::Refusal) -> Self {
+    /// From an answer in a stream.
+    ///
+    /// # Errors
+    /// A reason that this build does not know: the status to go by, with the code that came and no refusal in it.
+    pub fn from_pb(refusal: &pb::Refusal) -> Result<Self, Status> {
+        let Some(reason) = Reason::from_name(&refusal.reason) else {
+            // A code beyond gRPC's is Unknown there, and so here.
+            let code = i32::try_from(refusal.code).map_or(Code::Unknown, Code::from_i32);
+            return Err(Status::new(code, "refused for a reason that this build does not know"));
+        };
         let retry_after = (refusal.retry_after_ms > 0).then(|| Duration::from_millis(refusal.retry_after_ms));
-        Self { reason: Reason::from_name(&refusal.reason).unwrap_or(Reason::Internal), retry_after }
+        Ok(Self { reason, retry_after })
     }
 }
 
@@ -176,9 +184,24 @@ mod tests {
                 let status = Status::from(refused);
                 assert_eq!(status.code(), reason.code());
                 assert_eq!(Refused::from_status(&status), Some(refused));
-                assert_eq!(Refused::from_pb(&refused.to_pb(vec![1; 16])), refused);
+                assert_eq!(Refused::from_pb(&refused.to_pb(vec![1; 16])).unwrap(), refused);
             }
         }
+    }
+
+    #[test]
+    fn a_reason_that_is_not_known_here_is_treated_by_its_code() {
+        // SPEC §10
+        let info = ErrorDetails::with_error_info("OF_A_LATER_VERSION", DOMAIN, HashMap::<String, String>::new());
+        let status = Status::with_error_details(Code::NotFound, "", info);
+        assert_eq!((Refused::from_status(&status), status.code()), (None, Code::NotFound));
+
+        let mut refusal = Refused::from(Reason::Overloaded).to_pb(vec![1; 16]);
+        refusal.reason = "OF_A_LATER_VERSION".into();
+        let by_code = Refused::from_pb(&refusal).unwrap_err();
+        assert_eq!((by_code.code(), Refused::from_status(&by_code)), (Code::ResourceExhausted, None));
+        refusal.code = u32::MAX;
+        assert_eq!(Refused::from_pb(&refusal).unwrap_err().code(), Code::Unknown);
     }
 
     #[test]

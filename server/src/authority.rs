@@ -199,6 +199,7 @@ mod tests {
 
     #[test]
     fn a_request_whose_signature_is_broken_is_refused() {
+        // SPEC §9.2
         let key = KeyPair::generate().unwrap();
         let csr = CertificateParams::default().serialize_request(&key).unwrap();
         let mut der = csr.der().to_vec();

@@ -1,4 +1,4 @@
-//! Enrolment: a platform's request file and the invitation that answers it (SPEC §11). No private key travels.
+//! Enrolment: a platform's request file and the invitation that answers it (SPEC §9.2). No private key travels.
 
 use std::{fs::File, io::Read, path::Path};
 
@@ -185,6 +185,12 @@ mod tests {
         let mut extra = request();
         extra["private_key"] = json!("");
         assert!(EnrolmentRequest::parse(&extra.to_string()).err().unwrap().contains("unknown field"));
+        for field in request().as_object().unwrap().keys() {
+            let mut short = request();
+            short.as_object_mut().unwrap().remove(field);
+            let why = EnrolmentRequest::parse(&short.to_string()).err().unwrap();
+            assert!(why.contains("missing field") && why.contains(field), "{field}: {why}");
+        }
         assert!(EnrolmentRequest::parse("{").is_err());
     }
 }

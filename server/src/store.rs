@@ -106,4 +106,14 @@ fn unreadable(column: usize, error: veilmatch_protocol::Error) -> rusqlite::Erro
 }
 
 #[cfg(test)]
+impl Store {
+    /// Ends the disk of this connection: what fits into the pages that are there is written, what needs another page
+    /// finds the disk full.
+    pub(crate) fn fill_disk(&self) {
+        let pages: i64 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        self.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    }
+}
+
+#[cfg(test)]
 mod tests;

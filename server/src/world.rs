@@ -210,9 +210,21 @@ impl World {
 
     /// Starts the services on this world's directory.
     pub(crate) fn serve(&self) -> Served {
+        self.serve_with(|store| FrameWriter::run(store, |state| assert_eq!(state, AuditState::Writable)).unwrap())
+    }
+
+    /// As [`Self::serve`], on a disk that has hardly any room for records.
+    pub(crate) fn serve_on_a_full_disk(&self) -> Served {
+        self.serve_with(|store| {
+            store.fill_disk();
+            FrameWriter::run(store, |_| ()).unwrap()
+        })
+    }
+
+    fn serve_with(&self, writer: impl FnOnce(Store) -> FrameWriter) -> Served {
         let agency = self.agency();
         let (dir, config) = (agency.dir().clone(), agency.config().clone());
-        let writer = FrameWriter::start(&dir.database(), |state| assert_eq!(state, AuditState::Writable)).unwrap();
+        let writer = writer(self.store());
         let rules = FrameRules {
             sizes: config.publication.frame_sizes.clone(),
             retries: 8,

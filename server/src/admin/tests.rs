@@ -99,6 +99,10 @@ fn an_unreadable_or_empty_file_changes_nothing() {
         |path: &std::path::Path| world.agency().import(&world.list, path, &options, NOON, &mut |_| ()).unwrap_err();
     assert_eq!(import(&empty).reason(), "BAD_HASH_LIST");
     assert_eq!(import(&world.path("absent.txt")).reason(), "IO");
+    // A folder opens like a file and fails when it is read.
+    let folder = import(&world.root());
+    assert!(matches!(&folder, Error::HashList { source, .. } if source.reason() == "LIST_READ"), "{folder:?}");
+    assert!(folder.to_string().contains("agency"), "{folder}");
     let status = world.agency().list_status(&world.list, NOON).unwrap();
     assert!(status.changes.is_empty());
 }

@@ -66,3 +66,56 @@ fn an_address_is_split_at_its_last_colon() {
         assert!(split_address(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn what_the_specification_tells_clients_to_count_on_is_the_default() {
+    // SPEC §6.9, §9.6, §9.7
+    let Config { limits, frames, .. } = parse(&file()).unwrap();
+    let seconds = |ms: u64| format!("{} s", ms / 1_000);
+    let minutes = |ms: u64| format!("{} min", ms / 60_000);
+    let kib = |bytes: u32| format!("{} KiB", bytes / 1_024);
+    assert_eq!(limits.handshake_ms, limits.preface_ms, "one row has both");
+    let rows = [
+        ("TLS handshake; first HTTP/2 bytes after it", format!("{} each", seconds(limits.handshake_ms))),
+        ("rest of a message after its first byte", seconds(limits.message_ms)),
+        (
+            "idle stream of frames, or a reader that does not read; age of any stream",
+            format!("{}; {}", seconds(limits.idle_stream_ms), minutes(limits.stream_age_ms)),
+        ),
+        (
+            "age of a connection",
+            format!(
+                "{} ± 10 %, then GOAWAY and {}",
+                minutes(limits.connection_age_ms),
+                seconds(limits.connection_age_grace_ms)
+            ),
+        ),
+        (
+            "PING after silence of; unanswered for",
+            format!("{}; {}", seconds(limits.keepalive_interval_ms), seconds(limits.keepalive_timeout_ms)),
+        ),
+        (
+            "streams per connection; connections per certificate, then `OVERLOADED`",
+            format!("{}; {}", limits.streams_per_connection, limits.connections_per_certificate),
+        ),
+        (
+            "header list; HTTP/2 frame from the client",
+            format!("{}; {}", kib(limits.header_list_bytes), kib(limits.frame_bytes)),
+        ),
+        (
+            "elements that wait for a processor",
+            format!(
+                "{},{:03}, then `OVERLOADED` with RetryInfo",
+                frames.waiting_elements / 1_000,
+                frames.waiting_elements % 1_000
+            ),
+        ),
+    ];
+    let spec = include_str!("../../../SPEC.md");
+    for (limit, value) in rows {
+        let row = format!("| {limit} | {value} |\n");
+        assert!(spec.contains(&row), "SPEC §9.6 lacks: {row}");
+    }
+    assert!(spec.contains(&format!("at most {} times, within {} h", frames.retries, frames.retry_hours)));
+    assert!(spec.contains(&format!("by default {} a minute and platform", frames.refusals_per_minute)));
+}

@@ -108,3 +108,15 @@ impl Service {
         (answer.await, Some(client.row.platform.to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_has_the_time_that_the_specification_tells() {
+        // SPEC §9.6
+        let row = format!("| answer to a frame | {} s, then `DEADLINE_EXCEEDED` |\n", FRAME_DEADLINE.as_secs());
+        assert!(include_str!("../../../SPEC.md").contains(&row), "SPEC §9.6 lacks: {row}");
+    }
+}

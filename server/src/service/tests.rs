@@ -2,7 +2,10 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use tonic::{Code, Status};
-use veilmatch_proto::{FrameAnswer, Reason, Refused, pb};
+use veilmatch_proto::{
+    FrameAnswer, Reason, Refused,
+    pb::{self, evaluate_stream_response::Outcome},
+};
 use veilmatch_protocol::{
     derive::EpochContext,
     frame::FrameSize,
@@ -12,13 +15,19 @@ use veilmatch_protocol::{
 
 use crate::{
     admin::ClientTerms,
+    budget::EPOCH_CAP,
+    status::REQUEST_ID,
     store::{BudgetUse, FrameKey},
     tls::PeerIdentity,
     world::{Asked, Platform, World, item, random},
 };
 
+fn refusal(status: &Status) -> Refused {
+    Refused::from_status(status).unwrap_or_else(|| panic!("no refusal of ours: {status:?}"))
+}
+
 fn reason(status: &Status) -> Reason {
-    Refused::from_status(status).unwrap_or_else(|| panic!("no refusal of ours: {status:?}")).reason
+    refusal(status).reason
 }
 
 fn world() -> (World, Platform) {
@@ -214,17 +223,19 @@ async fn a_refused_frame_is_on_record_and_its_batch_id_is_not_spent() {
 
 #[tokio::test]
 async fn a_flood_of_refused_frames_is_shed_with_a_time_to_wait() {
+    // SPEC §9.7
     let (world, platform) = world();
     let served = world.serve();
     let mut client = served.evaluation(&platform);
-    let mut reasons = Vec::new();
+    let mut refusals = Vec::new();
     for _ in 0..7 {
         let mut asked = platform.ask_anything(&world);
         asked.frame.view.root = random();
-        reasons.push(reason(&client.evaluate(platform.sign(asked).request()).await.unwrap_err()));
+        refusals.push(refusal(&client.evaluate(platform.sign(asked).request()).await.unwrap_err()));
     }
-    assert_eq!(reasons[..5], [Reason::UnknownView; 5]);
-    assert_eq!(reasons[5..], [Reason::Overloaded; 2]);
+    assert_eq!(refusals[..5], [Refused::from(Reason::UnknownView); 5]);
+    let wait = Some(Duration::from_secs(60));
+    assert_eq!(refusals[5..], [Refused { reason: Reason::Overloaded, retry_after: wait }; 2]);
     assert_eq!(world.store().count_frames().unwrap(), (0, 5));
 }
 
@@ -239,7 +250,7 @@ async fn a_spent_budget_says_when_to_come_back() {
     let ask = |size| platform.ask(&world, size, &[]).0.request();
     client.evaluate(ask(FrameSize::Sixteen)).await.unwrap();
     client.evaluate(ask(FrameSize::Four)).await.unwrap();
-    let refused = Refused::from_status(&client.evaluate(ask(FrameSize::One)).await.unwrap_err()).unwrap();
+    let refused = refusal(&client.evaluate(ask(FrameSize::One)).await.unwrap_err());
     assert_eq!(refused.reason, Reason::BudgetExhausted);
     assert_eq!(refused.retry_after, Some(Duration::from_secs(43_200)));
     let refused = client.evaluate(ask(FrameSize::Quarter)).await.unwrap_err();
@@ -255,7 +266,74 @@ async fn a_spent_budget_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_key_that_made_all_its_evaluations_answers_no_more_not_even_after_a_restart() {
+    // SPEC §9.6
+    let (world, platform) = world();
+    let store = rusqlite::Connection::open(world.root().join("veilmatch.db")).unwrap();
+    let almost = i64::try_from(EPOCH_CAP - 4).unwrap();
+    store.execute("INSERT INTO evaluations (list, epoch, elements) VALUES ('base', 1, ?1)", [almost]).unwrap();
+    let ask = |size| platform.ask(&world, size, &[]).0.request();
+    let served = world.serve();
+    let mut client = served.evaluation(&platform);
+    let refused = client.evaluate(ask(FrameSize::Sixteen)).await.unwrap_err();
+    assert_eq!((reason(&refused), refused.code()), (Reason::EpochCap, Code::FailedPrecondition));
+    client.evaluate(ask(FrameSize::Four)).await.unwrap();
+    assert_eq!(reason(&client.evaluate(ask(FrameSize::One)).await.unwrap_err()), Reason::EpochCap);
+    let refused = world.serve().evaluation(&platform).evaluate(ask(FrameSize::One)).await.unwrap_err();
+    assert_eq!(reason(&refused), Reason::EpochCap);
+    assert_eq!(world.store().evaluations(&world.list, Epoch(1)).unwrap(), EPOCH_CAP);
+}
+
+#[tokio::test]
+async fn a_frame_that_finds_the_disk_full_is_neither_answered_nor_charged_and_is_answered_when_there_is_room() {
+    // SPEC §9.7
+    let (world, platform) = world();
+    let mut answered = 0;
+    let asked = {
+        let served = world.serve_on_a_full_disk();
+        let mut client = served.evaluation(&platform);
+        loop {
+            let asked = platform.ask_anything(&world);
+            match client.evaluate(asked.request()).await {
+                Ok(_) => answered += 1,
+                Err(refused) => {
+                    assert_eq!(refused.code(), Code::Unavailable);
+                    let wait = Some(Duration::from_secs(1));
+                    assert_eq!(refusal(&refused), Refused { reason: Reason::AuditUnavailable, retry_after: wait });
+                    break asked;
+                }
+            }
+        }
+    };
+    assert_eq!(used(&world, &platform), BudgetUse { elements: answered, frames: answered });
+    world.serve().evaluation(&platform).evaluate(asked.request()).await.unwrap();
+    assert_eq!(used(&world, &platform), BudgetUse { elements: answered + 1, frames: answered + 1 });
+    assert_eq!(world.store().count_frames().unwrap(), (answered + 1, 0));
+}
+
+#[tokio::test]
+async fn a_size_that_the_manifest_does_not_offer_is_refused_and_on_record() {
+    // SPEC §6.1
+    let world = World::new();
+    let config = world.root().join("config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let few = text.replace("# frame_sizes = [1, 4, 16, 256, 1024, 4096]", "frame_sizes = [4, 16]");
+    std::fs::write(&config, few).unwrap();
+    world.import(0..10, "A1");
+    world.publish();
+    assert_eq!(world.manifest(1).manifest().frame_sizes, [4, 16]);
+    let platform = world.enrol("platform.example", &ClientTerms::default());
+    let served = world.serve();
+    let mut client = served.evaluation(&platform);
+    let refused = client.evaluate(platform.ask_anything(&world).request()).await.unwrap_err();
+    assert_eq!((reason(&refused), refused.code()), (Reason::FrameSize, Code::InvalidArgument));
+    client.evaluate(platform.ask(&world, FrameSize::Four, &[]).0.request()).await.unwrap();
+    assert_eq!(world.store().count_frames().unwrap(), (1, 1));
+}
+
+#[tokio::test]
 async fn only_an_enrolled_key_under_its_own_name_is_answered() {
+    // SPEC §9.1
     let (world, platform) = world();
     let served = world.serve();
     let stranger = PeerIdentity { spki_sha256: [9; 32], ..platform.identity.clone() };
@@ -288,10 +366,16 @@ async fn a_platform_asks_the_lists_that_it_was_invited_to() {
 }
 
 #[tokio::test]
-async fn a_suspension_takes_effect_while_the_server_runs() {
+async fn a_suspension_takes_effect_while_the_server_runs_and_within_a_stream() {
+    // SPEC §9.1
     let (world, platform) = world();
     let served = world.serve();
     let mut client = served.evaluation(&platform);
+    let (frames, asked) = tokio::sync::mpsc::channel(1);
+    frames.send(platform.ask_anything(&world).request()).await.unwrap();
+    let asked = tokio_stream::wrappers::ReceiverStream::new(asked);
+    let mut answers = client.evaluate_stream(asked).await.unwrap().into_inner();
+    assert!(matches!(answers.message().await.unwrap().unwrap().outcome, Some(Outcome::Answer(_))));
     client.evaluate(platform.ask_anything(&world).request()).await.unwrap();
     world.agency().client_suspend(&platform.name, false, world.now()).unwrap();
     let refused = loop {
@@ -299,12 +383,15 @@ async fn a_suspension_takes_effect_while_the_server_runs() {
             break refused;
         }
     };
-    assert_eq!(reason(&refused), Reason::Suspended);
+    assert_eq!((reason(&refused), refused.code()), (Reason::Suspended, Code::PermissionDenied));
+    frames.send(platform.ask_anything(&world).request()).await.unwrap();
+    let Some(Outcome::Refusal(refused)) = answers.message().await.unwrap().unwrap().outcome else { panic!("answered") };
+    assert_eq!(Refused::from_pb(&refused).unwrap().reason, Reason::Suspended);
 }
 
 #[tokio::test]
 async fn two_epochs_answer_while_they_overlap_and_then_the_old_one_is_gone() {
-    // SPEC §8.7
+    // SPEC §6.9, §8.6, §8.7
     let (world, platform) = world();
     let served = world.serve();
     let mut client = served.evaluation(&platform);
@@ -318,12 +405,33 @@ async fn two_epochs_answer_while_they_overlap_and_then_the_old_one_is_gone() {
     }
     client.evaluate(old.request()).await.unwrap();
 
-    world.clock.advance(169 * 3_600);
-    let mut late = old.clone();
-    late.frame.minute = world.now() / 60;
-    late.frame.batch.0 = random();
-    let refused = client.evaluate(platform.sign(late).request()).await.unwrap_err();
-    assert_eq!((reason(&refused), refused.code()), (Reason::EpochRetired, Code::FailedPrecondition));
+    // Version 2 is the old epoch's, version 3 the new one's; who had seen version 1 only cannot name version 3. A minute
+    // later, because refused frames are counted.
+    world.clock.advance(60);
+    let mut misplaced = platform.ask_anything(&world);
+    misplaced.frame.version = Version(2);
+    let refused = client.evaluate(platform.sign(misplaced).request()).await.unwrap_err();
+    assert_eq!((reason(&refused), refused.code()), (Reason::UnknownVersion, Code::NotFound));
+    let mut behind = platform.ask_anything(&world);
+    behind.frame.view = old.frame.view;
+    let refused = client.evaluate(platform.sign(behind).request()).await.unwrap_err();
+    assert_eq!((reason(&refused), refused.code()), (Reason::UnknownView, Code::FailedPrecondition));
+
+    let again = |asked: &Asked| {
+        let mut asked = asked.clone();
+        asked.frame.minute = world.now() / 60;
+        asked.frame.batch.0 = random();
+        platform.sign(asked)
+    };
+    world.clock.advance(167 * 3_600);
+    let last = again(&old);
+    client.evaluate(last.request()).await.unwrap();
+    world.clock.advance(2 * 3_600);
+    // Neither a new frame nor one that was answered before.
+    for late in [again(&old), last] {
+        let refused = client.evaluate(late.request()).await.unwrap_err();
+        assert_eq!((reason(&refused), refused.code()), (Reason::EpochRetired, Code::FailedPrecondition));
+    }
 }
 
 #[tokio::test]
@@ -338,8 +446,8 @@ async fn a_stream_answers_good_frames_and_names_bad_ones() {
     let (mut answered, mut refused) = (Vec::new(), Vec::new());
     while let Some(answer) = answers.message().await.unwrap() {
         match answer.outcome.unwrap() {
-            pb::evaluate_stream_response::Outcome::Answer(answer) => answered.push(answer.batch_id),
-            pb::evaluate_stream_response::Outcome::Refusal(refusal) => refused.push(refusal),
+            Outcome::Answer(answer) => answered.push(answer.batch_id),
+            Outcome::Refusal(refusal) => refused.push(refusal),
         }
     }
     assert_eq!(answered.len(), 9);
@@ -419,4 +527,22 @@ async fn a_broken_download_is_continued_from_where_it_stopped() {
     assert_eq!((reason(&beyond), beyond.code()), (Reason::OffsetOutOfRange, Code::OutOfRange));
     let no_delta = lists.fetch_delta(fetch(0)).await.unwrap_err();
     assert_eq!(reason(&no_delta), Reason::UnknownVersion);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_our_fault_and_the_peer_hears_a_number_for_our_log() {
+    // SPEC §10
+    let (world, platform) = world();
+    std::fs::remove_file(world.artifact_path(1)).unwrap();
+    std::fs::create_dir(world.artifact_path(1)).unwrap();
+    let request = pb::FetchRequest { list_id: "base".into(), version: 1, offset: 0 };
+    let served = world.serve();
+    let failed = match served.lists(&platform).fetch_artifact(request).await {
+        Ok(chunks) => chunks.into_inner().message().await.unwrap_err(),
+        Err(failed) => failed,
+    };
+    assert_eq!((reason(&failed), failed.code()), (Reason::Internal, Code::Internal));
+    assert_eq!(failed.message(), Reason::Internal.message());
+    let id = failed.metadata().get(REQUEST_ID).unwrap().to_str().unwrap();
+    assert!(id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
 }

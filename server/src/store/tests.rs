@@ -57,6 +57,17 @@ fn a_store_of_a_newer_program_is_refused_and_left_alone() {
     Store::open(&path).unwrap().connection.pragma_update(None, "user_version", 99).unwrap();
     let refused = Store::open(&path).unwrap_err();
     assert!(matches!(refused, Error::NewerSchema { found: 99, known: 1, .. }), "{refused}");
+    assert_eq!(refused.reason(), "NEWER_SCHEMA");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("veilmatch.db");
+    let garbage = "not a database ".repeat(100);
+    std::fs::write(&path, &garbage).unwrap();
+    assert_eq!(Store::open(&path).unwrap_err().reason(), "STORE");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), garbage);
 }
 
 #[test]
@@ -230,9 +241,7 @@ async fn what_is_acknowledged_is_on_the_disk_when_the_writer_is_gone() {
 async fn a_full_disk_is_not_answered_through_and_passes() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("veilmatch.db")).unwrap();
-    // As many pages as there are: what fits is written, what needs another page finds the disk full.
-    let pages: i64 = store.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
-    store.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    store.fill_disk();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let states = Arc::clone(&seen);
     let writer = FrameWriter::run(store, move |state| states.lock().unwrap().push(state)).unwrap();

@@ -80,7 +80,7 @@ impl FrameWriter {
         Self::run(Store::open(path)?, on_change)
     }
 
-    pub(super) fn run(store: Store, on_change: impl Fn(AuditState) + Send + 'static) -> Result<Self, Error> {
+    pub(crate) fn run(store: Store, on_change: impl Fn(AuditState) + Send + 'static) -> Result<Self, Error> {
         let (jobs, queue) = sync_channel(QUEUE);
         let state = Arc::new(AtomicU8::new(AuditState::Writable as u8));
         let writer = Writer { connection: store.connection, state: Arc::clone(&state), on_change: Box::new(on_change) };
