@@ -1,5 +1,6 @@
 //! The connection to the agency's server: TLS 1.3, mutual, under the invitation's authority only (SPEC §9.1).
 
+mod backoff;
 mod watched;
 
 use std::{
@@ -17,11 +18,11 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::{
-    ConnectError, Status,
+    Code, ConnectError, Response, Status,
     transport::{Channel, Endpoint},
 };
 use veilmatch_proto::{
-    MAX_ANSWER_MESSAGE, MAX_CHUNK_MESSAGE, MAX_EVALUATE_MESSAGE, MAX_MANIFESTS_MESSAGE, Refused,
+    MAX_ANSWER_MESSAGE, MAX_CHUNK_MESSAGE, MAX_EVALUATE_MESSAGE, MAX_MANIFESTS_MESSAGE, Reason, Refused,
     pb::{evaluation_client::EvaluationClient, lists_client::ListsClient},
 };
 
@@ -30,6 +31,7 @@ use crate::{
     enrol::Invitation,
     state_dir::{StateDir, read_secret},
 };
+pub(crate) use backoff::Backoff;
 use watched::Watched;
 
 /// PINGs keep a connection alive through middle boxes and find out that it is dead.
@@ -37,6 +39,12 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// An unanswered PING ends the connection after this time.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Tries of a call that only reads, if connections break under it.
+const READ_TRIES: u32 = 5;
+
+/// Longest wait that a server can ask a reader for.
+const READ_WAIT: Duration = Duration::from_secs(10);
 
 /// Both services over one lazy, reconnecting channel.
 #[derive(Clone)]
@@ -128,6 +136,26 @@ impl Connection {
             .max_encoding_message_size(MAX_EVALUATE_MESSAGE)
     }
 
+    /// Calls the Lists service. Its calls only read, so one that went down with its connection is made again on another
+    /// (SPEC §9.6).
+    pub(crate) async fn read<T, F>(&self, call: impl Fn(ListsClient<Channel>) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let mut reading = self.reading();
+        loop {
+            match call(self.lists()).await {
+                Ok(response) => return Ok(response.into_inner()),
+                Err(status) => reading.again(status).await?,
+            }
+        }
+    }
+
+    /// The tries of a call that only reads.
+    pub(crate) fn reading(&self) -> Reading<'_> {
+        Reading { connection: self, backoff: Backoff::new(), left: READ_TRIES - 1 }
+    }
+
     pub(crate) fn lists(&self) -> ListsClient<Channel> {
         ListsClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_MANIFESTS_MESSAGE.max(MAX_CHUNK_MESSAGE))
@@ -150,6 +178,43 @@ impl Connection {
             None => Error::Unreachable { address, source: Box::new(status) },
         }
     }
+}
+
+/// Tries of a call that only reads.
+pub(crate) struct Reading<'a> {
+    connection: &'a Connection,
+    backoff: Backoff,
+    left: u32,
+}
+
+impl Reading<'_> {
+    /// Waits until it is time to try again; an error if that would not help. A server that is not there at all is
+    /// reported at once: somebody waits for the answer.
+    pub(crate) async fn again(&mut self, status: Status) -> Result<(), Error> {
+        let asked = match Refused::from_status(&status) {
+            Some(Refused {
+                reason: Reason::NotServing | Reason::Overloaded | Reason::DeadlineExceeded,
+                retry_after,
+            }) => retry_after.unwrap_or_default(),
+            None if is_passing(&status) && !never_sent(&status) && self.connection.distrust().is_none() => {
+                Duration::ZERO
+            }
+            _ => return Err(self.connection.failure(status)),
+        };
+        if self.left == 0 || asked > READ_WAIT {
+            return Err(self.connection.failure(status));
+        }
+        self.left -= 1;
+        tracing::debug!(code = ?status.code(), left = self.left, "a call is made again");
+        tokio::time::sleep(self.backoff.next(asked)).await;
+        Ok(())
+    }
+}
+
+/// Whether a status of the transport's own may be gone with the next try.
+pub(crate) fn is_passing(status: &Status) -> bool {
+    use Code::{Cancelled, DeadlineExceeded, Internal, ResourceExhausted, Unavailable, Unknown};
+    matches!(status.code(), Unavailable | Unknown | Cancelled | DeadlineExceeded | Internal | ResourceExhausted)
 }
 
 /// Whether a call failed before it was sent, because no connection could be made.

@@ -8,8 +8,11 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use tonic::{Status, Streaming};
-use veilmatch_proto::{chunk, manifest_notes, pb};
+use tonic::{Status, Streaming, transport::Channel};
+use veilmatch_proto::{
+    chunk, manifest_notes,
+    pb::{self, lists_client::ListsClient},
+};
 use veilmatch_protocol::{
     Error as ProtocolError,
     delta::{self, Delta},
@@ -141,8 +144,11 @@ impl Sync<'_> {
         loop {
             let after_version = last.as_ref().map_or(0, |last| last.manifest().version);
             let request = pb::ListManifestsRequest { list_id: self.list.to_string(), after_version };
-            let response = self.connection.lists().list_manifests(request).await;
-            let notes = manifest_notes(response.map_err(|status| self.connection.failure(status))?.into_inner());
+            let ask = |mut lists: ListsClient<Channel>| {
+                let request = request.clone();
+                async move { lists.list_manifests(request).await }
+            };
+            let notes = manifest_notes(self.connection.read(ask).await?);
             let notes = notes.map_err(|_| Error::BadAnswer { what: "its manifests are too many or too long" })?;
             let full = notes.len() == veilmatch_proto::MAX_LISTED_MANIFESTS;
             let mut links = Vec::with_capacity(notes.len());
@@ -167,9 +173,11 @@ impl Sync<'_> {
     async fn check_not_behind(&self, last: Option<&SignedManifest>) -> Result<(), Error> {
         let Some(last) = last else { return Ok(()) };
         let request = pb::GetManifestRequest { list_id: self.list.to_string(), version: 0 };
-        let response =
-            self.connection.lists().get_manifest(request).await.map_err(|status| self.connection.failure(status))?;
-        let note = veilmatch_proto::manifest_note(response.into_inner())
+        let ask = |mut lists: ListsClient<Channel>| {
+            let request = request.clone();
+            async move { lists.get_manifest(request).await }
+        };
+        let note = veilmatch_proto::manifest_note(self.connection.read(ask).await?)
             .map_err(|_| Error::BadAnswer { what: "its manifest is too long" })?;
         let newest = SignedManifest::verify(&note, self.verifier).map_err(|error| self.keep_evidence(&note, error))?;
         let (theirs, ours) = (newest.manifest().version, last.manifest().version);
@@ -260,14 +268,26 @@ impl Sync<'_> {
             file.set_len(0).map_err(Error::io("truncate", &path))?;
         }
         let mut done = file.seek(SeekFrom::End(0)).map_err(Error::io("read", &path))?;
-        if done < bytes {
+        let mut reading = self.connection.reading();
+        while done < bytes {
+            let from = done;
             let request = pb::FetchRequest { list_id: self.list.to_string(), version: manifest.version, offset: done };
+            let mut lists = self.connection.lists();
             let stream = match which {
-                File::Artifact => self.connection.lists().fetch_artifact(request).await,
-                File::Delta => self.connection.lists().fetch_delta(request).await,
+                File::Artifact => lists.fetch_artifact(request).await,
+                File::Delta => lists.fetch_delta(request).await,
             };
-            let stream = stream.map_err(|status| self.connection.failure(status))?.into_inner();
-            self.receive(stream, &mut file, &path, &mut done, bytes).await?;
+            let received = match stream {
+                Ok(stream) => self.receive(stream.into_inner(), &mut file, &path, &mut done, bytes).await?,
+                Err(status) => Err(status),
+            };
+            if done > from {
+                // A long download outlives any number of connections, as long as each brings it further.
+                reading = self.connection.reading();
+            }
+            if let Err(status) = received {
+                reading.again(status).await?;
+            }
         }
         file.sync_all().map_err(Error::io("sync", &path))?;
         let found = digest_of(&mut file).map_err(Error::io("read", &path))?;
@@ -281,6 +301,7 @@ impl Sync<'_> {
         }))
     }
 
+    /// The inner error is the stream's end before the file's.
     async fn receive(
         &self,
         mut stream: Streaming<pb::Chunk>,
@@ -288,12 +309,15 @@ impl Sync<'_> {
         path: &Path,
         done: &mut u64,
         total: u64,
-    ) -> Result<(), Error> {
+    ) -> Result<Result<(), Status>, Error> {
         let misplaced = || Error::BadAnswer { what: "a chunk does not continue the file" };
         while *done < total {
-            let next = stream.message().await.map_err(|status| self.connection.failure(status))?;
-            let cut = || self.connection.failure(Status::unavailable("the stream ended before the file"));
-            let data = chunk(next.ok_or_else(cut)?, *done).map_err(|_| misplaced())?.data;
+            let next = match stream.message().await {
+                Ok(Some(next)) => next,
+                Ok(None) => return Ok(Err(Status::unavailable("the stream ended before the file"))),
+                Err(status) => return Ok(Err(status)),
+            };
+            let data = chunk(next, *done).map_err(|_| misplaced())?.data;
             if data.len() as u64 > total - *done {
                 return Err(misplaced());
             }
@@ -301,7 +325,7 @@ impl Sync<'_> {
             *done += data.len() as u64;
             (self.progress)(SyncProgress { done: *done, total });
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Files of other versions are of no more use; one that is still mapped lives until it is unmapped.

@@ -8,7 +8,7 @@ use crate::Format;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The reader failed; rows already given were good.
+    /// The input could not be read to its end.
     #[error("cannot read the list")]
     Read(#[from] std::io::Error),
     /// There is no row in the input.

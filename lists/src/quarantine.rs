@@ -18,7 +18,7 @@ pub enum Quarantine {
     EmptyFileDigest,
     /// One byte repeated, such as all zeros: a placeholder, not a digest.
     ConstantDigest,
-    /// The line is longer than [`MAX_LINE_BYTES`](crate::MAX_LINE_BYTES).
+    /// The line is longer than 65,536 bytes.
     LineTooLong,
     /// The line does not have the shape of its format.
     Malformed,

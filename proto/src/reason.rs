@@ -78,7 +78,7 @@ reasons! {
     FrameExceedsBudget = "FRAME_EXCEEDS_BUDGET", FailedPrecondition, "the frame is larger than the daily budget", "use smaller frames or ask the agency for a larger budget";
     /// The day's budget of elements or frames is spent.
     BudgetExhausted = "BUDGET_EXHAUSTED", ResourceExhausted, "the daily budget is spent", "wait as told by RetryInfo";
-    /// Too many points wait for a processor.
+    /// Too many elements wait, too many frames were refused in a minute, or a certificate has too many connections.
     Overloaded = "OVERLOADED", ResourceExhausted, "the server is busy", "wait as told by RetryInfo; send the same bytes again";
     /// The batch id was answered before, for other bytes.
     BatchReused = "BATCH_REUSED", AlreadyExists, "the batch id was used for another frame", "draw batch ids at random; tell us if you do";

@@ -49,11 +49,11 @@ use crate::World;
 pub type OnAnswer =
     dyn Fn(&pb::EvaluateRequest, pb::EvaluateResponse) -> Result<pb::EvaluateResponse, Status> + Send + Sync;
 
-/// Changes a signed manifest that the server offers.
-pub type OnManifest = dyn Fn(Vec<u8>) -> Vec<u8> + Send + Sync;
+/// Changes a signed manifest that the server offers, or breaks the call.
+pub type OnManifest = dyn Fn(Vec<u8>) -> Result<Vec<u8>, Status> + Send + Sync;
 
-/// Changes the bytes of a file: list of `(offset, data)`.
-pub type OnChunk = dyn Fn(&'static str, pb::Chunk) -> pb::Chunk + Send + Sync;
+/// Changes the bytes of a file: list of `(offset, data)`, or breaks the stream.
+pub type OnChunk = dyn Fn(&'static str, pb::Chunk) -> Result<pb::Chunk, Status> + Send + Sync;
 
 /// What it does with what passes.
 #[derive(Clone)]
@@ -68,7 +68,7 @@ pub struct Acts {
 
 impl Default for Acts {
     fn default() -> Self {
-        Self { answer: Arc::new(|_, answer| Ok(answer)), manifest: Arc::new(|note| note), chunk: Arc::new(|_, c| c) }
+        Self { answer: Arc::new(|_, answer| Ok(answer)), manifest: Arc::new(Ok), chunk: Arc::new(|_, chunk| Ok(chunk)) }
     }
 }
 
@@ -174,22 +174,22 @@ impl Relay {
         self.heard.to_client.lock().unwrap().push(message.encode_to_vec());
     }
 
-    fn manifest(&self, manifest: pb::SignedManifest) -> pb::SignedManifest {
-        let manifest = pb::SignedManifest { note: (self.acts.manifest)(manifest.note) };
+    fn manifest(&self, manifest: pb::SignedManifest) -> Result<pb::SignedManifest, Status> {
+        let manifest = pb::SignedManifest { note: (self.acts.manifest)(manifest.note)? };
         self.downward(&manifest);
-        manifest
+        Ok(manifest)
     }
 
     fn relay<T: Send + 'static>(
         &self,
         mut stream: Streaming<T>,
-        pass: impl Fn(&Self, T) -> T + Send + 'static,
+        pass: impl Fn(&Self, T) -> Result<T, Status> + Send + 'static,
     ) -> Response<ReceiverStream<Result<T, Status>>> {
         let (sender, receiver) = mpsc::channel(4);
         let this = self.clone();
         tokio::spawn(async move {
             while let Some(next) = stream.message().await.transpose() {
-                if sender.send(next.map(|message| pass(&this, message))).await.is_err() {
+                if sender.send(next.and_then(|message| pass(&this, message))).await.is_err() {
                     return;
                 }
             }
@@ -232,7 +232,7 @@ impl Lists for Relay {
     ) -> Result<Response<pb::SignedManifest>, Status> {
         self.upward(request.get_ref());
         let answer = ListsClient::new(self.channel.clone()).get_manifest(request.into_inner()).await?;
-        Ok(answer.map(|manifest| self.manifest(manifest)))
+        self.manifest(answer.into_inner()).map(Response::new)
     }
 
     async fn list_manifests(
@@ -241,7 +241,8 @@ impl Lists for Relay {
     ) -> Result<Response<pb::ListManifestsResponse>, Status> {
         self.upward(request.get_ref());
         let answer = ListsClient::new(self.channel.clone()).list_manifests(request.into_inner()).await?.into_inner();
-        let manifests = answer.manifests.into_iter().map(|manifest| self.manifest(manifest)).collect();
+        let manifests =
+            answer.manifests.into_iter().map(|manifest| self.manifest(manifest)).collect::<Result<_, _>>()?;
         Ok(Response::new(pb::ListManifestsResponse { manifests }))
     }
 

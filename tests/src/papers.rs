@@ -1,6 +1,6 @@
 //! docs/errors.md and docs/config.md, made from the enums and the configurations that they describe.
 
-use std::fmt::Write;
+use std::{collections::HashMap, fmt::Write};
 
 use veilmatch_client::{NotChecked, cli, config as client_config, digest::Unread};
 use veilmatch_lists::Quarantine;
@@ -16,85 +16,157 @@ pub fn pages() -> [(&'static str, String); 2] {
 /// The command that writes both pages.
 const COMMAND: &str = "cargo run -p veilmatch-tests --example papers";
 
-/// A group of errors: where they are met, and name, more columns, next step of each.
+/// Errors that are met at one place.
 pub struct Group {
-    title: &'static str,
+    /// The heading.
+    pub title: &'static str,
     text: &'static str,
     columns: &'static [&'static str],
-    /// The rows.
+    /// Name, what it means, what to do next, and whatever more stands between.
     pub rows: Vec<Vec<String>>,
+    /// The folders whose tests provoke them.
+    pub tested: &'static [&'static str],
 }
 
-fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
-    cells.map(str::to_owned).into()
-}
-
-fn pairs(all: &[(&str, &str)]) -> Vec<Vec<String>> {
-    all.iter().map(|(name, action)| row([name, action])).collect()
-}
+const MEANING: &[&str] = &["Reason", "What it means", "What to do"];
 
 /// Every error of both programs, by where it is met.
 #[must_use]
 pub fn groups() -> Vec<Group> {
     let code = |reason: &Reason| screaming(&format!("{:?}", reason.code()));
+    let reasons: Vec<(&str, &str)> = Reason::ALL.iter().map(|reason| (reason.name(), reason.action())).collect();
+    let mut refusals = rows(include_str!("../../proto/src/reason.rs"), &reasons);
+    for (row, reason) in refusals.iter_mut().zip(Reason::ALL) {
+        row.insert(1, code(reason));
+    }
+    let quarantine: Vec<(&str, &str)> = Quarantine::ALL.iter().map(|of| (of.reason(), of.hint())).collect();
+    let mut unread = rows(include_str!("../../client/src/digest.rs"), &Unread::REASONS);
+    unread.extend(cli::LINE_REASONS.map(|(name, action)| row([name, "The line holds no digest.", action])));
     vec![
         Group {
             title: "Refusals of the server",
             text: "In the status of a call, as ErrorInfo's `reason`; in an answer of the platform's program as the reason \
                    of *not checked* (SPEC §10).",
-            columns: &["Reason", "gRPC code", "Message", "What to do"],
-            rows: Reason::ALL.iter().map(|r| row([r.name(), &code(r), r.message(), r.action()])).collect(),
+            columns: &["Reason", "gRPC code", "What it means", "What to do"],
+            rows: refusals,
+            tested: &["server", "proto", "tests"],
         },
         Group {
             title: "Reasons of *not checked*",
             text: "Beside the server's refusals; the item was not looked up and must not be taken for *no match*.",
-            columns: &["Reason", "What to do"],
-            rows: pairs(NotChecked::REASONS),
+            columns: MEANING,
+            rows: rows(include_str!("../../client/src/outcome.rs"), NotChecked::REASONS),
+            tested: &["client", "tests"],
         },
         Group {
             title: "Reasons of *not checked* that a file has",
             text: "`check`, `scan` and `run`: the file gave no digests.",
-            columns: &["Reason", "What to do"],
-            rows: pairs(&Unread::REASONS).into_iter().chain(pairs(&cli::LINE_REASONS)).collect(),
+            columns: MEANING,
+            rows: unread,
+            tested: &["client", "tests"],
         },
         Group {
             title: "veilmatch: errors of the library",
             text: "Printed as `veilmatch: error: … (REASON)`; the command did nothing, or nothing further.",
-            columns: &["Reason", "What to do"],
-            rows: pairs(veilmatch_client::Error::REASONS),
+            columns: MEANING,
+            rows: rows(include_str!("../../client/src/error.rs"), veilmatch_client::Error::REASONS),
+            tested: &["client", "tests"],
         },
         Group {
             title: "veilmatch: errors of the command line",
             text: "",
-            columns: &["Reason", "What to do"],
-            rows: pairs(cli::REASONS),
+            columns: MEANING,
+            rows: rows(include_str!("../../client/src/cli/failure.rs"), cli::REASONS),
+            tested: &["client", "tests"],
         },
         Group {
             title: "veilmatch-server",
             text: "Printed as `veilmatch-server: error: … (REASON)`; nothing was half done.",
-            columns: &["Reason", "What to do"],
-            rows: pairs(veilmatch_server::Error::REASONS),
+            columns: MEANING,
+            rows: rows(include_str!("../../server/src/error.rs"), veilmatch_server::Error::REASONS),
+            tested: &["server", "tests"],
         },
         Group {
             title: "Lists of digests: the whole file",
             text: "`veilmatch-server list import`, `list retract`, `veilmatch check --hashes`, `scan --hashes`. Nothing is taken \
                    from the file.",
-            columns: &["Reason", "What to do"],
-            rows: pairs(veilmatch_lists::Error::REASONS),
+            columns: MEANING,
+            rows: rows(include_str!("../../lists/src/error.rs"), veilmatch_lists::Error::REASONS),
+            tested: &["lists", "tests"],
         },
         Group {
             title: "Lists of digests: one row",
             text: "The row is set aside and counted: read = accepted + duplicate + quarantined.",
-            columns: &["Reason", "What it is", "What to do"],
-            rows: Quarantine::ALL.iter().map(|q| row([q.reason(), &q.to_string(), q.hint()])).collect(),
+            columns: MEANING,
+            rows: rows(include_str!("../../lists/src/quarantine.rs"), &quarantine),
+            tested: &["lists"],
         },
         Group {
             title: "What the protocol refuses",
             text: "In evidence, logs and as the cause of other errors.",
             columns: &["Reason", "What it is"],
             rows: veilmatch_protocol::Error::ALL.iter().map(|e| row([e.reason(), &e.to_string()])).collect(),
+            tested: &["protocol", "proto", "tests"],
         },
     ]
+}
+
+fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).into()
+}
+
+/// Name, meaning, next step. The meaning is what the variant's author wrote above it in the source.
+fn rows(source: &str, reasons: &[(&str, &str)]) -> Vec<Vec<String>> {
+    let meanings = meanings(source);
+    let meaning = |name: &str| meanings.get(name).unwrap_or_else(|| panic!("the enum of {name} does not describe it"));
+    reasons.iter().map(|(name, action)| row([name, meaning(name), action])).collect()
+}
+
+/// What the source of an enum says above the variant of each name. A variant gets its name where it is declared
+/// (`Variant = "NAME"`) or in a match (`Self::Variant { .. } => "NAME"`).
+fn meanings(source: &str) -> HashMap<&str, String> {
+    let mut variants: HashMap<&str, String> = HashMap::new();
+    let mut meanings = HashMap::new();
+    let mut described = String::new();
+    for line in source.lines().map(str::trim) {
+        if let Some(text) = line.strip_prefix("/// ") {
+            if !described.is_empty() {
+                described.push(' ');
+            }
+            described.push_str(text);
+            continue;
+        }
+        if line.starts_with("#[") {
+            continue;
+        }
+        let (declared, word) = match line.strip_prefix("Self::") {
+            Some(word) => (false, word),
+            None => (line.starts_with(|c: char| c.is_ascii_uppercase()), line),
+        };
+        let variant = &word[..word.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(word.len())];
+        if declared && !described.is_empty() {
+            variants.insert(variant, plain(&described));
+        }
+        described.clear();
+        let named = line.split_once(if declared { " = \"" } else { " => \"" });
+        if let Some((name, meaning)) = named.zip(variants.get(variant)).map(|((_, rest), meaning)| (rest, meaning)) {
+            meanings.insert(name.split('"').next().unwrap_or(name), meaning.clone());
+        }
+    }
+    meanings
+}
+
+/// A doc comment for readers who have no rustdoc: links to other items are their names.
+fn plain(doc: &str) -> String {
+    let mut out = String::new();
+    let mut rest = doc;
+    while let Some((before, link)) = rest.split_once("[`") {
+        let Some((name, after)) = link.split_once("`]") else { break };
+        out.push_str(before);
+        let _ = write!(out, "`{name}`");
+        rest = after.strip_prefix('(').and_then(|target| target.split_once(')')).map_or(after, |(_, after)| after);
+    }
+    out + rest
 }
 
 /// `InvalidArgument` as gRPC writes it.
@@ -128,7 +200,7 @@ fn errors() -> String {
         "# Errors\n\nEvery error that people, programs and peers meet, and what to do about it. Names are stable; texts may change.\n\
          Made by `{COMMAND}`.\n"
     );
-    for Group { title, text, columns, rows } in groups() {
+    for Group { title, text, columns, rows, .. } in groups() {
         let _ = write!(page, "\n## {title}\n\n");
         if !text.is_empty() {
             let _ = write!(page, "{text}\n\n");

@@ -11,6 +11,7 @@ use std::{
 
 use curve25519_dalek::{RistrettoPoint, Scalar, ristretto::CompressedRistretto};
 use futures::StreamExt;
+use tonic::Status;
 use veilmatch_client::{Client, Error, NotChecked, Outcome};
 use veilmatch_proto::pb;
 use veilmatch_protocol::{
@@ -236,7 +237,7 @@ async fn an_older_manifest_is_refused_and_kept_as_evidence() {
     let manifest = Arc::new(move |note: Vec<u8>| {
         let mut kept = kept.lock().unwrap();
         let kept = kept.get_or_insert_with(|| note.clone());
-        if *back.lock().unwrap() { kept.clone() } else { note }
+        Ok(if *back.lock().unwrap() { kept.clone() } else { note })
     });
     let _middle = world.start_behind(&dir, Acts { manifest, ..Acts::default() }).await;
     let client = world.open(&dir).await;
@@ -265,7 +266,7 @@ async fn a_manifest_with_one_changed_byte_is_refused() {
     let manifest = Arc::new(|mut note: Vec<u8>| {
         let at = note.windows(9).position(|window| window == b"\"count\":1").unwrap();
         note[at + 8] = b'2';
-        note
+        Ok(note)
     });
     let _middle = world.start_behind(&dir, Acts { manifest, ..Acts::default() }).await;
     let client = Client::open(&dir).unwrap();
@@ -293,7 +294,7 @@ async fn an_altered_artifact_is_refused_and_an_altered_delta_falls_back_to_the_a
             let last = chunk.data.len() / 2;
             chunk.data[last] ^= 1;
         }
-        chunk
+        Ok(chunk)
     });
     let _middle = world.start_behind(&dir, Acts { chunk, ..Acts::default() }).await;
     let client = Client::open(&dir).unwrap();
@@ -325,7 +326,7 @@ async fn a_chunk_that_does_not_continue_the_file_is_no_answer() {
     let dir = world.enrol(PLATFORM, &ClientTerms::default());
     let chunk = Arc::new(|_: &'static str, mut chunk: pb::Chunk| {
         chunk.offset += 1;
-        chunk
+        Ok(chunk)
     });
     let _middle = world.start_behind(&dir, Acts { chunk, ..Acts::default() }).await;
     let client = Client::open(&dir).unwrap();
@@ -359,6 +360,40 @@ async fn a_download_that_was_cut_goes_on_where_it_stopped_and_a_spoilt_part_is_t
     client.sync(&world.list, |_| {}).await.unwrap();
     assert!(bytes(&middle) - before < artifact.len() * 3 / 4, "the rest was fetched and not the whole");
     assert_eq!(std::fs::read(folder.join("1.vml")).unwrap(), artifact);
+    assert_eq!(client.check(&world.list, bare(0, listed(0)), PATIENCE).await, matched("A1", 1));
+    client.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_synchronisation_outlives_connections_that_end_under_it() {
+    // SPEC §9.6. Seen with a connection that was refused while the platform was not yet enrolled: its end took the next
+    // call with it, and `veilmatch sync` said that the server was out of reach.
+    let mut world = World::new();
+    world.import(&(0..20_000).map(listed).collect::<Vec<_>>(), "A1");
+    world.publish();
+    let dir = world.enrol(PLATFORM, &ClientTerms::default());
+    let lost = || Status::unavailable("the connection ended");
+    let calls = Mutex::new(0);
+    let manifest = Arc::new(move |note| {
+        let mut calls = calls.lock().unwrap();
+        *calls += 1;
+        if *calls == 1 { Err(lost()) } else { Ok(note) }
+    });
+    // Each stream brings one chunk: there are more of them than tries.
+    let cuts = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&cuts);
+    let chunk = Arc::new(move |_: &'static str, chunk: pb::Chunk| {
+        let mut seen = seen.lock().unwrap();
+        if chunk.offset == 0 || seen.contains(&chunk.offset) {
+            return Ok(chunk);
+        }
+        seen.push(chunk.offset);
+        Err(lost())
+    });
+    let _middle = world.start_behind(&dir, Acts { manifest, chunk, ..Acts::default() }).await;
+    let client = Client::open(&dir).unwrap();
+    client.sync(&world.list, |_| {}).await.unwrap();
+    assert!(cuts.lock().unwrap().len() > 5, "{cuts:?}");
     assert_eq!(client.check(&world.list, bare(0, listed(0)), PATIENCE).await, matched("A1", 1));
     client.shutdown().await;
 }

@@ -2,18 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use rand::{RngExt, rand_core::UnwrapErr, rngs::SysRng};
-use tonic::{Code, Status};
+use tonic::Status;
 use veilmatch_proto::{Reason, Refused, pb};
 
 use super::{Failed, Frames, now};
-use crate::{connection::never_sent, outcome::NotChecked};
-
-/// First wait before a frame is sent again; it doubles up to [`MAX_WAIT`].
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-
-/// Longest wait between two tries.
-const MAX_WAIT: Duration = Duration::from_secs(5);
+use crate::{
+    connection::{Backoff, is_passing, never_sent},
+    outcome::NotChecked,
+};
 
 /// How long the server may take for one frame before the same bytes are sent again.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,7 +32,7 @@ impl Frames {
         patience: Duration,
     ) -> Result<pb::EvaluateResponse, Failed> {
         let start = Instant::now();
-        let (mut wait, mut tries) = (FIRST_WAIT, 0);
+        let (mut backoff, mut tries) = (Backoff::new(), 0);
         loop {
             let left = patience.saturating_sub(start.elapsed());
             let timeout = left.clamp(LEAST_TIMEOUT, ANSWER_TIMEOUT);
@@ -49,31 +45,25 @@ impl Frames {
             if !never_sent(&status) {
                 tries += 1;
             }
-            let (failed, pause) = self.judge(request, &status, wait)?;
-            let pause = pause.mul_f64(UnwrapErr(SysRng).random_range(0.8..1.2));
+            let (failed, asked) = self.judge(request, &status)?;
+            let pause = backoff.next(asked);
             if tries >= MAX_TRIES || start.elapsed() + pause > patience {
                 return Err(Failed::NotChecked(failed));
             }
             tracing::debug!(code = ?status.code(), tries, pause_ms = pause.as_millis() as u64, "a frame is sent again");
             tokio::time::sleep(pause).await;
-            wait = (wait * 2).min(MAX_WAIT);
         }
     }
 
-    /// What a failed call means: an end, or what to say if there is no patience left, and how long to wait first.
-    fn judge(
-        &self,
-        request: &pb::EvaluateRequest,
-        status: &Status,
-        wait: Duration,
-    ) -> Result<(NotChecked, Duration), Failed> {
+    /// What a failed call means: an end, or what to say if there is no patience left, and the wait that the server asks for.
+    fn judge(&self, request: &pb::EvaluateRequest, status: &Status) -> Result<(NotChecked, Duration), Failed> {
         let Some(Refused { reason, retry_after }) = Refused::from_status(status) else {
-            return self.judge_transport(status, wait);
+            return self.judge_transport(status);
         };
         let refused = NotChecked::Refused { reason, retry_after };
         match reason {
             Reason::Overloaded | Reason::AuditUnavailable | Reason::NotServing | Reason::DeadlineExceeded => {
-                Ok((refused, retry_after.unwrap_or(wait).max(wait)))
+                Ok((refused, retry_after.unwrap_or_default()))
             }
             Reason::EpochRetired
             | Reason::UnknownEpoch
@@ -87,22 +77,15 @@ impl Frames {
     }
 
     /// The transport's own errors: nothing was answered, so the same bytes may be sent again.
-    fn judge_transport(&self, status: &Status, wait: Duration) -> Result<(NotChecked, Duration), Failed> {
+    fn judge_transport(&self, status: &Status) -> Result<(NotChecked, Duration), Failed> {
         if let Some(error) = self.connection.distrust() {
             tracing::error!(%error, "the two sides do not accept each other's certificates");
             return Err(Failed::NotChecked(NotChecked::Certificate));
         }
-        match status.code() {
-            Code::Unavailable
-            | Code::Unknown
-            | Code::Cancelled
-            | Code::DeadlineExceeded
-            | Code::Internal
-            | Code::ResourceExhausted => Ok((NotChecked::Offline, wait)),
-            code => {
-                tracing::error!(?code, "a call failed in a way that our server does not");
-                Err(Failed::NotChecked(NotChecked::Offline))
-            }
+        if is_passing(status) {
+            return Ok((NotChecked::Offline, Duration::ZERO));
         }
+        tracing::error!(code = ?status.code(), "a call failed in a way that our server does not");
+        Err(Failed::NotChecked(NotChecked::Offline))
     }
 }

@@ -1,6 +1,11 @@
 //! The Lists service: manifests, the announcement of new ones, and the files that they name.
 
-use std::{io::SeekFrom, path::PathBuf, pin::Pin, sync::Arc};
+use std::{
+    io::SeekFrom,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::Arc,
+};
 
 use futures::{Stream, stream};
 use tokio::{
@@ -12,7 +17,10 @@ use veilmatch_proto::{
     Fetch, MAX_CHUNK, MAX_LISTED_MANIFESTS, Selector, list_id,
     pb::{self, lists_server::Lists},
 };
-use veilmatch_protocol::name::{ListId, Version};
+use veilmatch_protocol::{
+    manifest::Manifest,
+    name::{ListId, Version},
+};
 
 use super::{Service, caller};
 use crate::{
@@ -76,14 +84,15 @@ impl Lists for Service {
         &self,
         request: Request<pb::FetchRequest>,
     ) -> Result<Response<Self::FetchArtifactStream>, Status> {
-        self.fetch("FetchArtifact", request, StateDir::artifact).await
+        self.fetch("FetchArtifact", request, StateDir::artifact, |manifest| Some(manifest.artifact.bytes)).await
     }
 
     async fn fetch_delta(
         &self,
         request: Request<pb::FetchRequest>,
     ) -> Result<Response<Self::FetchDeltaStream>, Status> {
-        self.fetch("FetchDelta", request, StateDir::delta).await
+        let bytes = |manifest: &Manifest| manifest.delta.sha256.map(|_| manifest.delta.bytes);
+        self.fetch("FetchDelta", request, StateDir::delta, bytes).await
     }
 }
 
@@ -120,16 +129,22 @@ impl Service {
         name: &'static str,
         request: Request<pb::FetchRequest>,
         path: fn(&StateDir, &ListId, Version) -> PathBuf,
+        bytes: fn(&Manifest) -> Option<u64>,
     ) -> Result<Response<Out<pb::Chunk>>, Status> {
         let checked = self.call(name, request, |service, request, call| {
             let fetch = Fetch::try_from(request)?;
             let list = call.list(&fetch.list)?;
-            list.version(fetch.version).ok_or(CallError::UnknownVersion)?;
-            Ok((path(&service.dir, &fetch.list, fetch.version), fetch.offset))
+            let row = list.version(fetch.version).ok_or(CallError::UnknownVersion)?;
+            // The first version of an epoch has no delta.
+            let bytes = bytes(&manifest(row)?).ok_or(CallError::UnknownVersion)?;
+            if fetch.offset > bytes {
+                return Err(CallError::OffsetOutOfRange);
+            }
+            Ok((path(&service.dir, &fetch.list, fetch.version), bytes, fetch.offset))
         })?;
-        let (path, offset) = checked.into_inner();
+        let (path, bytes, offset) = checked.into_inner();
         let refuse = |error: CallError| error.into_status(&RequestId::draw(), name, None);
-        let file = open_at(&path, offset).await.map_err(refuse)?;
+        let file = open_at(&path, bytes, offset).await.map_err(refuse)?;
         let chunks = stream::unfold(Some((file, path, offset)), move |state| async move {
             let (mut file, path, offset) = state?;
             match read_chunk(&mut file).await {
@@ -148,18 +163,30 @@ impl Service {
     }
 }
 
-async fn open_at(path: &PathBuf, offset: u64) -> Result<File, CallError> {
+async fn open_at(path: &Path, bytes: u64, offset: u64) -> Result<File, CallError> {
     let failed = |error: std::io::Error| match error.kind() {
-        // Old artifacts are deleted, and the first version of an epoch has no delta.
+        // Old artifacts are deleted.
         std::io::ErrorKind::NotFound => CallError::UnknownVersion,
         _ => CallError::Store(Error::io("read", path)(error)),
     };
     let mut file = File::open(path).await.map_err(failed)?;
-    if offset > file.metadata().await.map_err(failed)?.len() {
-        return Err(CallError::OffsetOutOfRange);
+    let found = file.metadata().await.map_err(failed)?.len();
+    if found != bytes {
+        // Whoever fetched it would refuse it after the whole download, and our operator would not hear of it.
+        let why = format!("it has {found} bytes, and {bytes} were published");
+        return Err(Error::Damaged { what: path.display().to_string(), why }.into());
     }
     file.seek(SeekFrom::Start(offset)).await.map_err(failed)?;
     Ok(file)
+}
+
+// What a version's note says. The store is ours: a signature is verified where something is built upon it.
+fn manifest(row: &VersionRow) -> Result<Manifest, Error> {
+    let leaf = row.note.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    Manifest::decode(leaf).map_err(|error| Error::Damaged {
+        what: format!("version {} of list {}", row.version.0, row.list),
+        why: error.to_string(),
+    })
 }
 
 async fn read_chunk(file: &mut File) -> std::io::Result<Vec<u8>> {

@@ -530,19 +530,30 @@ async fn a_broken_download_is_continued_from_where_it_stopped() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_read_is_our_fault_and_the_peer_hears_a_number_for_our_log() {
+async fn a_file_that_is_not_as_it_was_published_is_our_fault_and_the_peer_hears_a_number_for_our_log() {
     // SPEC §10
     let (world, platform) = world();
-    std::fs::remove_file(world.artifact_path(1)).unwrap();
-    std::fs::create_dir(world.artifact_path(1)).unwrap();
-    let request = pb::FetchRequest { list_id: "base".into(), version: 1, offset: 0 };
     let served = world.serve();
-    let failed = match served.lists(&platform).fetch_artifact(request).await {
-        Ok(chunks) => chunks.into_inner().message().await.unwrap_err(),
-        Err(failed) => failed,
+    let path = world.artifact_path(1);
+    let published = std::fs::read(&path).unwrap();
+    let fetch = async || {
+        let request = pb::FetchRequest { list_id: "base".into(), version: 1, offset: 0 };
+        served.lists(&platform).fetch_artifact(request).await.map(|_| ())
     };
-    assert_eq!((reason(&failed), failed.code()), (Reason::Internal, Code::Internal));
-    assert_eq!(failed.message(), Reason::Internal.message());
-    let id = failed.metadata().get(REQUEST_ID).unwrap().to_str().unwrap();
-    assert!(id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
+    for length in [0, published.len() - 1] {
+        std::fs::write(&path, &published[..length]).unwrap();
+        let failed = fetch().await.unwrap_err();
+        assert_eq!((reason(&failed), failed.code()), (Reason::Internal, Code::Internal));
+        assert_eq!(failed.message(), Reason::Internal.message());
+        let id = failed.metadata().get(REQUEST_ID).unwrap().to_str().unwrap();
+        assert!(id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
+    }
+    // A folder opens like a file.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert_eq!(reason(&fetch().await.unwrap_err()), Reason::Internal);
+    std::fs::remove_dir(&path).unwrap();
+    assert_eq!(reason(&fetch().await.unwrap_err()), Reason::UnknownVersion);
+    std::fs::write(&path, published).unwrap();
+    fetch().await.unwrap();
 }

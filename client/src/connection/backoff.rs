@@ -1,0 +1,42 @@
+//! How long to wait before something is tried again (SPEC §9.6).
+
+use std::time::Duration;
+
+use rand::{RngExt, rand_core::UnwrapErr, rngs::SysRng};
+
+/// First wait; it doubles up to [`LONGEST`].
+const FIRST: Duration = Duration::from_millis(100);
+
+/// Longest wait between two tries, unless the server asks for more.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Waits that double, with jitter, so that clients which a restart cut off together do not come back together.
+pub(crate) struct Backoff(Duration);
+
+impl Backoff {
+    pub(crate) fn new() -> Self {
+        Self(FIRST)
+    }
+
+    /// The next wait, never shorter than what the server asked for.
+    pub(crate) fn next(&mut self, asked: Duration) -> Duration {
+        let wait = self.0.mul_f64(UnwrapErr(SysRng).random_range(0.8..1.2));
+        self.0 = (self.0 * 2).min(LONGEST);
+        wait.max(asked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_some_seconds_and_are_never_shorter_than_asked() {
+        let mut backoff = Backoff::new();
+        let waits: Vec<_> = (0..10).map(|_| backoff.next(Duration::ZERO)).collect();
+        assert!(waits[0] >= FIRST.mul_f64(0.8) && waits[0] <= FIRST.mul_f64(1.2), "{waits:?}");
+        assert!(waits.iter().all(|wait| *wait <= LONGEST.mul_f64(1.2)), "{waits:?}");
+        assert!(waits[9] >= LONGEST.mul_f64(0.8), "{waits:?}");
+        assert_eq!(backoff.next(LONGEST * 9), LONGEST * 9);
+    }
+}
