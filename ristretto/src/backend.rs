@@ -1,0 +1,94 @@
+//! Which code computes: chosen once per process, or explicitly.
+
+use std::{fmt, sync::LazyLock};
+
+#[cfg(target_arch = "x86_64")]
+use crate::simd::Ifma;
+use crate::{InvalidIndex, Points, points::Inner, portable};
+
+/// An implementation of the batch operations. All give the same bytes.
+///
+/// [`Points::decode`] and [`Points::from_uniform`] use [`Backend::chosen`]; the methods here use the one they are called
+/// on, for tests and measurements that compare them. Whatever is computed from a batch stays with the back end that made
+/// the batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backend(Kind);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Ifma(Ifma),
+}
+
+impl Backend {
+    /// curve25519-dalek: runs on every processor.
+    pub const PORTABLE: Self = Self(Kind::Portable);
+
+    /// Eight elements at once with AVX-512 IFMA, if this processor has it.
+    #[must_use]
+    pub fn vector() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        return Ifma::detect().map(|ifma| Self(Kind::Ifma(ifma)));
+        #[cfg(not(target_arch = "x86_64"))]
+        None
+    }
+
+    /// What this process uses: the vector back end where the processor has it, the portable one elsewhere or where the
+    /// environment says `VEILMATCH_BACKEND=portable`. Decided at the first call and then fixed.
+    ///
+    /// The variable is for bug reports and tests. It cannot ask for more than the processor has, and any other value
+    /// changes nothing.
+    #[must_use]
+    pub fn chosen() -> Self {
+        static CHOSEN: LazyLock<Backend> = LazyLock::new(|| match std::env::var("VEILMATCH_BACKEND").as_deref() {
+            Ok("portable") => Backend::PORTABLE,
+            _ => Backend::vector().unwrap_or(Backend::PORTABLE),
+        });
+        *CHOSEN
+    }
+
+    /// All that this processor can run, the portable one first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        std::iter::once(Self::PORTABLE).chain(Self::vector())
+    }
+
+    /// The name for version output, logs and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Kind::Portable => "portable (curve25519-dalek)",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Ifma(_) => "AVX-512 IFMA, eight lanes",
+        }
+    }
+
+    /// As [`Points::decode`].
+    ///
+    /// # Errors
+    /// The index of the first encoding that is not canonical.
+    pub fn decode(self, encodings: &[[u8; 32]]) -> Result<Points, InvalidIndex> {
+        let inner = match self.0 {
+            Kind::Portable => Inner::Portable(portable::Points::decode(encodings)?),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Ifma(ifma) => Inner::Ifma(ifma, ifma.decode(encodings)?),
+        };
+        Ok(Points(inner))
+    }
+
+    /// As [`Points::from_uniform`].
+    #[must_use]
+    pub fn from_uniform(self, uniform: &[[u8; 64]]) -> Points {
+        Points(match self.0 {
+            Kind::Portable => Inner::Portable(portable::Points::from_uniform(uniform)),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Ifma(ifma) => Inner::Ifma(ifma, ifma.map(uniform)),
+        })
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,196 @@
+//! Sums of public multiples: the bucket method (Bos–Coster's successor by Pippenger; Bernstein–Doumen–Lange–Oosterwijk
+//! 2012, Section 4), with a window of the weight in every lane.
+//!
+//! Weight i is cut into windows of c bits, and each lane has one window: it adds point i to the bucket that its digit
+//! names. So all lanes work on one point, whose coordinates are broadcast, and never on one bucket. Eight windows make a
+//! pass; there are as many passes as 128 bits need. In the end Σ d·bucket[d] of every lane is found by running sums, and
+//! the lanes are joined by doubling.
+//!
+//! Everything here is variable time: digits are addresses.
+
+use std::arch::x86_64::*;
+
+use super::{
+    curve::{Accumulator, Addend, Extended},
+    field::Carried,
+};
+use crate::simd::{self, Lanes};
+
+/// The sum of weight i times point i, in lane 0. Lanes of `groups` beyond the weights are left out.
+#[target_feature(enable = "avx512dq,avx512ifma")]
+pub(crate) fn weighted(groups: impl Iterator<Item = Extended> + Clone, weights: &[u128]) -> Extended {
+    // Measured: wider windows mean fewer additions per point and more buckets to join.
+    let bits = match weights.len() {
+        0..150 => 4,
+        150..600 => 6,
+        _ => 8,
+    };
+    let per_pass = 8 * bits;
+    let mut sum: Option<Extended> = None;
+    for pass in (0..128_u32.div_ceil(per_pass)).rev() {
+        let windows = pass_windows(groups.clone(), weights, pass * per_pass, bits);
+        sum = Some(match sum {
+            None => windows,
+            Some(above) => doubled_times(above, per_pass).plus(&windows),
+        });
+    }
+    let mut sum = sum.unwrap_or(Accumulator::identity().to_extended());
+    // Lane i weighs 2^(c·i): lanes 4..8 go onto 0..4, then 2..4 onto 0..2, then 1 onto 0.
+    for distance in [4, 2, 1] {
+        let above = lanes_moved_down(&sum, distance);
+        sum = sum.plus(&doubled_times(above, bits * distance));
+    }
+    sum
+}
+
+#[target_feature(enable = "avx512dq,avx512ifma")]
+fn doubled_times(mut point: Extended, times: u32) -> Extended {
+    for _ in 0..times {
+        point = point.doubled();
+    }
+    point
+}
+
+/// Lane i of the sums is Σ (digit of window i)·point, whose windows begin at bit `shift` + `bits`·i.
+#[target_feature(enable = "avx512dq,avx512ifma")]
+fn pass_windows(groups: impl Iterator<Item = Extended>, weights: &[u128], shift: u32, bits: u32) -> Extended {
+    let mut buckets = Buckets::new(bits);
+    for (group, weights) in groups.zip(weights.chunks(8)) {
+        let addends = Broadcast::new(&group.with_identity().to_addend());
+        for (lane, &weight) in weights.iter().enumerate() {
+            buckets.add(&addends.lane(lane), weight >> shift);
+        }
+    }
+    buckets.joined()
+}
+
+/// 20 limbs of an [`Accumulator`] and four words of padding: what a lane holds.
+type Row = [__m512i; 3];
+
+/// Per lane 2^c buckets, of which number 0 takes what is not wanted.
+struct Buckets {
+    rows: Vec<Row>,
+    bits: u32,
+}
+
+impl Buckets {
+    #[target_feature(enable = "avx512dq,avx512ifma")]
+    fn new(bits: u32) -> Self {
+        let row = rows(&Accumulator::identity())[0];
+        Self { rows: vec![row; 8 << bits], bits }
+    }
+
+    /// Adds a point to the bucket of lane i that the i-th window of `weight` names.
+    #[target_feature(enable = "avx512dq,avx512ifma")]
+    fn add(&mut self, point: &Addend, weight: u128) {
+        let mask = (1 << self.bits) - 1;
+        let places: [usize; 8] = [0, 1, 2, 3, 4, 5, 6, 7].map(|lane: u32| {
+            let digit = (weight >> (lane * self.bits)) as usize & mask;
+            ((lane as usize) << self.bits) | digit
+        });
+        let sums = rows(&accumulator(&places.map(|place| self.rows[place])).plus(point));
+        for (place, row) in places.into_iter().zip(sums) {
+            self.rows[place] = row;
+        }
+    }
+
+    /// Σ d·bucket[d] in every lane: the sum of all sums of the buckets from d up.
+    #[target_feature(enable = "avx512dq,avx512ifma")]
+    fn joined(&self) -> Extended {
+        let (mut running, mut sum) = (Accumulator::identity(), Accumulator::identity());
+        for digit in (1..1_usize << self.bits).rev() {
+            let buckets = [0, 1, 2, 3, 4, 5, 6, 7].map(|lane: usize| self.rows[(lane << self.bits) | digit]);
+            running = running.plus(&accumulator(&buckets).to_extended().to_addend());
+            sum = sum.plus(&running.to_extended().to_addend());
+        }
+        sum.to_extended()
+    }
+}
+
+/// A group of points, any of which can be had in all lanes.
+struct Broadcast([[Lanes; 5]; 4]);
+
+impl Broadcast {
+    #[target_feature(enable = "avx512dq,avx512ifma")]
+    fn new(points: &Addend) -> Self {
+        let lanes = |element: &Carried| element.limbs().map(simd::store);
+        Self([lanes(&points.sum), lanes(&points.difference), lanes(&points.twice_z), lanes(&points.twice_dt)])
+    }
+
+    #[target_feature(enable = "avx512dq,avx512ifma")]
+    #[inline]
+    fn lane(&self, lane: usize) -> Addend {
+        let limb = |coordinate: usize, i: usize| self.0[coordinate][i].0[lane];
+        let element = |k: usize| Carried::constant([limb(k, 0), limb(k, 1), limb(k, 2), limb(k, 3), limb(k, 4)]);
+        Addend { sum: element(0), difference: element(1), twice_z: element(2), twice_dt: element(3) }
+    }
+}
+
+#[target_feature(enable = "avx512dq,avx512ifma")]
+#[inline]
+fn accumulator(rows: &[Row; 8]) -> Accumulator {
+    let part = |k: usize| transposed([0, 1, 2, 3, 4, 5, 6, 7].map(|lane: usize| rows[lane][k]));
+    let [a0, a1, a2, a3, a4, b0, b1, b2] = part(0);
+    let [b3, b4, c0, c1, c2, c3, c4, d0] = part(1);
+    let [d1, d2, d3, d4, ..] = part(2);
+    Accumulator {
+        sum: Carried::from_limbs([a0, a1, a2, a3, a4]),
+        difference: Carried::from_limbs([b0, b1, b2, b3, b4]),
+        z: Carried::from_limbs([c0, c1, c2, c3, c4]),
+        t: Carried::from_limbs([d0, d1, d2, d3, d4]),
+    }
+}
+
+#[target_feature(enable = "avx512dq,avx512ifma")]
+#[inline]
+fn rows(accumulator: &Accumulator) -> [Row; 8] {
+    let [a0, a1, a2, a3, a4] = accumulator.sum.limbs();
+    let [b0, b1, b2, b3, b4] = accumulator.difference.limbs();
+    let [c0, c1, c2, c3, c4] = accumulator.z.limbs();
+    let [d0, d1, d2, d3, d4] = accumulator.t.limbs();
+    let zero = _mm512_setzero_si512();
+    let x = transposed([a0, a1, a2, a3, a4, b0, b1, b2]);
+    let y = transposed([b3, b4, c0, c1, c2, c3, c4, d0]);
+    let z = transposed([d1, d2, d3, d4, zero, zero, zero, zero]);
+    [0, 1, 2, 3, 4, 5, 6, 7].map(|lane: usize| [x[lane], y[lane], z[lane]])
+}
+
+/// Word j of vector i becomes word i of vector j.
+#[target_feature(enable = "avx512dq,avx512ifma")]
+#[inline]
+fn transposed([a, b, c, d, e, f, g, h]: [__m512i; 8]) -> [__m512i; 8] {
+    // Pairs of words, then pairs of pairs, then halves.
+    let (ab0, ab1) = (_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+    let (cd0, cd1) = (_mm512_unpacklo_epi64(c, d), _mm512_unpackhi_epi64(c, d));
+    let (ef0, ef1) = (_mm512_unpacklo_epi64(e, f), _mm512_unpackhi_epi64(e, f));
+    let (gh0, gh1) = (_mm512_unpacklo_epi64(g, h), _mm512_unpackhi_epi64(g, h));
+    const EVEN: i32 = 0b10_00_10_00;
+    const ODD: i32 = 0b11_01_11_01;
+    // 128-bit blocks 0, 2 and 1, 3 of two vectors.
+    let (abcd0, abcd2) = (_mm512_shuffle_i64x2::<EVEN>(ab0, cd0), _mm512_shuffle_i64x2::<ODD>(ab0, cd0));
+    let (abcd1, abcd3) = (_mm512_shuffle_i64x2::<EVEN>(ab1, cd1), _mm512_shuffle_i64x2::<ODD>(ab1, cd1));
+    let (efgh0, efgh2) = (_mm512_shuffle_i64x2::<EVEN>(ef0, gh0), _mm512_shuffle_i64x2::<ODD>(ef0, gh0));
+    let (efgh1, efgh3) = (_mm512_shuffle_i64x2::<EVEN>(ef1, gh1), _mm512_shuffle_i64x2::<ODD>(ef1, gh1));
+    [
+        _mm512_shuffle_i64x2::<EVEN>(abcd0, efgh0),
+        _mm512_shuffle_i64x2::<EVEN>(abcd1, efgh1),
+        _mm512_shuffle_i64x2::<EVEN>(abcd2, efgh2),
+        _mm512_shuffle_i64x2::<EVEN>(abcd3, efgh3),
+        _mm512_shuffle_i64x2::<ODD>(abcd0, efgh0),
+        _mm512_shuffle_i64x2::<ODD>(abcd1, efgh1),
+        _mm512_shuffle_i64x2::<ODD>(abcd2, efgh2),
+        _mm512_shuffle_i64x2::<ODD>(abcd3, efgh3),
+    ]
+}
+
+/// Lane i takes what lane i + `distance` held; the highest lanes keep something of no meaning.
+#[target_feature(enable = "avx512dq,avx512ifma")]
+fn lanes_moved_down(point: &Extended, distance: u32) -> Extended {
+    let moved = |element: &Carried| {
+        Carried::from_limbs(element.limbs().map(|limb| {
+            let lanes = simd::store(limb).0;
+            simd::load(&Lanes(std::array::from_fn(|lane| lanes[(lane + distance as usize) % 8])))
+        }))
+    };
+    Extended { x: moved(&point.x), y: moved(&point.y), z: moved(&point.z), t: moved(&point.t) }
+}

@@ -1,0 +1,69 @@
+//! Every `unsafe` of the workspace: the way into code that needs AVX-512 IFMA, and the way from arrays to vectors.
+//!
+//! Arithmetic is written in safe functions marked `#[target_feature]`. The compiler lets them call each other and the
+//! intrinsics freely, but lets no other code call them, for a processor without these instructions would fault there.
+//! [`Ifma`] is the proof that this processor has them.
+
+use std::arch::x86_64::__m512i;
+
+use curve25519_dalek::Scalar;
+
+use crate::{InvalidIndex, ifma};
+
+/// Proof that this processor has AVX-512 F, DQ, VL, BW and IFMA, and the way into the code that needs them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ifma(());
+
+impl Ifma {
+    /// Asks the processor, and the operating system that must save its registers.
+    pub(crate) fn detect() -> Option<Self> {
+        let here = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512ifma");
+        here.then_some(Self(()))
+    }
+}
+
+/// Methods of [`Ifma`] that call safe `#[target_feature]` functions of the same meaning.
+macro_rules! entries {
+    ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) $(-> $result:ty)? = $path:path;)*) => {
+        impl Ifma {
+            $($(#[$doc])* pub(crate) fn $name(self, $($arg: $type),*) $(-> $result)? {
+                // SAFETY: the functions named below enable nothing but avx512f, avx512dq and avx512ifma, and a value of
+                // `Ifma` is made in `detect` only, after the processor was found to have all three.
+                unsafe { $path($($arg),*) }
+            })*
+        }
+    };
+}
+
+entries! {
+    decode(encodings: &[[u8; 32]]) -> Result<ifma::Points, InvalidIndex> = ifma::decode;
+    map(uniform: &[[u8; 64]]) -> ifma::Points = ifma::from_uniform;
+    multiply_shared(points: &ifma::Points, half: &Scalar, out: &mut [[u8; 32]]) = ifma::multiply_shared;
+    multiply_each(points: &ifma::Points, scalars: &[Scalar], out: &mut [[u8; 32]]) = ifma::multiply_each;
+    multiply_each_kept(points: &ifma::Points, scalars: &[Scalar], out: &mut [[u8; 32]]) -> ifma::Points
+        = ifma::multiply_each_kept;
+    weighted_sum(points: &ifma::Points, weights: &[u128]) -> [u8; 32] = ifma::weighted_sum;
+}
+
+/// Eight 64-bit lanes, aligned like the vector that they become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub(crate) struct Lanes(pub(crate) [u64; 8]);
+
+/// The vector whose lane i is `lanes.0[i]`.
+#[inline]
+pub(crate) fn load(lanes: &Lanes) -> __m512i {
+    // SAFETY: both are 64 bytes of plain data without padding, and every bit pattern is a value of either.
+    unsafe { std::mem::transmute::<Lanes, __m512i>(*lanes) }
+}
+
+/// The lanes of a vector.
+#[inline]
+pub(crate) fn store(vector: __m512i) -> Lanes {
+    // SAFETY: as in `load`.
+    unsafe { std::mem::transmute::<__m512i, Lanes>(vector) }
+}
