@@ -41,11 +41,16 @@ impl Backend {
     /// changes nothing.
     #[must_use]
     pub fn chosen() -> Self {
-        static CHOSEN: LazyLock<Backend> = LazyLock::new(|| match std::env::var("VEILMATCH_BACKEND").as_deref() {
-            Ok("portable") => Backend::PORTABLE,
-            _ => Backend::vector().unwrap_or(Backend::PORTABLE),
-        });
+        static CHOSEN: LazyLock<Backend> =
+            LazyLock::new(|| Backend::choice(std::env::var("VEILMATCH_BACKEND").ok().as_deref()));
         *CHOSEN
+    }
+
+    fn choice(wanted: Option<&str>) -> Self {
+        match wanted {
+            Some("portable") => Self::PORTABLE,
+            _ => Self::vector().unwrap_or(Self::PORTABLE),
+        }
     }
 
     /// All that this processor can run, the portable one first.
@@ -90,5 +95,29 @@ impl Backend {
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_can_ask_for_the_portable_back_end_and_for_nothing_else() {
+        assert_eq!(Backend::choice(Some("portable")), Backend::PORTABLE);
+        let best = Backend::all().last();
+        assert_eq!(Some(Backend::choice(None)), best);
+        assert_eq!(Some(Backend::choice(Some("ifma"))), best);
+    }
+
+    #[test]
+    fn a_batch_stays_with_the_back_end_that_made_it() {
+        for backend in Backend::all() {
+            let points = backend.from_uniform(&[[7; 64]; 3]);
+            let kept = points.multiply_each_kept(&[crate::Scalar::ONE; 3], &mut [[0; 32]; 3]);
+            for points in [points, kept] {
+                assert_eq!(matches!(points.0, Inner::Portable(_)), backend == Backend::PORTABLE);
+            }
+        }
     }
 }

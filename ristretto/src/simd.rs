@@ -26,6 +26,15 @@ impl Ifma {
     }
 }
 
+#[cfg(test)]
+impl Ifma {
+    /// Runs a test that is marked `#[target_feature]`: its name is then an unsafe function.
+    pub(crate) fn run(self, test: unsafe fn()) {
+        // SAFETY: tests give functions without other conditions than the features, and the processor has these.
+        unsafe { test() }
+    }
+}
+
 /// Methods of [`Ifma`] that call safe `#[target_feature]` functions of the same meaning.
 macro_rules! entries {
     ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) $(-> $result:ty)? = $path:path;)*) => {

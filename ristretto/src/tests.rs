@@ -1,67 +1,34 @@
-use curve25519_dalek::{RistrettoPoint, constants::RISTRETTO_BASEPOINT_POINT, ristretto::CompressedRistretto};
-use rand::{RngExt, SeedableRng, rngs::StdRng};
+//! Every back end against curve25519-dalek's single operations, and against RFC 9496's vectors.
+
+mod batches;
+mod edges;
+mod vectors;
+
+use std::io::Write;
+
+use curve25519_dalek::RistrettoPoint;
+use rand::{RngExt, rngs::StdRng};
 
 use super::*;
 
-fn uniform(rng: &mut StdRng, n: usize) -> Vec<[u8; 64]> {
-    (0..n).map(|_| std::array::from_fn(|_| rng.random())).collect()
+fn scalar(rng: &mut StdRng) -> Scalar {
+    Scalar::from_bytes_mod_order_wide(&rng.random())
 }
 
-#[test]
-fn every_batch_length_equals_the_single_operations() {
-    let mut rng = StdRng::seed_from_u64(1);
-    for n in (0..=17).chain([256, 1_000]) {
-        let uniform = uniform(&mut rng, n);
-        let singles: Vec<_> = uniform.iter().map(RistrettoPoint::from_uniform_bytes).collect();
-        let encodings: Vec<_> = singles.iter().map(|p| p.compress().to_bytes()).collect();
-        let key = Scalar::from_bytes_mod_order_wide(&std::array::from_fn(|_| rng.random()));
-        let each: Vec<_> =
-            (0..n).map(|_| Scalar::from_bytes_mod_order_wide(&std::array::from_fn(|_| rng.random()))).collect();
-        let weights: Vec<u128> = (0..n).map(|_| rng.random()).collect();
-
-        for points in [Points::from_uniform(&uniform), Points::decode(&encodings).unwrap()] {
-            let mut out = vec![[0; 32]; n];
-            points.multiply_shared(&SharedScalar::new(&key), &mut out);
-            let want: Vec<_> = singles.iter().map(|p| (p * key).compress().to_bytes()).collect();
-            assert_eq!(out, want);
-
-            let kept = points.multiply_each_kept(&each, &mut out);
-            let want: Vec<_> = singles.iter().zip(&each).map(|(p, s)| (p * s).compress().to_bytes()).collect();
-            assert_eq!(out, want);
-            assert_eq!(kept.weighted_sum(&weights), Points::decode(&out).unwrap().weighted_sum(&weights));
-
-            let sum: RistrettoPoint = singles.iter().zip(&weights).map(|(p, w)| p * Scalar::from(*w)).sum();
-            assert_eq!(points.weighted_sum(&weights), sum.compress().to_bytes());
-        }
-    }
+fn encoded(points: &[RistrettoPoint]) -> Vec<[u8; 32]> {
+    points.iter().map(|point| point.compress().to_bytes()).collect()
 }
 
+/// Says on stderr, past the harness, which back ends the tests of this run go through.
 #[test]
-fn the_first_invalid_encoding_is_named_and_the_identity_is_an_element() {
-    let base = RISTRETTO_BASEPOINT_POINT.compress().to_bytes();
-    let mut batch = vec![base; 9];
-    batch[3] = [0; 32];
-    assert_eq!(Points::decode(&batch).unwrap().len(), 9);
-    batch[5] = [0xff; 32];
-    batch[7] = [0xff; 32];
-    assert_eq!(Points::decode(&batch).err(), Some(InvalidIndex(5)));
-}
-
-#[test]
-fn extreme_scalars_and_the_identity_are_multiplied_like_any_other() {
-    let base = RISTRETTO_BASEPOINT_POINT.compress().to_bytes();
-    let scalars = [Scalar::ZERO, Scalar::ONE, -Scalar::ONE, Scalar::from(2_u8), -Scalar::from(2_u8)];
-    for element in [base, [0; 32]] {
-        let points = Points::decode(&[element; 5]).unwrap();
-        let single = CompressedRistretto(element).decompress().unwrap();
-        let want: Vec<_> = scalars.iter().map(|s| (single * s).compress().to_bytes()).collect();
-        let mut out = vec![[0; 32]; 5];
-        points.multiply_each(&scalars, &mut out);
-        assert_eq!(out, want);
-        for (scalar, want) in scalars.iter().zip(&want) {
-            points.multiply_shared(&SharedScalar::new(scalar), &mut out);
-            assert!(out.iter().all(|got| got == want));
-        }
+fn every_back_end_of_this_processor_is_tested() {
+    let names: Vec<_> = Backend::all().map(Backend::name).collect();
+    let _ = writeln!(std::io::stderr(), "tested back ends: {names:?}; chosen: {}", Backend::chosen());
+    // Asked from the kernel, not from what the choice itself relies on.
+    let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags: Vec<_> = flags.lines().find(|line| line.starts_with("flags")).unwrap_or_default().split(' ').collect();
+    if ["avx512f", "avx512dq", "avx512vl", "avx512bw", "avx512ifma"].iter().all(|flag| flags.contains(flag)) {
+        assert_eq!(names.len(), 2, "this processor has IFMA and the vector back end was not exercised");
     }
 }
 

@@ -453,3 +453,6 @@ fn carry(limbs: &[__m512i; 5]) -> Carried {
     }
     Carried::from_limbs(carried)
 }
+
+#[cfg(test)]
+mod tests;
