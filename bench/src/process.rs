@@ -11,6 +11,8 @@ use std::{
 
 use anyhow::{Context, bail};
 
+use crate::{contest::OURS, ours};
+
 /// Time between two looks at a process's memory. What it has at most is kept by the system, so none is missed.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -20,11 +22,12 @@ const AGENCY: &str = "veilmatch-server";
 /// Name under which this program is the platform's.
 const PLATFORM: &str = "veilmatch";
 
-/// Runs one of the two programs if this process was started under its name.
+/// Runs one of the programs that are measured if this process was started under its name.
 pub fn role() -> Option<ExitCode> {
     match std::env::args_os().next()?.to_str()? {
         AGENCY => Some(veilmatch_server::cli::main()),
         PLATFORM => Some(veilmatch_client::cli::main()),
+        OURS => Some(ours::run()),
         _ => None,
     }
 }
