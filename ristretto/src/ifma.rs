@@ -1,9 +1,8 @@
 //! The back end for processors with AVX-512 IFMA: eight elements side by side, one per 64-bit lane.
 //!
 //! Batches are cut into groups of eight. A group that is not full is filled up with the identity, which every formula
-//! here takes like any other element. Points are decoded to the Montgomery curve and multiplied there by a ladder, whose
-//! secret is in nothing but masks; they are added and encoded on the Edwards curve. See [`field`] for the bounds of
-//! limbs, and the functions for formulas and their sources.
+//! here takes like any other element. See [`curve`] for the shapes of a point, [`field`] for the bounds of limbs, and the
+//! functions for formulas and their sources.
 //!
 //! # Security
 //! No secret is an index, an address, a branch or a loop's bound. What is kept in memory is wiped; vector registers and
@@ -27,7 +26,8 @@ use curve25519_dalek::Scalar;
 use zeroize::Zeroize;
 
 use self::{
-    curve::{Affine, Extended},
+    curve::{Affine, Montgomery, Projective},
+    inverse::Inverses,
     steps::Steps,
 };
 use crate::InvalidIndex;
@@ -44,19 +44,17 @@ pub(crate) struct Points {
 }
 
 enum Form {
-    /// As decoding gives them, for the ladder.
+    /// As decoding gives them.
     Affine(Vec<Affine>),
-    /// As the map gives them.
-    Extended(Vec<Extended>),
-    /// Halves of the elements, as a multiplication leaves them.
-    Halves(Vec<Extended>),
+    /// As the map and all products and sums give them.
+    Projective(Vec<Projective>),
 }
 
 impl Drop for Points {
     fn drop(&mut self) {
         match &mut self.form {
             Form::Affine(points) => points.zeroize(),
-            Form::Extended(points) | Form::Halves(points) => points.zeroize(),
+            Form::Projective(points) => points.zeroize(),
         }
     }
 }
@@ -102,7 +100,7 @@ pub(crate) fn from_uniform(uniform: &[[u8; 64]]) -> Points {
     for rows in uniform.chunks(LANES) {
         points.push(map::from_uniform(rows));
     }
-    Points { len: uniform.len(), form: Form::Extended(points) }
+    Points { len: uniform.len(), form: Form::Projective(points) }
 }
 
 #[target_feature(enable = "avx512dq,avx512ifma")]
@@ -111,12 +109,12 @@ pub(crate) fn multiply_shared(points: &Points, half: &Scalar, out: &mut [[u8; 32
     let mut products = Vec::with_capacity(CHUNK.min(points.groups()));
     let mut out = out.chunks_mut(LANES * CHUNK);
     for chunk in 0..points.groups().div_ceil(CHUNK) {
-        let mut affine = affine_chunk(points, chunk);
-        for point in &affine {
-            products.push(ladder::multiply(point, &steps));
+        let mut inputs = montgomery_chunk(points, chunk);
+        for point in &inputs {
+            products.push(ladder::multiply(point, &steps).doubled_quartic());
         }
-        encode::encode_doubled(&products, out.next().unwrap_or_default());
-        affine.zeroize();
+        encode::encode_batch(&products, out.next().unwrap_or_default());
+        inputs.zeroize();
         products.zeroize();
     }
 }
@@ -132,51 +130,59 @@ pub(crate) fn multiply_each_kept(points: &Points, scalars: &[Scalar], out: &mut 
     let mut groups = scalars.chunks(LANES);
     let mut out = out.chunks_mut(LANES * CHUNK);
     for chunk in 0..points.groups().div_ceil(CHUNK) {
-        let mut affine = affine_chunk(points, chunk);
+        let mut inputs = montgomery_chunk(points, chunk);
         let at = products.len();
-        for (point, scalars) in affine.iter().zip(&mut groups) {
+        for (point, scalars) in inputs.iter().zip(&mut groups) {
             let mut halves = [Scalar::ZERO; LANES];
             for (half, scalar) in halves.iter_mut().zip(scalars) {
                 *half = scalar.div_by_2();
             }
-            products.push(ladder::multiply(point, &Steps::new(&halves)));
+            products.push(ladder::multiply(point, &Steps::new(&halves)).doubled_quartic());
             halves.zeroize();
         }
-        encode::encode_doubled(&products[at..], out.next().unwrap_or_default());
-        affine.zeroize();
+        encode::encode_batch(&products[at..], out.next().unwrap_or_default());
+        inputs.zeroize();
     }
-    Points { len: points.len, form: Form::Halves(products) }
+    Points { len: points.len, form: Form::Projective(products) }
 }
 
 #[target_feature(enable = "avx512dq,avx512ifma")]
 pub(crate) fn weighted_sum(points: &Points, weights: &[u128]) -> [u8; 32] {
     let sum = match &points.form {
-        Form::Affine(points) => sum::weighted(points.iter().map(|point| point.to_extended()), weights),
-        Form::Extended(points) => sum::weighted(points.iter().copied(), weights),
-        Form::Halves(points) => sum::weighted(points.iter().copied(), weights).doubled(),
+        Form::Affine(points) => sum::weighted(points.iter().map(|point| point.to_projective().to_extended()), weights),
+        Form::Projective(points) => sum::weighted(points.iter().map(|point| point.to_extended()), weights),
     };
     let mut out = [[0; 32]];
-    encode::encode(&[sum], [&mut out]);
+    encode::encode(&sum, &mut out);
     let [out] = out;
     out
 }
 
-/// A chunk of the points on the Montgomery curve.
+/// A chunk of the points on the Montgomery curve, for the ladder.
 #[target_feature(enable = "avx512dq,avx512ifma")]
-fn affine_chunk(points: &Points, chunk: usize) -> Vec<Affine> {
+fn montgomery_chunk(points: &Points, chunk: usize) -> Vec<Montgomery> {
     let range = CHUNK * chunk..(CHUNK * (chunk + 1)).min(points.groups());
-    let mut affine = Vec::with_capacity(range.len());
+    let mut converted = Vec::with_capacity(range.len());
     match &points.form {
-        Form::Affine(points) => affine.extend_from_slice(&points[range]),
-        Form::Extended(points) => map::to_affine(&points[range], &mut affine),
-        Form::Halves(points) => {
-            let mut doubled = Vec::with_capacity(range.len());
+        Form::Affine(points) => {
             for point in &points[range] {
-                doubled.push(point.doubled());
+                converted.push(point.to_montgomery());
             }
-            map::to_affine(&doubled, &mut affine);
-            doubled.zeroize();
+        }
+        Form::Projective(points) => {
+            let points = &points[range];
+            let mut inverses = Inverses::with_capacity(points.len());
+            for point in points {
+                inverses.push(&point.z);
+            }
+            for point in points.iter().rev() {
+                // u = (S/Z)², v = S/Z·T/Z². Where Z is 0 the element is the identity, and the result (0, 0).
+                let inverse = inverses.pop();
+                let s = point.s.times(&inverse);
+                converted.push(Montgomery { u: s.square(), v: s.times(&inverse.square().times(&point.t)) });
+            }
+            converted.reverse();
         }
     }
-    affine
+    converted
 }

@@ -1,5 +1,14 @@
-//! Points: on the Montgomery curve v² = u³ + 486662·u² + u, where they are multiplied, and on the twisted Edwards curve
-//! −x² + y² = 1 + d·x²·y², where they are added and encoded.
+//! Points, in the three shapes that a ristretto255 element has here (Hamburg 2015, Decaf; RFC 9496).
+//!
+//! | curve | equation | what is done there |
+//! |---|---|---|
+//! | Jacobi quartic | t² = s⁴ + 486662·s² + 1 | decoding and mapping arrive, encoding departs: s is the encoding's number |
+//! | Montgomery | v² = u³ + 486662·u² + u | multiplication; u = s², v = s·t |
+//! | twisted Edwards | −x² + y² = 1 + d·x²·y² | sums of many points; x = 2·I·s/t, y = (1 − s²)/(1 + s²), I = 1/√(a − d) |
+//!
+//! Going from the quartic to either curve is a 2-isogeny, and so is [`Extended::doubled_quartic`], which takes a point of
+//! the Edwards curve to the point of the quartic whose image is its double. Points that differ by small torsion are one
+//! element; encoding picks the one that RFC 9496 names.
 
 use zeroize::Zeroize;
 
@@ -8,9 +17,26 @@ use super::{
     field::{Carried, Mask},
 };
 
-/// Eight affine points of the Montgomery curve. The group's identity is (0, 0), the point of order two in its coset.
+const A: u64 = 486_662;
+
+/// Eight affine points of the Jacobi quartic.
 #[derive(Clone, Copy, Zeroize)]
 pub(crate) struct Affine {
+    pub(crate) s: Carried,
+    pub(crate) t: Carried,
+}
+
+/// Eight points of the Jacobi quartic: s = S/Z, t = T/Z². Z may be 0 (s is then infinite), S and Z never both are.
+#[derive(Clone, Copy, Zeroize)]
+pub(crate) struct Projective {
+    pub(crate) s: Carried,
+    pub(crate) t: Carried,
+    pub(crate) z: Carried,
+}
+
+/// Eight affine points of the Montgomery curve. The identity is (0, 0), the point of order two in its coset.
+#[derive(Clone, Copy, Zeroize)]
+pub(crate) struct Montgomery {
     pub(crate) u: Carried,
     pub(crate) v: Carried,
 }
@@ -43,22 +69,73 @@ pub(crate) struct Accumulator {
 }
 
 impl Affine {
-    /// x = c·u/v, y = (u − 1)/(u + 1), over the denominator v·(u + 1).
     #[target_feature(enable = "avx512dq,avx512ifma")]
-    pub(crate) fn to_extended(self) -> Extended {
-        let one = Carried::one();
-        let (plus, minus) = (self.u.plus(&one), self.u.minus(&one));
-        let cu = self.u.times(&Carried::constant(constants::EDWARDS_SCALE));
-        Extended { x: cu.times(&plus), y: minus.times(&self.v), z: plus.times(&self.v), t: cu.times(&minus) }
+    pub(crate) fn to_projective(self) -> Projective {
+        Projective { s: self.s, t: self.t, z: Carried::one() }
+    }
+
+    #[target_feature(enable = "avx512dq,avx512ifma")]
+    pub(crate) fn to_montgomery(self) -> Montgomery {
+        Montgomery { u: self.s.square(), v: self.s.times(&self.t) }
     }
 
     /// Lanes that satisfy the curve's equation.
     #[target_feature(enable = "avx512dq,avx512ifma")]
     pub(crate) fn on_curve(&self) -> Mask {
-        // u³ + 486662·u² + u = u·(u·(u + 486662) + 1)
-        let a = Carried::constant([486_662, 0, 0, 0, 0]);
-        let right = self.u.times(&self.u.times(&self.u.plus(&a)).plus(&Carried::one()));
-        self.v.square().minus(&right).canonical().is_zero()
+        let s2 = self.s.square();
+        let right = s2.times(&s2.plus(&Carried::constant([A, 0, 0, 0, 0]))).plus(&Carried::one());
+        self.t.square().minus(&right).canonical().is_zero()
+    }
+}
+
+impl Projective {
+    /// The sum of two points (Hisil–Wong–Carter–Dawson 2009, Jacobi quartic curves revisited, unified addition):
+    ///
+    /// ```text
+    /// s3 = (s1·t2 + t1·s2)/(1 − s1²·s2²)
+    /// t3 = ((1 + s1²·s2²)·(t1·t2 + A·s1·s2) + 2·s1·s2·(s1² + s2²))/(1 − s1²·s2²)²
+    /// ```
+    ///
+    /// The denominator is 0 where s1·s2 = ±1, that is where both points are the same element or each other's negative, in
+    /// shapes that differ by torsion. There (1/s1, −t1/s1²) is taken for the first point: it is the same element, and as
+    /// S1 and Z1 then change places, so do the four products below.
+    #[target_feature(enable = "avx512dq,avx512ifma")]
+    pub(crate) fn plus(&self, rhs: &Self) -> Self {
+        let (zz, ss) = (self.z.times(&rhs.z), self.s.times(&rhs.s));
+        let (sz, zs) = (self.s.times(&rhs.z), self.z.times(&rhs.s));
+        let product = zz.times(&ss);
+        let (zz, ss, sz, zs) = (zz.square(), ss.square(), sz.square(), zs.square());
+        let exceptional = zz.minus(&ss).canonical().is_zero();
+        let (zz, ss, sz, zs) = (
+            zz.blend(exceptional, &sz),
+            ss.blend(exceptional, &zs),
+            sz.blend(exceptional, &zz),
+            zs.blend(exceptional, &ss),
+        );
+        let t1 = self.t.negated_where(exceptional);
+
+        let (sz1, sz2) = (self.s.times(&self.z), rhs.s.times(&rhs.z));
+        let inner = product.times_small_plus(A, &t1.times(&rhs.t)).carry();
+        let outer = product.plus(&product);
+        Self {
+            s: sz1.times_wide(&rhs.t).plus(&sz2.times_wide(&t1)).carry(),
+            t: zz.plus(&ss).times_wide(&inner).plus(&outer.times_wide(&sz.plus(&zs))).carry(),
+            z: zz.minus(&ss),
+        }
+    }
+
+    #[target_feature(enable = "avx512dq,avx512ifma")]
+    pub(crate) fn negated(self) -> Self {
+        Self { s: self.s.negated(), ..self }
+    }
+
+    /// (X : Y : Z : T) = (2·I·SZ·(Z² + S²) : T·(Z² − S²) : T·(Z² + S²) : 2·I·SZ·(Z² − S²))
+    #[target_feature(enable = "avx512dq,avx512ifma")]
+    pub(crate) fn to_extended(self) -> Extended {
+        let (ss, zz) = (self.s.square(), self.z.square());
+        let scaled = self.s.times(&self.z).times(&Carried::constant(constants::TWICE_INVSQRT_A_MINUS_D));
+        let (plus, minus) = (zz.plus(&ss), zz.minus(&ss));
+        Extended { x: scaled.times(&plus), y: self.t.times(&minus), z: self.t.times(&plus), t: scaled.times(&minus) }
     }
 }
 
@@ -69,23 +146,37 @@ impl Extended {
         self.to_accumulator().plus(&rhs.to_addend()).to_extended()
     }
 
+    /// The double, on the Edwards curve (Hisil–Wong–Carter–Dawson 2008, Section 3.3, all four coordinates negated).
     #[target_feature(enable = "avx512dq,avx512ifma")]
     pub(crate) fn doubled(&self) -> Self {
-        // (Hisil–Wong–Carter–Dawson 2008, Section 3.3, a = −1): all four factors negated, so that none is.
-        let (xx, yy) = (self.x.square(), self.y.square());
-        let zz = self.z.square();
+        let (xx, yy, zz) = (self.x.square(), self.y.square(), self.z.square());
         let (plus, minus) = (yy.plus(&xx), yy.minus(&xx));
         let twice_xy = plus.minus(&self.x.minus(&self.y).square());
         let rest = zz.plus(&zz).minus(&minus);
         Self { x: twice_xy.times(&rest), y: plus.times(&minus), z: minus.times(&rest), t: twice_xy.times(&plus) }
     }
 
-    /// With the neutral element (0 : 1 : 1 : 0) where all four coordinates are 0.
+    /// The double, on the Jacobi quartic: the isogeny that needs no square root, so that whoever multiplies by half a
+    /// scalar encodes without one (the doubled encoding of curve25519-dalek).
+    ///
+    /// ```text
+    /// e = 2XY    f = Z² + dT²    g = Y² + X²    h = Z² − dT²
+    /// (S : T : Z) = (e : 2·I·f·Z : I·(h + g))
+    /// ```
+    ///
+    /// S and Z are 0 where the double is the identity in the shape (±√−1, 0), and where all coordinates are 0; the neutral
+    /// element (0 : 1 : 1) is put there.
     #[target_feature(enable = "avx512dq,avx512ifma")]
-    pub(crate) fn with_identity(self) -> Self {
-        let zero = self.z.canonical().is_zero();
-        let one = Carried::one();
-        Self { y: self.y.blend(zero, &one), z: self.z.blend(zero, &one), ..self }
+    pub(crate) fn doubled_quartic(&self) -> Projective {
+        let s = self.x.plus(&self.x).times(&self.y);
+        let g = self.x.square_wide().plus(&self.y.square_wide()).carry();
+        let zz = self.z.square_biased();
+        let dtt = self.t.square().times_wide(&Carried::constant(constants::D));
+        let (f, h) = (zz.plus(&dtt).carry(), zz.minus(&dtt).carry());
+        let z = h.plus(&g).times(&Carried::constant(constants::INVSQRT_A_MINUS_D));
+        let t = f.times(&Carried::constant(constants::TWICE_INVSQRT_A_MINUS_D)).times(&z);
+        let (identity, one) = (z.canonical().is_zero(), Carried::one());
+        Projective { s, t: t.blend(identity, &one), z: z.blend(identity, &one) }
     }
 
     #[target_feature(enable = "avx512dq,avx512ifma")]
@@ -124,12 +215,19 @@ impl Accumulator {
         let d = self.z.times_biased(&rhs.twice_z);
         let c = self.t.times_wide(&rhs.twice_dt);
         let (f, g) = (d.minus(&c).carry(), d.plus(&c).carry());
-        let y = g.times_biased(&h);
-        let x = e.times_wide(&f);
-        Self { sum: y.plus(&x).carry(), difference: y.minus(&x).carry(), z: f.times(&g), t: e.times(&h) }
+        Self::of_factors(&e, &f, &g, &h)
     }
 
-    /// (X : Y : Z : T), from which a factor 2 is kept in all four: it is harmless.
+    /// X = E·F, Y = G·H, Z = F·G, T = E·H
+    #[target_feature(enable = "avx512dq,avx512ifma")]
+    #[inline]
+    pub(crate) fn of_factors(e: &Carried, f: &Carried, g: &Carried, h: &Carried) -> Self {
+        let y = g.times_biased(h);
+        let x = e.times_wide(f);
+        Self { sum: y.plus(&x).carry(), difference: y.minus(&x).carry(), z: f.times(g), t: e.times(h) }
+    }
+
+    /// (X : Y : Z : T), all with a factor 2.
     #[target_feature(enable = "avx512dq,avx512ifma")]
     #[inline]
     pub(crate) fn to_extended(self) -> Extended {

@@ -1,4 +1,4 @@
-//! Decoding (RFC 9496, Section 4.3.1), straight to the Montgomery curve.
+//! Decoding (RFC 9496, Section 4.3.1), straight to the Jacobi quartic.
 
 use super::{
     bytes, constants,
@@ -8,14 +8,11 @@ use super::{
 
 /// Decodes N groups, interleaved. Gives the lanes that hold a canonical encoding; what the others hold is arbitrary.
 ///
-/// With y = (1 − s²)/(1 + s²), the Montgomery coordinate u = (1 + y)/(1 − y) is 1/s². Adding the point of order two
-/// inverts u and stays in the coset that is the element, so u = s² serves, and its v needs no inversion:
+/// The encoding's number is the point's s. From x = 2·I·s/t and the RFC's x = |2·s·den_x|, where den_x² = 1/v, follows
 ///
 /// ```text
-/// v = INVSQRT_A_MINUS_D · s · v' · D_x,  negated where |2·s·D_x| is −2·s·D_x
+/// t = I·v·den_x,  negated where |2·s·den_x| is −2·s·den_x
 /// ```
-///
-/// with v' = −(d·u1²) − u2² and D_x = u2/√(v'·u2²) of the RFC, where they are called v and den_x.
 #[target_feature(enable = "avx512dq,avx512ifma")]
 pub(crate) fn decode<const N: usize>(groups: [&[[u8; 32]]; N]) -> ([Affine; N], [Mask; N]) {
     let one = Carried::one();
@@ -35,7 +32,7 @@ pub(crate) fn decode<const N: usize>(groups: [&[[u8; 32]]; N]) -> ([Affine; N], 
     }
     // (was_square, invsqrt) = SQRT_RATIO_M1(1, v·u2²). The root's sign cancels or is decided below.
     let roots = Roots::of_inverse(&ratio);
-    let mut points = [Affine { u: one, v: one }; N];
+    let mut points = [Affine { s: one, t: one }; N];
     let mut valid = [0; N];
     for i in 0..N {
         let (u1, u2) = (one.minus(&s2[i]), one.plus(&s2[i]));
@@ -49,8 +46,8 @@ pub(crate) fn decode<const N: usize>(groups: [&[[u8; 32]]; N]) -> ([Affine; N], 
         let negate = x.canonical().odd();
         let t = x.negated_where(negate).times(&y).canonical();
         valid[i] = canonical[i] & roots.square[i] & !t.odd() & !y.canonical().is_zero();
-        let v = s[i].times(&den_x_v).times(&Carried::constant(constants::INVSQRT_A_MINUS_D));
-        points[i] = Affine { u: s2[i], v: v.negated_where(negate) };
+        let t = den_x_v.times(&Carried::constant(constants::INVSQRT_A_MINUS_D));
+        points[i] = Affine { s: s[i], t: t.negated_where(negate) };
         debug_assert_eq!(points[i].on_curve() & valid[i], valid[i], "what is accepted is on the curve");
     }
     (points, valid)

@@ -2,7 +2,7 @@
 
 use super::{
     constants,
-    curve::{Affine, Extended},
+    curve::{Extended, Montgomery},
     field::{Carried, Mask},
     steps::Steps,
 };
@@ -11,7 +11,7 @@ use super::{
 ///
 /// A lane is (0 : 0 : 0 : 0) where the product is the identity: for the scalar 0, and for the point (0, 0).
 #[target_feature(enable = "avx512dq,avx512ifma")]
-pub(crate) fn multiply(point: &Affine, steps: &Steps) -> Extended {
+pub(crate) fn multiply(point: &Montgomery, steps: &Steps) -> Extended {
     let products = ladder(&point.u, steps);
     recover(point, &products, steps.negated)
 }
@@ -61,8 +61,8 @@ fn ladder(u: &Carried, steps: &Steps) -> Products {
 /// (cX(X + Z) : Y(X − Z) : Y(X + Z) : cX(X − Z))
 /// ```
 #[target_feature(enable = "avx512dq,avx512ifma")]
-fn recover(point: &Affine, products: &Products, negate: Mask) -> Extended {
-    let Affine { u: x, v: y } = point;
+fn recover(point: &Montgomery, products: &Products, negate: Mask) -> Extended {
+    let Montgomery { u: x, v: y } = point;
     // 2·X and 2·Z: the factor cancels.
     let [x1, z1] = unpaired(&products.low);
     let [x2, z2] = unpaired(&products.high);
@@ -74,7 +74,7 @@ fn recover(point: &Affine, products: &Products, negate: Mask) -> Extended {
     let big_y = f.times(&z2).minus(&e).negated_where(negate);
     let w = y.plus(y).times(&z1.times(&z2));
     let (big_x, big_z) = (w.times(&x1), w.times(&z1));
-    let cx = big_x.times(&Carried::constant(constants::EDWARDS_SCALE));
+    let cx = big_x.times(&Carried::constant(constants::MINUS_TWICE_INVSQRT_A_MINUS_D));
     let (sum, difference) = (big_x.plus(&big_z), big_x.minus(&big_z));
     Extended { x: cx.times(&sum), y: big_y.times(&difference), z: big_y.times(&sum), t: cx.times(&difference) }
 }

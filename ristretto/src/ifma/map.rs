@@ -2,22 +2,22 @@
 
 use super::{
     bytes, constants,
-    curve::{Affine, Extended},
+    curve::Projective,
     field::{Carried, Roots},
-    inverse::Inverses,
 };
 
 /// Maps up to eight strings of 64 uniform bytes: the sum of two maps, which run interleaved.
 #[target_feature(enable = "avx512dq,avx512ifma")]
-pub(crate) fn from_uniform(rows: &[[u8; 64]]) -> Extended {
+pub(crate) fn from_uniform(rows: &[[u8; 64]]) -> Projective {
     // The highest bit of either half is left out.
     let [a, b] = map([bytes::load(rows, 0).0, bytes::load(rows, 32).0]);
     a.plus(&b)
 }
 
-/// MAP: Elligator 2 on the Jacobi quartic, and from there to the Edwards curve.
+/// MAP: Elligator 2. The RFC goes on to the Edwards curve by w0 … w3; this stays on the quartic, whose point is
+/// (s, −N/v): SQRT_AD_MINUS_ONE of the RFC is −1/INVSQRT_A_MINUS_D.
 #[target_feature(enable = "avx512dq,avx512ifma")]
-fn map<const N: usize>(t: [Carried; N]) -> [Extended; N] {
+fn map<const N: usize>(t: [Carried; N]) -> [Projective; N] {
     let one = Carried::one();
     let d = Carried::constant(constants::D);
     let (mut r, mut u, mut v) = (t, t, t);
@@ -28,7 +28,7 @@ fn map<const N: usize>(t: [Carried; N]) -> [Extended; N] {
         v[i] = r[i].times(&d).plus(&one).negated().times(&r[i].plus(&d));
     }
     let roots = Roots::of_ratio(&u, &v);
-    let mut points = [Extended { x: one, y: one, z: one, t: one }; N];
+    let mut points = [Projective { s: one, t: one, z: one }; N];
     for i in 0..N {
         // (was_square, s) = SQRT_RATIO_M1(u, v), whose s is not negative; s' = −|s·t|
         // s = s if was_square else s', c = −1 if was_square else r
@@ -41,34 +41,13 @@ fn map<const N: usize>(t: [Carried; N]) -> [Extended; N] {
         let c = one.negated().blend(not_square, &r[i]);
         // N = c·(r − 1)·D_MINUS_ONE_SQ − v
         let n = c.times(&r[i].minus(&one)).times(&Carried::constant(constants::D_MINUS_ONE_SQ)).minus(&v[i]);
-        // w0 = 2·s·v, w1 = N·SQRT_AD_MINUS_ONE, w2 = 1 − s², w3 = 1 + s²
-        let sv = s.times(&v[i]);
-        let w0 = sv.plus(&sv);
-        let w1 = n.times(&Carried::constant(constants::SQRT_AD_MINUS_ONE));
-        let s2 = s.square();
-        let (w2, w3) = (one.minus(&s2), one.plus(&s2));
-        points[i] = Extended { x: w0.times(&w3), y: w2.times(&w1), z: w1.times(&w3), t: w0.times(&w2) };
+        // Where v is 0 the RFC's point is the neutral element.
+        let neutral = v[i].canonical().is_zero();
+        points[i] = Projective {
+            s: s.times(&v[i]),
+            t: n.negated().times(&v[i]).blend(neutral, &one),
+            z: v[i].blend(neutral, &one),
+        };
     }
     points
-}
-
-/// The points of the Montgomery curve: u = (Z + Y)/(Z − Y), v = c·u·Z/X, with one inversion for all. Where X is 0, the
-/// element is the identity and the result (0, 0).
-#[target_feature(enable = "avx512dq,avx512ifma")]
-pub(crate) fn to_affine(points: &[Extended], out: &mut Vec<Affine>) {
-    let mut inverses = Inverses::with_capacity(points.len());
-    for point in points {
-        inverses.push(&point.z.minus(&point.y).times(&point.x));
-    }
-    let at = out.len();
-    let scale = Carried::constant(constants::EDWARDS_SCALE);
-    for point in points.iter().rev() {
-        // 1/((Z − Y)·X), or 0
-        let inverse = inverses.pop();
-        let u = point.z.plus(&point.y).times(&point.x.times(&inverse));
-        let x_inverse = point.z.minus(&point.y).times(&inverse);
-        let v = u.times(&scale).times(&point.z.times(&x_inverse));
-        out.push(Affine { u, v });
-    }
-    out[at..].reverse();
 }

@@ -56,7 +56,7 @@ fn doubled_times(mut point: Extended, times: u32) -> Extended {
 fn pass_windows(groups: impl Iterator<Item = Extended>, weights: &[u128], shift: u32, bits: u32) -> Extended {
     let mut buckets = Buckets::new(bits);
     for (group, weights) in groups.zip(weights.chunks(8)) {
-        let addends = Broadcast::new(&group.with_identity().to_addend());
+        let addends = Broadcast::new(&group.to_addend());
         for (lane, &weight) in weights.iter().enumerate() {
             buckets.add(&addends.lane(lane), weight >> shift);
         }

@@ -26,19 +26,19 @@ fn check(rng: &mut StdRng, n: usize) {
     for backend in Backend::all() {
         let mapped = backend.from_uniform(&uniform);
         let decoded = backend.decode(&encodings).unwrap();
-        for points in [mapped, decoded] {
+        let mut out = vec![[0xaa; 32]; n];
+        for points in [&mapped, &decoded] {
             assert_eq!(points.len(), n);
-            let mut out = vec![[0xaa; 32]; n];
+            assert_eq!(points.weighted_sum(&weights), sum_of_points, "{backend}: sum of {n}");
             points.multiply_shared(&SharedScalar::new(&key), &mut out);
             assert_eq!(out, by_key, "{backend}: {n} times one scalar");
-            points.multiply_each(&each, &mut out);
-            assert_eq!(out, by_each, "{backend}: {n} times scalars of their own");
-            out.fill([0xaa; 32]);
-            let kept = points.multiply_each_kept(&each, &mut out);
-            assert_eq!(out, by_each, "{backend}: {n} times scalars of their own, kept");
-            assert_eq!(kept.weighted_sum(&weights), sum_of_products, "{backend}: sum of {n} products");
-            assert_eq!(points.weighted_sum(&weights), sum_of_points, "{backend}: sum of {n}");
         }
+        decoded.multiply_each(&each, &mut out);
+        assert_eq!(out, by_each, "{backend}: {n} times scalars of their own");
+        out.fill([0xaa; 32]);
+        let kept = mapped.multiply_each_kept(&each, &mut out);
+        assert_eq!(out, by_each, "{backend}: {n} times scalars of their own, kept");
+        assert_eq!(kept.weighted_sum(&weights), sum_of_products, "{backend}: sum of {n} products");
     }
 }
 
