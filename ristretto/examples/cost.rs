@@ -37,6 +37,10 @@ fn main() {
         cost("weighted_sum, of decoded", n, || _ = decoded.weighted_sum(&weights));
         cost("weighted_sum, of mapped", n, || _ = mapped.weighted_sum(&weights));
         cost("weighted_sum, of kept", n, || _ = kept.weighted_sum(&weights));
+        let table = backend.fixed_base(&encodings[0]).expect("just encoded");
+        cost("add_multiples, to mapped", n, || drop(mapped.add_multiples(&table, &scalars, &mut out)));
+        cost("subtract_multiples, from decoded", n, || drop(decoded.subtract_multiples(&table, &scalars, &mut out)));
+        cost("fixed_base (once)", 1, || drop(backend.fixed_base(&encodings[0])));
         cost("decode, multiply_shared", n, || {
             backend.decode(&encodings).expect("just encoded").multiply_shared(&shared, &mut out);
         });

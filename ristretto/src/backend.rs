@@ -2,9 +2,9 @@
 
 use std::{fmt, sync::LazyLock};
 
+use crate::{FixedBase, InvalidIndex, Points, points::Inner, portable};
 #[cfg(target_arch = "x86_64")]
-use crate::simd::Ifma;
-use crate::{InvalidIndex, Points, points::Inner, portable};
+use crate::{fixed_base::Table, simd::Ifma};
 
 /// An implementation of the batch operations. All give the same bytes.
 ///
@@ -89,6 +89,19 @@ impl Backend {
             #[cfg(target_arch = "x86_64")]
             Kind::Ifma(ifma) => Inner::Ifma(ifma, ifma.map(uniform)),
         })
+    }
+
+    /// As [`FixedBase::new`]; the table serves batches of this back end.
+    ///
+    /// # Panics
+    /// If the table does not agree with ordinary multiplication.
+    #[must_use]
+    pub fn fixed_base(self, encoding: &[u8; 32]) -> Option<FixedBase> {
+        match self.0 {
+            Kind::Portable => FixedBase::portable(encoding),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Ifma(ifma) => ifma.fixed_base(encoding).map(|table| FixedBase(Table::Ifma(table))),
+        }
     }
 }
 

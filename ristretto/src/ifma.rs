@@ -16,6 +16,7 @@ mod curve;
 mod decode;
 mod encode;
 mod field;
+mod fixed;
 mod inverse;
 mod ladder;
 mod map;
@@ -25,12 +26,13 @@ mod sum;
 use curve25519_dalek::Scalar;
 use zeroize::Zeroize;
 
+pub(crate) use self::fixed::FixedBase;
 use self::{
     curve::{Affine, Montgomery, Projective},
     inverse::Inverses,
     steps::Steps,
 };
-use crate::InvalidIndex;
+use crate::{InvalidIndex, points::Sign};
 
 const LANES: usize = 8;
 
@@ -144,6 +146,46 @@ pub(crate) fn multiply_each_kept(points: &Points, scalars: &[Scalar], out: &mut 
         inputs.zeroize();
     }
     Points { len: points.len, form: Form::Projective(products) }
+}
+
+/// The table of an element, if the encoding is one.
+#[target_feature(enable = "avx512dq,avx512ifma")]
+pub(crate) fn fixed_base(encoding: &[u8; 32]) -> Option<FixedBase> {
+    let ([point], [valid]) = decode::decode([&[*encoding; LANES]]);
+    (valid == 0xff).then(|| FixedBase::new(&point))
+}
+
+#[target_feature(enable = "avx512dq,avx512ifma")]
+pub(crate) fn add_multiples(
+    points: &Points,
+    sign: Sign,
+    table: &FixedBase,
+    scalars: &[Scalar],
+    out: &mut [[u8; 32]],
+) -> Points {
+    let mut sums: Vec<Projective> = Vec::with_capacity(points.groups());
+    let mut groups = scalars.chunks(LANES);
+    for (chunk, out) in out.chunks_mut(LANES * CHUNK).enumerate() {
+        let at = CHUNK * chunk;
+        for i in at..at + out.len().div_ceil(LANES) {
+            let mut halves = [Scalar::ZERO; LANES];
+            for (half, scalar) in halves.iter_mut().zip(groups.next().unwrap_or_default()) {
+                *half = scalar.div_by_2();
+            }
+            let multiple = table.multiply(&table.digits(halves)).doubled_quartic();
+            halves.zeroize();
+            let multiple = match sign {
+                Sign::Plus => multiple,
+                Sign::Minus => multiple.negated(),
+            };
+            sums.push(match &points.form {
+                Form::Affine(points) => points[i].to_projective().plus(&multiple),
+                Form::Projective(points) => points[i].plus(&multiple),
+            });
+        }
+        encode::encode_batch(&sums[at..], out);
+    }
+    Points { len: points.len, form: Form::Projective(sums) }
 }
 
 #[target_feature(enable = "avx512dq,avx512ifma")]

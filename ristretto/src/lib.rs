@@ -10,6 +10,7 @@
 //! valid element here; protocols that refuse it do so where they decode (RFC 9497, Section 2.1).
 
 mod backend;
+mod fixed_base;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 mod points;
@@ -20,6 +21,7 @@ mod simd;
 
 pub use backend::Backend;
 pub use curve25519_dalek::Scalar;
+pub use fixed_base::FixedBase;
 pub use points::Points;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 

@@ -1,6 +1,6 @@
 //! A batch of elements and what is done with it.
 
-use crate::{Backend, InvalidIndex, Scalar, SharedScalar, portable};
+use crate::{Backend, FixedBase, InvalidIndex, Scalar, SharedScalar, fixed_base::Table, portable};
 #[cfg(target_arch = "x86_64")]
 use crate::{ifma, simd::Ifma};
 
@@ -11,6 +11,13 @@ pub(crate) enum Inner {
     Portable(portable::Points),
     #[cfg(target_arch = "x86_64")]
     Ifma(Ifma, ifma::Points),
+}
+
+/// Whether multiples are added or taken off.
+#[derive(Clone, Copy)]
+pub(crate) enum Sign {
+    Plus,
+    Minus,
 }
 
 impl Points {
@@ -83,6 +90,39 @@ impl Points {
             Inner::Portable(points) => Inner::Portable(points.multiply_each(scalars, out)),
             #[cfg(target_arch = "x86_64")]
             Inner::Ifma(ifma, points) => Inner::Ifma(*ifma, ifma.multiply_each_kept(points, scalars, out)),
+        })
+    }
+
+    /// Adds to element i the table's element times secret scalar i, and encodes the sums into `out`, in order. Gives them
+    /// as a batch, too, for a caller that will sum what it has sent.
+    ///
+    /// # Panics
+    /// If `scalars` or `out` have another length than the batch, or the table was made for another back end.
+    pub fn add_multiples(&self, table: &FixedBase, scalars: &[Scalar], out: &mut [[u8; 32]]) -> Self {
+        self.with_multiples(Sign::Plus, table, scalars, out)
+    }
+
+    /// As [`Self::add_multiples`], with a difference for the sum: takes off what was added.
+    ///
+    /// # Panics
+    /// As [`Self::add_multiples`].
+    pub fn subtract_multiples(&self, table: &FixedBase, scalars: &[Scalar], out: &mut [[u8; 32]]) -> Self {
+        self.with_multiples(Sign::Minus, table, scalars, out)
+    }
+
+    fn with_multiples(&self, sign: Sign, table: &FixedBase, scalars: &[Scalar], out: &mut [[u8; 32]]) -> Self {
+        assert_eq!(scalars.len(), self.len(), "one scalar per element");
+        assert_eq!(out.len(), self.len(), "one place per element");
+        Self(match (&self.0, &table.0) {
+            (Inner::Portable(points), Table::Portable(table)) => {
+                Inner::Portable(points.add_multiples(sign, table, scalars, out))
+            }
+            #[cfg(target_arch = "x86_64")]
+            (Inner::Ifma(ifma, points), Table::Ifma(table)) => {
+                Inner::Ifma(*ifma, ifma.add_multiples(points, sign, table, scalars, out))
+            }
+            #[cfg(target_arch = "x86_64")]
+            _ => panic!("a table serves batches of the back end that made it"),
         })
     }
 

@@ -2,12 +2,12 @@
 
 use curve25519_dalek::{
     RistrettoPoint, Scalar,
-    ristretto::CompressedRistretto,
+    ristretto::{CompressedRistretto, RistrettoBasepointTable},
     traits::{IsIdentity, VartimeMultiscalarMul},
 };
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::InvalidIndex;
+use crate::{InvalidIndex, points::Sign};
 
 pub(crate) struct Points(Zeroizing<Vec<RistrettoPoint>>);
 
@@ -47,6 +47,27 @@ impl Points {
         products
     }
 
+    pub(crate) fn add_multiples(
+        &self,
+        sign: Sign,
+        table: &RistrettoBasepointTable,
+        scalars: &[Scalar],
+        out: &mut [[u8; 32]],
+    ) -> Self {
+        let mut sums = Self(Zeroizing::new(Vec::with_capacity(self.len())));
+        for ((point, scalar), place) in self.0.iter().zip(scalars).zip(out) {
+            let mut multiple = table * scalar;
+            let sum = match sign {
+                Sign::Plus => point + multiple,
+                Sign::Minus => point - multiple,
+            };
+            multiple.zeroize();
+            *place = sum.compress().to_bytes();
+            sums.0.push(sum);
+        }
+        sums
+    }
+
     pub(crate) fn weighted_sum(&self, weights: &[u128]) -> [u8; 32] {
         let weights = weights.iter().map(|&weight| Scalar::from(weight));
         RistrettoPoint::vartime_multiscalar_mul(weights, self.0.iter()).compress().to_bytes()
@@ -60,4 +81,18 @@ impl Points {
             *place = encoding.to_bytes();
         }
     }
+}
+
+/// The table of an element, compared with ordinary multiplication by a scalar with every digit between −8 and 8.
+pub(crate) fn fixed_base(encoding: &[u8; 32]) -> Option<Box<RistrettoBasepointTable>> {
+    let point = CompressedRistretto(*encoding).decompress()?;
+    let table = Box::new(RistrettoBasepointTable::create(&point));
+    // Σ d·16^i with all digits d: of this, every window sees each digit once.
+    let unit = (0..62).fold(Scalar::ZERO, |unit, _| unit * Scalar::from(16_u8) + Scalar::ONE);
+    for digit in (0..8_u8).map(Scalar::from) {
+        for scalar in [unit * digit, -(unit * digit)] {
+            assert!(&*table * &scalar == point * scalar, "a table must agree with multiplication");
+        }
+    }
+    Some(table)
 }

@@ -8,7 +8,7 @@ use std::arch::x86_64::__m512i;
 
 use curve25519_dalek::Scalar;
 
-use crate::{InvalidIndex, ifma};
+use crate::{InvalidIndex, ifma, points::Sign};
 
 /// Proof that this processor has AVX-512 F, DQ, VL, BW and IFMA, and the way into the code that needs them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,14 @@ entries! {
     multiply_each(points: &ifma::Points, scalars: &[Scalar], out: &mut [[u8; 32]]) = ifma::multiply_each;
     multiply_each_kept(points: &ifma::Points, scalars: &[Scalar], out: &mut [[u8; 32]]) -> ifma::Points
         = ifma::multiply_each_kept;
+    fixed_base(encoding: &[u8; 32]) -> Option<ifma::FixedBase> = ifma::fixed_base;
+    add_multiples(
+        points: &ifma::Points,
+        sign: Sign,
+        table: &ifma::FixedBase,
+        scalars: &[Scalar],
+        out: &mut [[u8; 32]]
+    ) -> ifma::Points = ifma::add_multiples;
     weighted_sum(points: &ifma::Points, weights: &[u128]) -> [u8; 32] = ifma::weighted_sum;
 }
 

@@ -2,6 +2,7 @@
 
 mod batches;
 mod edges;
+mod fixed;
 mod vectors;
 
 use std::io::Write;

@@ -144,6 +144,15 @@ impl Carried {
         self.square_wide().carry()
     }
 
+    /// Twice the element, and 2^9·p.
+    #[target_feature(enable = "avx512dq,avx512ifma")]
+    #[inline]
+    pub(crate) fn twice_biased(&self) -> Biased {
+        let bias = half_bias();
+        let sum = add(self.0, [_mm512_srli_epi64::<1>(bias[0]), bias[1], bias[2], bias[3], bias[4]]);
+        Biased::new(add(sum, sum))
+    }
+
     /// `self`·`small` + `rhs`, for a constant below 2^20.
     #[target_feature(enable = "avx512dq,avx512ifma")]
     #[inline]
