@@ -168,12 +168,7 @@ pub(crate) fn add_multiples(
     for (chunk, out) in out.chunks_mut(LANES * CHUNK).enumerate() {
         let at = CHUNK * chunk;
         for i in at..at + out.len().div_ceil(LANES) {
-            let mut halves = [Scalar::ZERO; LANES];
-            for (half, scalar) in halves.iter_mut().zip(groups.next().unwrap_or_default()) {
-                *half = scalar.div_by_2();
-            }
-            let multiple = table.multiply(&table.digits(halves)).doubled_quartic();
-            halves.zeroize();
+            let multiple = table.multiply(groups.next().unwrap_or_default());
             let multiple = match sign {
                 Sign::Plus => multiple,
                 Sign::Minus => multiple.negated(),

@@ -215,16 +215,10 @@ impl Accumulator {
         let d = self.z.times_biased(&rhs.twice_z);
         let c = self.t.times_wide(&rhs.twice_dt);
         let (f, g) = (d.minus(&c).carry(), d.plus(&c).carry());
-        Self::of_factors(&e, &f, &g, &h)
-    }
-
-    /// X = E·F, Y = G·H, Z = F·G, T = E·H
-    #[target_feature(enable = "avx512dq,avx512ifma")]
-    #[inline]
-    pub(crate) fn of_factors(e: &Carried, f: &Carried, g: &Carried, h: &Carried) -> Self {
-        let y = g.times_biased(h);
-        let x = e.times_wide(f);
-        Self { sum: y.plus(&x).carry(), difference: y.minus(&x).carry(), z: f.times(g), t: e.times(h) }
+        // X = E·F, Y = G·H, Z = F·G, T = E·H
+        let y = g.times_biased(&h);
+        let x = e.times_wide(&f);
+        Self { sum: y.plus(&x).carry(), difference: y.minus(&x).carry(), z: f.times(&g), t: e.times(&h) }
     }
 
     /// (X : Y : Z : T), all with a factor 2.

@@ -1,9 +1,9 @@
-//! Multiples of one public point by a secret scalar per lane, from a table.
+//! Multiples of one public element T by a secret scalar per lane, from a table.
 //!
-//! The scalar is rewritten with digits that are odd, so that no digit is 0: with k' = (k + 2^n − 1)/2 mod ℓ and its bits
-//! b_i, k = Σ (2·b_i − 1)·2^i, and a window of w bits of k' is an odd digit between −(2^w − 1) and 2^w − 1. Its highest
-//! bit is the sign, the others name one of 2^(w−1) entries. A table holds these multiples of 2^(w·j)·T for every window
-//! j, and a product is one addition per window.
+//! What is computed is k·T/2, of which the doubled encoding makes k·T. Scalars are rewritten with digits that are odd, so
+//! that no digit is 0: with k' = k + (2^n − 1)/2 mod ℓ and its bits b_i, 2·k = Σ (2·b_i − 1)·2^i, and a window of w bits of
+//! k' is an odd digit between −(2^w − 1) and 2^w − 1. Its highest bit is the sign, the others name one of 2^(w−1)
+//! entries. For every window j the table holds these multiples of 2^(w·j)·T/4, and a product is one addition per window.
 //!
 //! Every lane has a digit of its own. Entries are looked up by permutations within registers: all vectors of a window are
 //! read, always, and the digit is an operand of `vpermi2q`, never an address.
@@ -15,7 +15,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::{
     LANES, constants,
-    curve::{Accumulator, Affine, Extended},
+    curve::{Accumulator, Affine, Extended, Projective},
     encode,
     field::{Carried, Mask, splat},
     inverse::Inverses,
@@ -51,16 +51,16 @@ struct Entry {
 
 /// Secret scalars k' of eight lanes.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub(crate) struct Digits([__m512i; 4]);
+struct Digits([__m512i; 4]);
 
 impl FixedBase {
     /// The table of a point that all lanes hold. Checked against the ladder, so that no wrong table is ever used.
     #[target_feature(enable = "avx512dq,avx512ifma")]
     pub(crate) fn new(point: &Affine) -> Self {
-        // Without torsion, so that k·T depends on k mod ℓ alone: four times a quarter of the point.
-        let quarter = Steps::new(&[Scalar::ONE.div_by_2().div_by_2(); LANES]);
-        let multiple = ladder::multiply(&point.to_montgomery(), &quarter).doubled_quartic().to_extended();
-        let mut base = multiple.doubled();
+        // T/4 as four times a sixteenth: that is free of torsion, so that its multiples depend on k mod ℓ alone.
+        let part = (0..5).fold(Scalar::ONE, |part, _| part.div_by_2());
+        let part = ladder::multiply(&point.to_montgomery(), &Steps::new(&[part; LANES]));
+        let mut base = part.doubled_quartic().to_extended().doubled().doubled();
 
         let mut blocks = Vec::with_capacity(WINDOWS * 2 * PAIRS);
         for _ in 0..WINDOWS {
@@ -73,33 +73,16 @@ impl FixedBase {
         table
     }
 
-    /// Scalars k for [`Self::multiply`]. Lanes without a scalar multiply by 0.
+    /// k·T in every lane. Constant time in the scalars. Lanes without a scalar multiply by 0.
     #[target_feature(enable = "avx512dq,avx512ifma")]
-    pub(crate) fn digits(&self, scalars: [Scalar; LANES]) -> Digits {
-        let mut scalars = scalars;
-        let mut words = [Lanes([0; LANES]); 4];
-        for (lane, scalar) in scalars.iter_mut().enumerate() {
-            *scalar = scalar.div_by_2() + self.shift;
-            for (word, bytes) in words.iter_mut().zip(scalar.as_bytes().as_chunks::<8>().0) {
-                word.0[lane] = u64::from_le_bytes(*bytes);
-            }
-        }
-        scalars.zeroize();
-        let digits =
-            Digits([simd::load(&words[0]), simd::load(&words[1]), simd::load(&words[2]), simd::load(&words[3])]);
-        words.iter_mut().for_each(|word| word.0.zeroize());
-        digits
-    }
-
-    /// k·T in every lane. Constant time in the digits.
-    #[target_feature(enable = "avx512dq,avx512ifma")]
-    pub(crate) fn multiply(&self, digits: &Digits) -> Extended {
+    pub(crate) fn multiply(&self, scalars: &[Scalar]) -> Projective {
+        let digits = Digits::new(scalars, &self.shift);
         let mut product = Accumulator::identity();
         for (j, window) in self.windows.iter().enumerate() {
             let (index, negate) = digits.digit(j);
             product = product.plus_entry(&window.entry(index), negate);
         }
-        product.to_extended()
+        product.to_extended().doubled_quartic()
     }
 
     /// Compares with the ladder scalars that use every entry, with either sign.
@@ -111,13 +94,13 @@ impl FixedBase {
         recoded.resize(recoded.len() + LANES, -Scalar::ONE);
         let montgomery = point.to_montgomery();
         for group in recoded.chunks_exact(LANES) {
-            // k = 2·(k' − shift)
-            let scalars = [0, 1, 2, 3, 4, 5, 6, 7].map(|lane: usize| {
-                let half = group[lane] - self.shift;
-                half + half
-            });
-            let product = self.multiply(&self.digits(scalars)).doubled_quartic();
-            let by_ladder = ladder::multiply(&montgomery, &Steps::new(&scalars)).doubled_quartic();
+            let (mut scalars, mut halves) = ([Scalar::ZERO; LANES], [Scalar::ZERO; LANES]);
+            for lane in 0..LANES {
+                scalars[lane] = group[lane] - self.shift;
+                halves[lane] = scalars[lane].div_by_2();
+            }
+            let product = self.multiply(&scalars);
+            let by_ladder = ladder::multiply(&montgomery, &Steps::new(&halves)).doubled_quartic();
             let mut encodings = [[0; 32]; 2 * LANES];
             encode::encode_batch(&[product, by_ladder], &mut encodings);
             assert_eq!(encodings[..LANES], encodings[LANES..], "a table must agree with the ladder");
@@ -207,6 +190,21 @@ impl Window {
 }
 
 impl Digits {
+    #[target_feature(enable = "avx512dq,avx512ifma")]
+    fn new(scalars: &[Scalar], shift: &Scalar) -> Self {
+        let mut words = [Lanes([0; LANES]); 4];
+        for lane in 0..LANES {
+            let mut scalar = scalars.get(lane).unwrap_or(&Scalar::ZERO) + shift;
+            for (word, bytes) in words.iter_mut().zip(scalar.as_bytes().as_chunks::<8>().0) {
+                word.0[lane] = u64::from_le_bytes(*bytes);
+            }
+            scalar.zeroize();
+        }
+        let digits = Self([simd::load(&words[0]), simd::load(&words[1]), simd::load(&words[2]), simd::load(&words[3])]);
+        words.iter_mut().for_each(|word| word.0.zeroize());
+        digits
+    }
+
     /// Which entry of window `j` a lane takes (in the low bits), and where the entry is subtracted.
     #[target_feature(enable = "avx512dq,avx512ifma")]
     #[inline]
@@ -235,7 +233,10 @@ impl Accumulator {
         let d = self.z.twice_biased();
         let c = self.t.times_wide(&entry.twice_dt);
         let (minus, plus) = (d.minus(&c).carry(), d.plus(&c).carry());
-        Self::of_factors(&e, &minus.blend(negate, &plus), &plus.blend(negate, &minus), &h)
+        let (f, g) = (minus.blend(negate, &plus), plus.blend(negate, &minus));
+        let y = g.times_biased(&h);
+        let x = e.times_wide(&f);
+        Self { sum: y.plus(&x).carry(), difference: y.minus(&x).carry(), z: f.times(&g), t: e.times(&h) }
     }
 
     #[target_feature(enable = "avx512dq,avx512ifma")]
