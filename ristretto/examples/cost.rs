@@ -41,6 +41,22 @@ fn main() {
         cost("add_multiples, to mapped", n, || drop(mapped.add_multiples(&table, &scalars, &mut out)));
         cost("subtract_multiples, from decoded", n, || drop(decoded.subtract_multiples(&table, &scalars, &mut out)));
         cost("fixed_base (once)", 1, || drop(backend.fixed_base(&encodings[0])));
+        // The two hashes of expand_message for an item of 33 bytes, without the writing of the second's input.
+        let hash = backend.sha512(&[0; 128]);
+        let mut digests = vec![[0; 64]; n];
+        cost("sha512 of 79 bytes behind a block", n, || {
+            hash.digests(&mut digests, |i, message| {
+                message.extend(&uniform[i][..33]);
+                message.extend(&[1; 46]);
+            });
+        });
+        let hash = backend.sha512(&[]);
+        cost("sha512 of 200 bytes", n, || {
+            hash.digests(&mut digests, |i, message| {
+                message.extend(&uniform[i]);
+                message.extend(&[1; 136]);
+            });
+        });
         cost("decode, multiply_shared", n, || {
             backend.decode(&encodings).expect("just encoded").multiply_shared(&shared, &mut out);
         });

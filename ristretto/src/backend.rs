@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::LazyLock};
 
-use crate::{FixedBase, InvalidIndex, Points, points::Inner, portable};
+use crate::{FixedBase, InvalidIndex, Points, Sha512Many, points::Inner, portable};
 #[cfg(target_arch = "x86_64")]
 use crate::{fixed_base::Table, simd::Ifma};
 
@@ -12,10 +12,10 @@ use crate::{fixed_base::Table, simd::Ifma};
 /// on, for tests and measurements that compare them. Whatever is computed from a batch stays with the back end that made
 /// the batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backend(Kind);
+pub struct Backend(pub(crate) Kind);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Ifma(Ifma),
@@ -102,6 +102,12 @@ impl Backend {
             #[cfg(target_arch = "x86_64")]
             Kind::Ifma(ifma) => ifma.fixed_base(encoding).map(|table| FixedBase(Table::Ifma(table))),
         }
+    }
+
+    /// As [`Sha512Many::new`].
+    #[must_use]
+    pub fn sha512(self, prefix: &[u8]) -> Sha512Many {
+        Sha512Many::with(self, prefix)
     }
 }
 

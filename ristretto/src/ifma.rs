@@ -20,18 +20,20 @@ mod fixed;
 mod inverse;
 mod ladder;
 mod map;
+mod sha512;
 mod steps;
 mod sum;
+mod transpose;
 
 use curve25519_dalek::Scalar;
 use zeroize::Zeroize;
 
-pub(crate) use self::fixed::FixedBase;
 use self::{
     curve::{Affine, Montgomery, Projective},
     inverse::Inverses,
     steps::Steps,
 };
+pub(crate) use self::{fixed::FixedBase, sha512::digests as sha512};
 use crate::{InvalidIndex, points::Sign};
 
 const LANES: usize = 8;

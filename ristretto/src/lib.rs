@@ -15,6 +15,7 @@ mod fixed_base;
 mod ifma;
 mod points;
 mod portable;
+mod sha512;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "the one module that has any")]
 mod simd;
@@ -23,6 +24,7 @@ pub use backend::Backend;
 pub use curve25519_dalek::Scalar;
 pub use fixed_base::FixedBase;
 pub use points::Points;
+pub use sha512::{Message, Sha512Many};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Name of the back end that this process uses, for version output and start-up logs.

@@ -8,7 +8,7 @@ use std::arch::x86_64::__m512i;
 
 use curve25519_dalek::Scalar;
 
-use crate::{InvalidIndex, ifma, points::Sign};
+use crate::{InvalidIndex, ifma, points::Sign, sha512::Block};
 
 /// Proof that this processor has AVX-512 F, DQ, VL, BW and IFMA, and the way into the code that needs them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +40,8 @@ macro_rules! entries {
     ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) $(-> $result:ty)? = $path:path;)*) => {
         impl Ifma {
             $($(#[$doc])* pub(crate) fn $name(self, $($arg: $type),*) $(-> $result)? {
-                // SAFETY: the functions named below enable nothing but avx512f, avx512dq and avx512ifma, and a value of
-                // `Ifma` is made in `detect` only, after the processor was found to have all three.
+                // SAFETY: the functions named below enable nothing but avx512f, avx512dq, avx512bw and avx512ifma, and a
+                // value of `Ifma` is made in `detect` only, after the processor was found to have all four.
                 unsafe { $path($($arg),*) }
             })*
         }
@@ -63,6 +63,7 @@ entries! {
         scalars: &[Scalar],
         out: &mut [[u8; 32]]
     ) -> ifma::Points = ifma::add_multiples;
+    sha512(state: &[u64; 8], blocks: [&[Block]; 8], out: &mut [[u8; 64]]) = ifma::sha512;
     weighted_sum(points: &ifma::Points, weights: &[u128]) -> [u8; 32] = ifma::weighted_sum;
 }
 
@@ -83,4 +84,18 @@ pub(crate) fn load(lanes: &Lanes) -> __m512i {
 pub(crate) fn store(vector: __m512i) -> Lanes {
     // SAFETY: as in `load`.
     unsafe { std::mem::transmute::<__m512i, Lanes>(vector) }
+}
+
+/// 64 bytes as they stand in memory.
+#[inline]
+pub(crate) fn load_bytes(bytes: &[u8; 64]) -> __m512i {
+    // SAFETY: as in `load`; the bytes are copied, so that their alignment does not matter.
+    unsafe { std::mem::transmute::<[u8; 64], __m512i>(*bytes) }
+}
+
+/// The 64 bytes of a vector as they would stand in memory.
+#[inline]
+pub(crate) fn store_bytes(vector: __m512i) -> [u8; 64] {
+    // SAFETY: as in `load`.
+    unsafe { std::mem::transmute::<__m512i, [u8; 64]>(vector) }
 }

@@ -3,6 +3,7 @@
 mod batches;
 mod edges;
 mod fixed;
+mod hashes;
 mod vectors;
 
 use std::io::Write;

@@ -13,6 +13,7 @@ use std::arch::x86_64::*;
 use super::{
     curve::{Accumulator, Addend, Extended},
     field::Carried,
+    transpose::transposed,
 };
 use crate::simd::{self, Lanes};
 
@@ -153,34 +154,6 @@ fn rows(accumulator: &Accumulator) -> [Row; 8] {
     let y = transposed([b3, b4, c0, c1, c2, c3, c4, d0]);
     let z = transposed([d1, d2, d3, d4, zero, zero, zero, zero]);
     [0, 1, 2, 3, 4, 5, 6, 7].map(|lane: usize| [x[lane], y[lane], z[lane]])
-}
-
-/// Word j of vector i becomes word i of vector j.
-#[target_feature(enable = "avx512dq,avx512ifma")]
-#[inline]
-fn transposed([a, b, c, d, e, f, g, h]: [__m512i; 8]) -> [__m512i; 8] {
-    // Pairs of words, then pairs of pairs, then halves.
-    let (ab0, ab1) = (_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
-    let (cd0, cd1) = (_mm512_unpacklo_epi64(c, d), _mm512_unpackhi_epi64(c, d));
-    let (ef0, ef1) = (_mm512_unpacklo_epi64(e, f), _mm512_unpackhi_epi64(e, f));
-    let (gh0, gh1) = (_mm512_unpacklo_epi64(g, h), _mm512_unpackhi_epi64(g, h));
-    const EVEN: i32 = 0b10_00_10_00;
-    const ODD: i32 = 0b11_01_11_01;
-    // 128-bit blocks 0, 2 and 1, 3 of two vectors.
-    let (abcd0, abcd2) = (_mm512_shuffle_i64x2::<EVEN>(ab0, cd0), _mm512_shuffle_i64x2::<ODD>(ab0, cd0));
-    let (abcd1, abcd3) = (_mm512_shuffle_i64x2::<EVEN>(ab1, cd1), _mm512_shuffle_i64x2::<ODD>(ab1, cd1));
-    let (efgh0, efgh2) = (_mm512_shuffle_i64x2::<EVEN>(ef0, gh0), _mm512_shuffle_i64x2::<ODD>(ef0, gh0));
-    let (efgh1, efgh3) = (_mm512_shuffle_i64x2::<EVEN>(ef1, gh1), _mm512_shuffle_i64x2::<ODD>(ef1, gh1));
-    [
-        _mm512_shuffle_i64x2::<EVEN>(abcd0, efgh0),
-        _mm512_shuffle_i64x2::<EVEN>(abcd1, efgh1),
-        _mm512_shuffle_i64x2::<EVEN>(abcd2, efgh2),
-        _mm512_shuffle_i64x2::<EVEN>(abcd3, efgh3),
-        _mm512_shuffle_i64x2::<ODD>(abcd0, efgh0),
-        _mm512_shuffle_i64x2::<ODD>(abcd1, efgh1),
-        _mm512_shuffle_i64x2::<ODD>(abcd2, efgh2),
-        _mm512_shuffle_i64x2::<ODD>(abcd3, efgh3),
-    ]
 }
 
 /// Lane i takes what lane i + `distance` held; the highest lanes keep something of no meaning.
