@@ -33,7 +33,10 @@ use self::{
     inverse::Inverses,
     steps::Steps,
 };
-pub(crate) use self::{fixed::FixedBase, sha512::digests as sha512};
+pub(crate) use self::{
+    fixed::FixedBase,
+    sha512::{Block, INITIAL as SHA512_INITIAL, digests as sha512},
+};
 use crate::{InvalidIndex, points::Sign};
 
 const LANES: usize = 8;

@@ -4,21 +4,8 @@ use sha2::Digest;
 use zeroize::Zeroize;
 
 use crate::{Backend, backend::Kind};
-
-/// What the compression function takes at once.
-pub(crate) type Block = [u8; 128];
-
-/// First 64 bits of the fractional parts of the square roots of the first eight primes (FIPS 180-4, Section 5.3.5).
-const INITIAL: [u64; 8] = [
-    0x6a09_e667_f3bc_c908,
-    0xbb67_ae85_84ca_a73b,
-    0x3c6e_f372_fe94_f82b,
-    0xa54f_f53a_5f1d_36f1,
-    0x510e_527f_ade6_82d1,
-    0x9b05_688c_2b3e_6c1f,
-    0x1f83_d9ab_fb41_bd6b,
-    0x5be0_cd19_137e_2179,
-];
+#[cfg(target_arch = "x86_64")]
+use crate::{ifma, simd::Ifma};
 
 /// Hashes many messages that begin alike.
 ///
@@ -34,7 +21,7 @@ enum Prefix {
     Portable(sha2::Sha512),
     #[cfg(target_arch = "x86_64")]
     Ifma {
-        ifma: crate::simd::Ifma,
+        ifma: Ifma,
         state: [u64; 8],
         absorbed: u64,
         rest: Vec<u8>,
@@ -78,7 +65,7 @@ impl Sha512Many {
             Kind::Ifma(ifma) => {
                 let (blocks, rest) = prefix.as_chunks::<128>();
                 let mut digest = [[0; 64]];
-                ifma.sha512(&INITIAL, [blocks, &[], &[], &[], &[], &[], &[], &[]], &mut digest);
+                ifma.sha512(&ifma::SHA512_INITIAL, [blocks, &[], &[], &[], &[], &[], &[], &[]], &mut digest);
                 let [digest] = digest;
                 let mut state = [0; 8];
                 for (word, bytes) in state.iter_mut().zip(digest.as_chunks::<8>().0) {
@@ -104,7 +91,7 @@ impl Sha512Many {
             Prefix::Ifma { ifma, state, absorbed, rest } => {
                 let mut messages = [(); 8].map(|()| Message(Vec::with_capacity(256)));
                 for (group, digests) in digests.chunks_mut(8).enumerate() {
-                    let mut blocks: [&[Block]; 8] = [&[]; 8];
+                    let mut blocks: [&[ifma::Block]; 8] = [&[]; 8];
                     for (lane, message) in messages.iter_mut().enumerate().take(digests.len()) {
                         message.0.clear();
                         message.extend(rest);

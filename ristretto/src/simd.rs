@@ -8,7 +8,7 @@ use std::arch::x86_64::__m512i;
 
 use curve25519_dalek::Scalar;
 
-use crate::{InvalidIndex, ifma, points::Sign, sha512::Block};
+use crate::{InvalidIndex, ifma, points::Sign};
 
 /// Proof that this processor has AVX-512 F, DQ, VL, BW and IFMA, and the way into the code that needs them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ entries! {
         scalars: &[Scalar],
         out: &mut [[u8; 32]]
     ) -> ifma::Points = ifma::add_multiples;
-    sha512(state: &[u64; 8], blocks: [&[Block]; 8], out: &mut [[u8; 64]]) = ifma::sha512;
+    sha512(state: &[u64; 8], blocks: [&[ifma::Block]; 8], out: &mut [[u8; 64]]) = ifma::sha512;
     weighted_sum(points: &ifma::Points, weights: &[u128]) -> [u8; 32] = ifma::weighted_sum;
 }
 

@@ -3,7 +3,22 @@
 use std::arch::x86_64::*;
 
 use super::transpose::transposed;
-use crate::{sha512::Block, simd};
+use crate::simd;
+
+/// What the compression function takes at once.
+pub(crate) type Block = [u8; 128];
+
+/// First 64 bits of the fractional parts of the square roots of the first eight primes (FIPS 180-4, Section 5.3.5).
+pub(crate) const INITIAL: [u64; 8] = [
+    0x6a09_e667_f3bc_c908,
+    0xbb67_ae85_84ca_a73b,
+    0x3c6e_f372_fe94_f82b,
+    0xa54f_f53a_5f1d_36f1,
+    0x510e_527f_ade6_82d1,
+    0x9b05_688c_2b3e_6c1f,
+    0x1f83_d9ab_fb41_bd6b,
+    0x5be0_cd19_137e_2179,
+];
 
 /// First 64 bits of the fractional parts of the cube roots of the first 80 primes (Section 4.2.3).
 const K: [u64; 80] = [
