@@ -274,6 +274,8 @@ pub(crate) fn chain(pem: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use veilmatch_proto::pb::EvaluateRequest;
+
     use super::*;
 
     #[test]
@@ -298,7 +300,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         drop(listener);
-        let status = Connection::plain(&address).evaluation().evaluate(crate::fake::any_request()).await.unwrap_err();
+        let status = Connection::plain(&address).evaluation().evaluate(EvaluateRequest::default()).await.unwrap_err();
         assert!(never_sent(&status), "{status:?}");
         assert!(!never_sent(&Status::unavailable("cut")));
     }

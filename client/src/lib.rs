@@ -14,8 +14,6 @@ pub mod walk;
 mod client;
 mod connection;
 mod error;
-#[cfg(test)]
-mod fake;
 mod frames;
 mod held;
 mod keeper;
