@@ -168,6 +168,10 @@ impl Invitation {
         if key.name() != Origin::of(&agency).as_str() {
             return Err(wrong("manifest_key: is not the agency's"));
         }
+        // What a later version puts there is checked by clients of that version; this one would leave it unchecked.
+        if !invitation.query_log_key.is_empty() || !invitation.ack_key.is_empty() {
+            return Err(wrong("query_log_key, ack_key: must be empty; this program is too old for that agency"));
+        }
         if invitation.lists.is_empty() || invitation.lists.iter().any(|list| ListId::parse(list).is_err()) {
             return Err(wrong("lists: is empty or has something that is not a name"));
         }

@@ -75,11 +75,13 @@ fn an_invitation_for_our_key_is_taken_over() {
 #[test]
 fn each_wrong_field_is_refused_by_its_name_and_nothing_is_taken_over() {
     type Spoil = fn(&World, &mut Value);
-    let cases: [(&str, Spoil); 10] = [
+    let cases: [(&str, Spoil); 12] = [
         ("unknown field", |_, v| v["secret"] = json!(1)),
         ("type", |_, v| v["type"] = json!("veilmatch/enrolment-request/v1")),
         ("agency", |_, v| v["agency"] = json!("Agency")),
         ("manifest_key", |_, v| v["agency"] = json!("other.example")),
+        ("query_log_key", |_, v| v["query_log_key"] = v["manifest_key"].clone()),
+        ("ack_key", |_, v| v["ack_key"] = v["manifest_key"].clone()),
         ("lists", |_, v| v["lists"] = json!([])),
         ("certificate: is for another key", |_, v| v["certificate"] = World::new().invitation()["certificate"].clone()),
         ("certificate: is for another platform", |w, v| {
