@@ -55,12 +55,75 @@ fn one_wrong_item_is_refused_at_every_position() {
         let (_, answer) = asked(size, 1);
         for at in 0..size.len() {
             let mut evaluated = answer.evaluated.clone();
-            let shifted =
-                CompressedRistretto(evaluated[at]).decompress().unwrap() + RistrettoPoint::mul_base(&Scalar::ONE);
-            evaluated[at] = shifted.compress().to_bytes();
+            evaluated[at] = shifted(&evaluated[at], Scalar::ONE);
             let (frame, _) = asked(size, 1);
             assert_eq!(verify(frame, &evaluated, &answer.proof).err(), Some(Error::BadProof), "{size:?} at {at}");
         }
+    }
+}
+
+fn shifted(element: &[u8; 32], by: Scalar) -> [u8; 32] {
+    (CompressedRistretto(*element).decompress().unwrap() + RistrettoPoint::mul_base(&by)).compress().to_bytes()
+}
+
+#[test]
+fn one_wrong_item_two_swapped_and_errors_that_cancel_are_refused_in_the_largest_frames() {
+    // SPEC §6.7
+    for size in [FrameSize::Thousand, FrameSize::Full] {
+        let (frame, honest) = asked(size, size.len());
+        let proof = honest.proof.to_bytes();
+        let verified = |evaluated: &[[u8; 32]]| {
+            verify_answer(&context(), key(1).public(), frame.elements(), evaluated.as_flattened(), &proof).map(drop)
+        };
+        assert_eq!(verified(&honest.evaluated), Ok(()));
+        let last = size.len() - 1;
+        // The first and the last of a block of four weights among them.
+        for at in [0, 1, 3, 4, 255, last / 2, last - 1, last] {
+            let mut evaluated = honest.evaluated.clone();
+            evaluated[at] = shifted(&evaluated[at], Scalar::ONE);
+            assert_eq!(verified(&evaluated), Err(Error::BadProof), "{size:?} at {at}");
+        }
+        for (a, b) in [(0, 1), (0, last), (17, last / 2)] {
+            let mut swapped = honest.evaluated.clone();
+            swapped.swap(a, b);
+            assert_eq!(verified(&swapped), Err(Error::BadProof), "{size:?}: {a} and {b} swapped");
+            let mut opposite = honest.evaluated.clone();
+            let error = Scalar::from(77_u8);
+            opposite[a] = shifted(&opposite[a], error);
+            opposite[b] = shifted(&opposite[b], -error);
+            assert_eq!(verified(&opposite), Err(Error::BadProof), "{size:?}: errors at {a} and {b}");
+        }
+    }
+}
+
+#[test]
+fn the_published_voprf_crate_agrees_with_a_frame_of_one_as_client_and_as_server() {
+    // SPEC §6.6: through the steps that frames take, not only through the functions below them.
+    use voprf::{Ristretto255 as Theirs, VoprfClient, VoprfServer};
+    let (mut rng, mut theirs_rng) = (StdRng::seed_from_u64(9), rand_core_06::OsRng);
+    // SPEC §4.4: I2OSP(len, 2) ‖ list ‖ I2OSP(epoch, 4)
+    let info = [&[0, 8][..], b"baseline", &[0, 0, 0, 1]].concat();
+    let theirs = VoprfServer::<Theirs>::new_from_seed(&[1; 32], &info).unwrap();
+    for item in items(3) {
+        let want = oprf::evaluate(Mode::Voprf, &key(1), &[item.as_bytes()]).unwrap();
+
+        // Their client, our answer.
+        let client = VoprfClient::<Theirs>::blind(item.as_bytes(), &mut theirs_rng).unwrap();
+        let blinded = Elements::decode(&client.message.serialize()).unwrap();
+        assert_eq!(FrameSize::try_from(blinded.len()), Ok(FrameSize::One));
+        let answer = answer(&context(), &key(1), &blinded, &mut rng);
+        let message = voprf::EvaluationElement::<Theirs>::deserialize(&answer.evaluated[0]).unwrap();
+        let proof = voprf::Proof::<Theirs>::deserialize(&answer.proof.to_bytes()).unwrap();
+        let output = client.state.finalize(item.as_bytes(), &message, &proof, theirs.get_public_key()).unwrap();
+        assert_eq!(&output[..], want[0].danger_as_bytes());
+
+        // Our frame, their server.
+        let frame = BlindedFrame::blind(FrameSize::One, std::slice::from_ref(&item), &mut rng).unwrap();
+        let message = voprf::BlindedElement::<Theirs>::deserialize(frame.elements().as_bytes()).unwrap();
+        let result = theirs.blind_evaluate(&mut theirs_rng, &message);
+        let (evaluated, proof) = (result.message.serialize(), result.proof.serialize());
+        let verified = frame.verify(&context(), key(1).public(), &evaluated, &proof).unwrap();
+        assert!(verified.finalize()[0].output == want[0]);
     }
 }
 
@@ -78,12 +141,9 @@ fn swapped_items_opposite_errors_and_short_or_foreign_answers_are_refused() {
     swapped.swap(2, 9);
     refused(&swapped, &honest.proof);
 
-    let shift = |element: &[u8; 32], by: Scalar| {
-        (CompressedRistretto(*element).decompress().unwrap() + RistrettoPoint::mul_base(&by)).compress().to_bytes()
-    };
     let mut opposite = honest.evaluated.clone();
-    opposite[0] = shift(&opposite[0], Scalar::from(77_u8));
-    opposite[1] = shift(&opposite[1], -Scalar::from(77_u8));
+    opposite[0] = shifted(&opposite[0], Scalar::from(77_u8));
+    opposite[1] = shifted(&opposite[1], -Scalar::from(77_u8));
     refused(&opposite, &honest.proof);
 
     refused(&honest.evaluated[..15], &honest.proof);
@@ -139,6 +199,11 @@ fn every_weight_changes_with_every_transcript_field_and_every_position() {
         all.push(weights(&context, key.public(), &blinded, &evaluated));
     }
     all.push(weights(&context(), super::tests::key(2).public(), &blinded, &evaluated));
+    // The number of elements is a field, too: a frame that goes on like another has other weights from the first on.
+    for n in [4, 15] {
+        let shorter = proof::transcript(&context(), key.public(), &blinded[..n], &evaluated[..n]);
+        all.push(proof::weights(&shorter, n));
+    }
     for at in 0..16 {
         for which in 0..2 {
             let mut sides = [blinded.clone(), evaluated.clone()];
