@@ -7,6 +7,7 @@ mod check;
 mod enrol;
 mod exit;
 mod failure;
+mod forget;
 mod interrupt;
 mod progress;
 mod rescan;
@@ -105,6 +106,7 @@ fn run(args: Args) -> Result<Exit, Failure> {
         Command::Check(check) => block_on(check::check(&dir()?, check)),
         Command::Scan(scan) => block_on(scan::scan(&dir()?, scan)),
         Command::Rescan { list, new, format, telling } => block_on(rescan::rescan(&dir()?, list, new, format, telling)),
+        Command::Forget(args) => block_on(forget::forget(&dir()?, args)),
         Command::Status { json } => print(&status::status(&dir()?, json)?),
         Command::Run { socket } => block_on(run::run(&dir()?, socket)),
         Command::Completions { shell } => {

@@ -2,6 +2,8 @@
 
 mod bulk;
 mod follow;
+mod one_of_a_kind;
+mod rescan;
 mod single;
 
 use std::{
@@ -16,7 +18,7 @@ use tokio::{
 };
 use veilmatch_protocol::{
     item::Kind,
-    name::{ListId, Origin, PlatformId},
+    name::{Epoch, ListId, Origin, PlatformId},
     note::Verifier,
 };
 
@@ -28,13 +30,11 @@ use crate::{
     frames::{Frames, Spent, now},
     held::Held,
     keeper::Keeper,
-    outcome::{NotChecked, Outcome},
-    results::Kept,
     state_dir::{DirLock, StateDir, remove_if_there},
     store::Store,
     sync::{Sync, SyncProgress, SyncReport},
-    verdict::verdict,
 };
+pub use rescan::{Destroyed, Forget, Found, Rescan};
 use single::WaitingCheck;
 
 /// The platform's side: checks items, keeps lists current, rescans. Cheap to clone; every clone is the same client.
@@ -92,15 +92,6 @@ pub struct HeldStatus {
     pub not_after: String,
     /// Whether it may be used now.
     pub valid: bool,
-}
-
-/// A kept subject that is listed in the version held now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// What the subject was named by when it was checked.
-    pub reference: Vec<u8>,
-    /// The answer under the version held now.
-    pub outcome: Outcome,
 }
 
 impl Client {
@@ -257,27 +248,6 @@ impl Client {
         Ok(report)
     }
 
-    /// Matches everything kept of a list against the version held now, without the network; labels included. `found` gets
-    /// the subjects that are matches or could not be looked up. Gives how many subjects were looked at.
-    ///
-    /// # Errors
-    /// [`Error::SealedResults`], [`Error::Database`].
-    pub fn rescan(&self, list: &ListId, found: impl FnMut(Found)) -> Result<u64, Error> {
-        let Some(held) = self.held(list) else { return Ok(0) };
-        let Some(keeper) = self.keeper(list, &held)? else { return Ok(0) };
-        let expired = !held.valid_at(now());
-        let look = |kept: &Kept| {
-            let asked: Vec<Kind> = kept.rows.iter().map(|row| row.kind).collect();
-            let outcome = match expired {
-                true => Outcome::NotChecked(NotChecked::Expired),
-                false => verdict(&held, kept.whole, &asked, &kept.rows),
-            };
-            let clean = matches!(outcome, Outcome::NoMatch { .. });
-            (!clean).then(|| Found { reference: kept.reference.clone(), outcome })
-        };
-        keeper.walk(look, found)
-    }
-
     /// Keeps every list current in the background: at once where the server's stream announces a version, by asking
     /// where it does not. Ends with [`Self::shutdown`].
     pub fn keep_current(&self) {
@@ -332,23 +302,51 @@ impl Client {
         }
         *place = Some(Arc::new(held));
         drop(place);
-        // Results live as long as their epoch. The key goes first: what it sealed is lost from then on, crash or not.
+        self.end_epochs_before(list, epoch)
+    }
+
+    /// Results live as long as their epoch. The key goes first: what it sealed is lost from then on, crash or not; what a
+    /// crash leaves here is found again when the directory is next opened. The deleting itself takes its time elsewhere.
+    fn end_epochs_before(&self, list: &ListId, epoch: Epoch) -> Result<(), Error> {
+        // Under this lock: a check that began under the old epoch does not make its key and its shelf anew.
+        let mut keeper = self.state(list)?.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if keeper.as_ref().is_some_and(|keeper| keeper.epoch() < epoch) {
+            *keeper = None;
+        }
         for (shelf, old) in self.inner.store.shelves_before(list, epoch)? {
             remove_if_there(&self.inner.dir.results_key(list, old))?;
-            self.inner.store.forget(shelf)?;
+            self.inner.store.destroy(shelf)?;
+            let store = Arc::clone(&self.inner.store);
+            let clear = move || {
+                while store.clear(shelf)? {}
+                Ok::<_, Error>(())
+            };
+            self.spawn(async move {
+                if let Ok(Err(error)) = tokio::task::spawn_blocking(clear).await {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "results of an old epoch are deleted later"
+                    );
+                }
+            });
         }
         Ok(())
     }
 
+    /// What results of an epoch are kept in; none if they are not kept, or if a later epoch is in place already.
     fn keeper(&self, list: &ListId, held: &Held) -> Result<Option<Arc<Keeper>>, Error> {
-        if !self.inner.config.keep_results() {
+        if self.inner.config.keep_results() { self.open_keeper(list, held.epoch()) } else { Ok(None) }
+    }
+
+    fn open_keeper(&self, list: &ListId, epoch: Epoch) -> Result<Option<Arc<Keeper>>, Error> {
+        let mut keeper = self.state(list)?.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.held(list).is_some_and(|held| held.epoch() > epoch) {
             return Ok(None);
         }
-        let mut keeper = self.state(list)?.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-        if keeper.as_ref().is_none_or(|keeper| keeper.epoch() != held.epoch()) {
+        if keeper.as_ref().is_none_or(|keeper| keeper.epoch() < epoch) {
             let store = Arc::clone(&self.inner.store);
-            *keeper = Some(Arc::new(Keeper::open(&self.inner.dir, store, list.clone(), held.epoch())?));
+            *keeper = Some(Arc::new(Keeper::open(&self.inner.dir, store, list.clone(), epoch)?));
         }
-        Ok(keeper.clone())
+        Ok(keeper.clone().filter(|keeper| keeper.epoch() == epoch))
     }
 }

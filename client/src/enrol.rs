@@ -245,4 +245,4 @@ fn tls_error(error: rcgen::Error) -> Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -77,6 +77,9 @@ pub enum Error {
         /// The name.
         list: String,
     },
+    /// A rescan where results are not kept.
+    #[error("keep_results is off: there is nothing to check again")]
+    KeepsNothing,
     /// Another process uses the directory.
     #[error("{} is in use by another veilmatch", dir.display())]
     Busy {
@@ -161,12 +164,6 @@ pub enum Error {
     /// Keys or certificates could not be made or read.
     #[error("TLS: {0}")]
     Tls(String),
-    /// A sealed result does not open: its file was altered or its key replaced.
-    #[error("a sealed result of list {list} does not open")]
-    SealedResults {
-        /// The list.
-        list: String,
-    },
 }
 
 impl Error {
@@ -241,6 +238,7 @@ reasons! {
     Self::DirectoryMode { .. } => "DIRECTORY_MODE", "chmod 700 the directory";
     Self::KeyFile { .. } => "BAD_KEY_FILE", "restore the file from your backup, or enrol anew";
     Self::UnknownList { .. } => "UNKNOWN_LIST", "`veilmatch status` names the lists";
+    Self::KeepsNothing => "KEEPS_NOTHING", "set keep_results = true in config.toml and scan again";
     Self::Busy { .. } => "BUSY", "wait for it, or ask the running `veilmatch run` through its socket";
     Self::Unreachable { .. } => "UNREACHABLE", "check address and network; nothing was counted as no match";
     Self::Certificate { .. } => "CERTIFICATE", "look at the clock; ask the agency for a new invitation";
@@ -250,7 +248,6 @@ reasons! {
     Self::Database { .. } => "DATABASE", "make room or mend the disk, then start again";
     Self::NewerSchema { .. } => "NEWER_SCHEMA", "use the newer program";
     Self::Tls(_) => "TLS", "ask the agency for a new invitation";
-    Self::SealedResults { .. } => "SEALED_RESULTS", "restore state.db and keys/ together, or `veilmatch init` anew elsewhere";
 }
 
 impl From<Refused> for Error {

@@ -5,6 +5,8 @@
 //! and in `fresh` until there are many; then [`Keeper::settle`] puts them into the index in one sweep and joins the small
 //! blocks that single checks leave behind.
 
+mod forget;
+mod marks;
 mod settle;
 
 use std::{
@@ -13,18 +15,16 @@ use std::{
 };
 
 use rayon::prelude::*;
-use veilmatch_protocol::{
-    item::Item,
-    name::{Epoch, ListId},
-};
+use veilmatch_protocol::name::{Epoch, ListId};
 
 use crate::{
     Error,
     outcome::Subject,
     results::{Kept, Row, Seal},
     state_dir::StateDir,
-    store::{BlockId, IdOf, NewBlock, Place, Shelf, Store},
+    store::{BlockId, IdOf, NewBlock, Place, SealedBlock, Shelf, Store},
 };
+pub(crate) use marks::Marks;
 pub(crate) use settle::Due;
 use settle::Fresh;
 
@@ -48,6 +48,27 @@ pub(crate) struct Keeper {
     // Held by the one thread that settles.
     settling: Mutex<()>,
     open: Mutex<Vec<(BlockId, Arc<Vec<Kept>>)>>,
+    // Blocks that do not open. They stay, so that every rescan says what is lost; nothing is taken from them.
+    damaged: Mutex<HashSet<BlockId>>,
+}
+
+/// A block that was asked for.
+enum Block {
+    Open(Arc<Vec<Kept>>),
+    /// Joined with others, or rewritten, since its number was read.
+    Gone,
+    Damaged,
+}
+
+/// What a walk met.
+#[derive(Debug, Default)]
+pub(crate) struct Walked {
+    /// Subjects that were shown.
+    pub(crate) subjects: u64,
+    /// Subjects in blocks that do not open.
+    pub(crate) lost: u64,
+    /// Those blocks.
+    pub(crate) damaged: Vec<BlockId>,
 }
 
 /// What is known of a subject.
@@ -65,40 +86,46 @@ impl Keeper {
         let shelf = store.shelf(&list, epoch)?;
         let seal = Seal::open(dir, &list, epoch)?;
         let fresh = Mutex::new(Fresh::read(&store, shelf)?);
-        Ok(Self { store, list, epoch, shelf, seal, fresh, settling: Mutex::new(()), open: Mutex::default() })
+        let (settling, open, damaged) = (Mutex::new(()), Mutex::default(), Mutex::default());
+        Ok(Self { store, list, epoch, shelf, seal, fresh, settling, open, damaged })
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
         self.epoch
     }
 
-    /// What is known of some subjects. One pass over the index, each block opened once.
+    /// What is known of some subjects. One pass over the index, each block opened once. What the index leads to counts only
+    /// if what was sealed says that it is the item's: the index itself is not sealed.
     pub(crate) fn known(&self, subjects: &[Subject]) -> Result<Vec<Known>, Error> {
-        let ids: Vec<IdOf> = subjects.iter().flat_map(|s| &s.items).map(|item| self.seal.item_id(item)).collect();
+        let ids: Vec<Vec<IdOf>> =
+            subjects.iter().map(|s| s.items.iter().map(|item| self.seal.item_id(item)).collect()).collect();
         let mut known: Vec<Known> = Vec::with_capacity(subjects.len());
-        let mut found = self.find(&ids)?.into_iter();
-        for subject in subjects {
+        let mut found = self.find(&ids.concat())?.into_iter();
+        for (subject, ids) in subjects.iter().zip(&ids) {
             let mut same = false;
-            let mut rows = Vec::with_capacity(subject.items.len());
-            for item in &subject.items {
+            let mut rows = Vec::with_capacity(ids.len());
+            for id in ids {
                 let kept = found.next().flatten();
-                same |= kept.as_ref().is_some_and(|kept| is_same(kept, subject));
-                rows.push(kept.and_then(|kept| kept.rows.into_iter().find(|row| row.kind == item.kind())));
+                same |= kept.as_ref().is_some_and(|kept| is_same(kept, subject, ids));
+                let row = kept.as_ref().and_then(|kept| kept.row_of(id).cloned());
+                if kept.is_some() && row.is_none() {
+                    tracing::error!(list = %self.list, "the index of kept results is damaged; an item is asked anew");
+                }
+                rows.push(row);
             }
             known.push(Known { rows, kept: same });
         }
-        self.find_duplicates(subjects, &mut known)?;
+        self.find_duplicates(subjects, &ids, &mut known)?;
         Ok(known)
     }
 
     /// A subject whose items were all met under another reference has an entry of its own.
-    fn find_duplicates(&self, subjects: &[Subject], known: &mut [Known]) -> Result<(), Error> {
+    fn find_duplicates(&self, subjects: &[Subject], items: &[Vec<IdOf>], known: &mut [Known]) -> Result<(), Error> {
         let complete = |known: &Known| !known.kept && !known.rows.is_empty() && known.rows.iter().all(Option::is_some);
         let open: Vec<usize> = (0..known.len()).filter(|&at| complete(&known[at])).collect();
-        let ids: Vec<IdOf> =
-            open.iter().map(|&at| self.seal.subject_id(&subjects[at].reference, &subjects[at].items)).collect();
-        for (at, place) in open.into_iter().zip(self.places(&ids)?) {
-            known[at].kept = place.is_some();
+        let ids: Vec<IdOf> = open.iter().map(|&at| self.seal.subject_id(&subjects[at].reference, &items[at])).collect();
+        for (at, kept) in open.into_iter().zip(self.find(&ids)?) {
+            known[at].kept = kept.is_some_and(|kept| is_same(&kept, &subjects[at], &items[at]));
         }
         Ok(())
     }
@@ -116,20 +143,23 @@ impl Keeper {
                 }
             }
             for (id, places) in by_block {
-                // A block that is not there any more was joined with others just now: its subjects have new places.
-                let Some(block) = self.block(id)? else {
-                    open.extend(places.into_iter().map(|(at, _)| at));
-                    continue;
-                };
-                for (at, subject) in places {
-                    found[at] = Some(block.get(usize::from(subject)).ok_or_else(|| self.damaged())?.clone());
+                match self.block(id)? {
+                    Block::Open(block) => {
+                        for (at, subject) in places {
+                            found[at] = block.get(usize::from(subject)).cloned();
+                        }
+                    }
+                    // It was joined with others just now: its subjects have new places.
+                    Block::Gone => open.extend(places.into_iter().map(|(at, _)| at)),
+                    Block::Damaged => {}
                 }
             }
             if open.is_empty() {
-                return Ok(found);
+                break;
             }
         }
-        Err(self.damaged())
+        // What leads nowhere time and again is not known: its block was forgotten.
+        Ok(found)
     }
 
     fn places(&self, ids: &[IdOf]) -> Result<Vec<Option<Place>>, Error> {
@@ -155,14 +185,23 @@ impl Keeper {
         let mut entered: HashSet<IdOf> = HashSet::new();
         let mut kept: Vec<(Kept, Vec<IdOf>)> = Vec::with_capacity(subjects.len());
         for (subject, known, rows) in subjects {
-            let new = |item: &Item| rows.iter().any(|row| row.kind == item.kind());
-            let unknown = subject.items.iter().zip(&known.rows).filter(|(item, row)| row.is_none() && new(item));
-            let mut ids: Vec<IdOf> = unknown.map(|(item, _)| self.seal.item_id(item)).collect();
-            ids.retain(|id| entered.insert(*id));
-            if ids.is_empty() {
-                ids.push(self.seal.subject_id(&subject.reference, &subject.items));
+            let (mut ids, mut entries) = (Vec::with_capacity(rows.len()), Vec::new());
+            for row in &rows {
+                let mut items = subject.items.iter().zip(&known.rows);
+                let of_kind = items.find(|(item, _)| item.kind() == row.kind);
+                let (item, known) =
+                    of_kind.expect("a row is that of one of the items, and they are of different kinds");
+                let id = self.seal.item_id(item);
+                ids.push(id);
+                if known.is_none() && entered.insert(id) {
+                    entries.push(id);
+                }
             }
-            kept.push((Kept { reference: subject.reference.clone(), whole: subject.whole, rows }, ids));
+            if entries.is_empty() {
+                entries.push(self.seal.subject_id(&subject.reference, &ids));
+            }
+            let Subject { reference, whole, .. } = subject;
+            kept.push((Kept { reference: reference.clone(), whole: *whole, rows, ids }, entries));
         }
         kept.sort_by_cached_key(|(kept, _)| kept.rows.first().map(|row| row.okm.tag()));
         let (mut ids, mut subjects) = (Vec::new(), Vec::with_capacity(kept.len()));
@@ -172,7 +211,7 @@ impl Keeper {
             subjects.push(kept);
         }
         let id = self.store.next_block();
-        let sealed = self.seal.seal(&self.list, self.epoch, id, &subjects)?;
+        let sealed = self.seal.seal(&self.list, self.epoch, id, &subjects);
         Ok(Some(NewBlock { id, shelf: self.shelf, subjects: subjects.len(), sealed, ids }))
     }
 
@@ -182,67 +221,100 @@ impl Keeper {
     }
 
     /// Shows every kept subject of the epoch as it is now, block by block, in bounded memory; blocks are looked at in
-    /// parallel, `found` gets what `look` finds in their order. Gives how many subjects there were.
+    /// parallel, `found` gets what `look` finds in their order. A block that does not open is counted and passed over.
     pub(crate) fn walk<T: Send>(
         &self,
         look: impl Fn(&Kept) -> Option<T> + Sync,
-        mut found: impl FnMut(T),
-    ) -> Result<u64, Error> {
+        mut found: impl FnMut(T) -> Result<(), Error>,
+    ) -> Result<Walked, Error> {
+        let of_block = |_, kept: &[Kept]| kept.iter().filter_map(&look).collect::<Vec<T>>();
+        self.walk_blocks(of_block, |of_block| of_block.into_iter().try_for_each(&mut found))
+    }
+
+    fn walk_blocks<T: Send>(
+        &self,
+        look: impl Fn(BlockId, &[Kept]) -> T + Sync,
+        mut found: impl FnMut(T) -> Result<(), Error>,
+    ) -> Result<Walked, Error> {
         let mut snapshot = self.store.snapshot(self.shelf)?;
-        let mut count = 0;
+        let mut walked = Walked::default();
         loop {
-            let mut sealed = Vec::with_capacity(WALK_BLOCKS);
-            while sealed.len() < WALK_BLOCKS {
+            let mut blocks = Vec::with_capacity(WALK_BLOCKS);
+            while blocks.len() < WALK_BLOCKS {
                 let Some(block) = snapshot.next()? else { break };
-                sealed.push(block);
+                blocks.push(block);
             }
-            if sealed.is_empty() {
-                return Ok(count);
+            if blocks.is_empty() {
+                return Ok(walked);
             }
-            let looked_at: Vec<Result<(u64, Vec<T>), Error>> = sealed
-                .par_iter()
-                .map(|(id, sealed)| {
-                    let kept = self.seal.unseal(&self.list, self.epoch, *id, sealed)?;
-                    Ok((kept.len() as u64, kept.iter().filter_map(&look).collect()))
-                })
-                .collect();
-            for block in looked_at {
-                let (subjects, of_block) = block?;
-                count += subjects;
-                of_block.into_iter().for_each(&mut found);
+            let look_at = |SealedBlock { id, sealed, .. }: &SealedBlock| {
+                let kept = self.seal.unseal(&self.list, self.epoch, *id, sealed)?;
+                Some((kept.len() as u64, look(*id, &kept)))
+            };
+            let looked_at: Vec<Option<(u64, T)>> = blocks.par_iter().map(look_at).collect();
+            for (block, looked_at) in blocks.into_iter().zip(looked_at) {
+                match looked_at {
+                    Some((subjects, of_block)) => {
+                        walked.subjects += subjects;
+                        found(of_block)?;
+                    }
+                    None => {
+                        self.alarm(block.id)?;
+                        walked.lost += block.subjects;
+                        walked.damaged.push(block.id);
+                    }
+                }
             }
         }
     }
 
-    fn block(&self, id: BlockId) -> Result<Option<Arc<Vec<Kept>>>, Error> {
-        let cached = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, block)) = cached().iter().find(|(other, _)| *other == id) {
-            return Ok(Some(Arc::clone(block)));
+    fn block(&self, id: BlockId) -> Result<Block, Error> {
+        if self.damaged().contains(&id) {
+            return Ok(Block::Damaged);
         }
-        let Some(sealed) = self.store.block(id)? else { return Ok(None) };
-        let block = Arc::new(self.seal.unseal(&self.list, self.epoch, id, &sealed)?);
-        let mut open = cached();
+        if let Some((_, block)) = self.open_blocks().iter().find(|(other, _)| *other == id) {
+            return Ok(Block::Open(Arc::clone(block)));
+        }
+        let Some(sealed) = self.store.block(id)? else { return Ok(Block::Gone) };
+        let Some(block) = self.seal.unseal(&self.list, self.epoch, id, &sealed).map(Arc::new) else {
+            self.alarm(id)?;
+            return Ok(Block::Damaged);
+        };
+        let mut open = self.open_blocks();
         if open.len() == OPEN_BLOCKS {
             open.remove(0);
         }
         open.push((id, Arc::clone(&block)));
-        Ok(Some(block))
+        Ok(Block::Open(block))
+    }
+
+    /// Takes note of a block that does not open. Its items count as unknown: entries that would stand in the way of those of
+    /// their new results go; those in the index are replaced when the new ones get there.
+    fn alarm(&self, id: BlockId) -> Result<(), Error> {
+        if !self.damaged().insert(id) {
+            return Ok(());
+        }
+        tracing::error!(list = %self.list, epoch = self.epoch.0, "a block of kept results was altered, or its key replaced");
+        self.fresh().leave_out(id);
+        self.store.no_longer_fresh(id)
     }
 
     fn fresh(&self) -> MutexGuard<'_, Fresh> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn damaged(&self) -> Error {
-        Error::SealedResults { list: self.list.to_string() }
+    fn open_blocks(&self) -> MutexGuard<'_, Vec<(BlockId, Arc<Vec<Kept>>)>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn damaged(&self) -> MutexGuard<'_, HashSet<BlockId>> {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether what is kept is this very subject with all its items.
-fn is_same(kept: &Kept, subject: &Subject) -> bool {
-    kept.reference == subject.reference
-        && kept.whole == subject.whole
-        && subject.items.iter().all(|item| kept.rows.iter().any(|row| row.kind == item.kind()))
+/// Whether what is kept is this very subject with all its items, which are found by these ids.
+fn is_same(kept: &Kept, subject: &Subject, ids: &[IdOf]) -> bool {
+    kept.reference == subject.reference && kept.whole == subject.whole && ids.iter().all(|id| kept.row_of(id).is_some())
 }
 
 /// Entries in the order of the index.

@@ -23,7 +23,7 @@ mod store;
 mod sync;
 mod verdict;
 
-pub use client::{Client, Found, HeldStatus, ListStatus};
+pub use client::{Client, Destroyed, Forget, Found, HeldStatus, ListStatus, Rescan};
 pub use error::Error;
 pub use outcome::{NotChecked, Outcome, Subject};
 pub use sync::{SyncProgress, SyncReport};

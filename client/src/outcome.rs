@@ -1,12 +1,12 @@
 //! What is asked, and the three answers (SPEC §12).
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use veilmatch_proto::Reason;
 use veilmatch_protocol::item::{Item, Kind};
 
 /// One thing to check: a file with the digests of all its kinds, or one bare digest.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Subject {
     /// The caller's number, given back with the outcome.
     pub key: u64,
@@ -16,6 +16,13 @@ pub struct Subject {
     pub items: Vec<Item>,
     /// Whether the digests are all that a list's kinds ask for: a file, as against a bare digest of one kind.
     pub whole: bool,
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A reference can be a path or a digest.
+        f.debug_struct("Subject").field("key", &self.key).finish_non_exhaustive()
+    }
 }
 
 /// The answer about a subject.
@@ -51,6 +58,10 @@ pub enum NotChecked {
     KindMissing(Kind),
     /// The list has no entry of this kind at all.
     KindNotListed(Kind),
+    /// The subject has two digests of one kind.
+    KindTwice,
+    /// The kept result was damaged, or destroyed with the key of its epoch.
+    ResultLost,
     /// No answer within the deadline.
     Deadline,
     /// The agency's server cannot be reached.
@@ -116,6 +127,8 @@ reasons! {
     Self::Expired => "EXPIRED", "run `veilmatch sync`; if that brings nothing newer, call the agency";
     Self::KindMissing(_) => "KIND_MISSING", "give the digests of every kind that `veilmatch status` names";
     Self::KindNotListed(_) => "KIND_NOT_LISTED", "give a digest of a kind that `veilmatch status` names";
+    Self::KindTwice => "KIND_TWICE", "give one digest of a kind; those of other files by themselves";
+    Self::ResultLost => "RESULT_LOST", "scan again what was checked; then, or if it is there no more, `veilmatch forget --lost`";
     Self::Deadline => "DEADLINE", "ask again; raise check_deadline_ms if it happens often";
     Self::Offline => "OFFLINE", "ask again when the agency's server can be reached";
     Self::BadProof => "BAD_PROOF", "stop, call the agency and send it the file in evidence/";
@@ -130,6 +143,14 @@ reasons! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_subject_shows_no_reference_and_no_digest() {
+        // Its reference was printed, and that of a line without a name is the digest in hexadecimal.
+        let item = Item::new(Kind::Md5, &[0x5a; 16]).unwrap();
+        let subject = Subject { key: 7, reference: b"md5:5a5a".to_vec(), items: vec![item], whole: false };
+        assert_eq!(format!("{subject:?}"), "Subject { key: 7, .. }");
+    }
 
     #[test]
     fn reasons_are_stable_names_and_each_its_own() {

@@ -1,14 +1,15 @@
 //! Results kept sealed on disk for the epoch, so that a new version is matched without asking anybody (SPEC §12.5).
 //!
 //! A block holds subjects ascending by tag under XChaCha20-Poly1305, bound to its list, epoch and id: matching it walks
-//! through the published list from front to back. Items are found by HMAC under a key of their own, never by digest.
+//! through the published list from front to back. Items are found by HMAC under a key of their own, never by digest; the
+//! same HMAC stands beside each row, under the seal, so that a row is taken for its own item and for no other.
 
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
 use hmac::{Hmac, Mac};
-use rand::{TryRng, rngs::SysRng};
+use rand::{Rng, TryRng, rand_core::UnwrapErr, rngs::SysRng};
 use sha2::Sha256;
 use veilmatch_protocol::{
     derive::Okm,
@@ -27,8 +28,8 @@ use crate::{
 /// Length of a block's nonce, before its ciphertext.
 const NONCE_LEN: usize = 24;
 
-/// Bytes of a row in a block: kind, okm, batch id, position.
-const ROW_LEN: usize = 1 + 64 + 16 + 2;
+/// Bytes of a row in a block: what its item is found by, kind, okm, batch id, position.
+const ROW_LEN: usize = 16 + 1 + 64 + 16 + 2;
 
 /// One item's result.
 #[derive(Clone)]
@@ -45,6 +46,15 @@ pub(crate) struct Kept {
     pub(crate) reference: Vec<u8>,
     pub(crate) whole: bool,
     pub(crate) rows: Vec<Row>,
+    /// What the item of each row is found by, in the order of the rows.
+    pub(crate) ids: Vec<IdOf>,
+}
+
+impl Kept {
+    /// The row of the item that is found by this id.
+    pub(crate) fn row_of(&self, id: &IdOf) -> Option<&Row> {
+        self.ids.iter().position(|of| of == id).map(|at| &self.rows[at])
+    }
 }
 
 /// Seals and finds the results of one (list, epoch).
@@ -52,6 +62,7 @@ pub(crate) struct Kept {
 pub(crate) struct Seal {
     find: [u8; 32],
     seal: [u8; 32],
+    mark: [u8; 32],
 }
 
 impl Seal {
@@ -70,7 +81,11 @@ impl Seal {
             return Err(Error::KeyFile { path, why: "is not 32 bytes" });
         }
         let subkey = |purpose: &[u8]| mac(&key, &[purpose]);
-        Ok(Self { find: subkey(b"veilmatch/v1/results-find"), seal: subkey(b"veilmatch/v1/results-seal") })
+        Ok(Self {
+            find: subkey(b"veilmatch/v1/results-find"),
+            seal: subkey(b"veilmatch/v1/results-seal"),
+            mark: subkey(b"veilmatch/v1/results-mark"),
+        })
     }
 
     /// What an item's row is found by.
@@ -78,34 +93,37 @@ impl Seal {
         short(&mac(&self.find, &[b"item", item.as_bytes()]))
     }
 
-    /// What a subject, by its reference and items, is found by.
-    pub(crate) fn subject_id(&self, reference: &[u8], items: &[Item]) -> IdOf {
-        let mut parts = vec![&b"subject"[..]];
+    /// What a subject is found by: its reference and what its items are found by.
+    pub(crate) fn subject_id(&self, reference: &[u8], items: &[IdOf]) -> IdOf {
         let length = (reference.len() as u64).to_be_bytes();
-        parts.extend([&length[..], reference]);
-        parts.extend(items.iter().map(Item::as_bytes));
+        let mut parts = vec![&b"subject"[..], &length[..], reference];
+        parts.extend(items.iter().map(|id| &id[..]));
         short(&mac(&self.find, &parts))
     }
 
-    /// Seals the subjects of a block.
-    pub(crate) fn seal(&self, list: &ListId, epoch: Epoch, id: BlockId, subjects: &[Kept]) -> Result<Vec<u8>, Error> {
-        let plain = encode(subjects);
-        let mut nonce = [0; NONCE_LEN];
-        SysRng.try_fill_bytes(&mut nonce).map_err(|_| Error::SealedResults { list: list.to_string() })?;
-        let aad = associated(list, epoch, id);
-        let sealed = self.cipher().encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: &aad });
-        let mut out = nonce.to_vec();
-        out.extend(sealed.map_err(|_| Error::SealedResults { list: list.to_string() })?);
-        Ok(out)
+    /// What a rescan remembers a match by: the subject, by what it is found by, and the label that it had.
+    pub(crate) fn mark(&self, subject: &IdOf, label: &[u8]) -> IdOf {
+        short(&mac(&self.mark, &[&subject[..], label]))
     }
 
-    /// Opens a block.
-    pub(crate) fn unseal(&self, list: &ListId, epoch: Epoch, id: BlockId, sealed: &[u8]) -> Result<Vec<Kept>, Error> {
-        let wrong = || Error::SealedResults { list: list.to_string() };
-        let (nonce, body) = sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(wrong)?;
+    /// Seals the subjects of a block.
+    pub(crate) fn seal(&self, list: &ListId, epoch: Epoch, id: BlockId, subjects: &[Kept]) -> Vec<u8> {
+        let plain = encode(subjects);
+        let mut out = vec![0; NONCE_LEN];
+        UnwrapErr(SysRng).fill_bytes(&mut out);
+        let nonce: [u8; NONCE_LEN] = *out.first_chunk().expect("it is that long");
+        let aad = associated(list, epoch, id);
+        let sealed = self.cipher().encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: &aad });
+        out.extend(sealed.expect("a block is far shorter than what the cipher takes"));
+        out
+    }
+
+    /// Opens a block; nothing, if it was altered or moved or its key replaced.
+    pub(crate) fn unseal(&self, list: &ListId, epoch: Epoch, id: BlockId, sealed: &[u8]) -> Option<Vec<Kept>> {
+        let (nonce, body) = sealed.split_first_chunk::<NONCE_LEN>()?;
         let aad = associated(list, epoch, id);
         let plain = self.cipher().decrypt(&XNonce::from(*nonce), Payload { msg: body, aad: &aad });
-        decode(&Zeroizing::new(plain.map_err(|_| wrong())?)).ok_or_else(wrong)
+        decode(&Zeroizing::new(plain.ok()?))
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
@@ -142,7 +160,8 @@ fn encode(subjects: &[Kept]) -> Zeroizing<Vec<u8>> {
         out.extend_from_slice(&u32::try_from(kept.reference.len()).expect("a path is short").to_be_bytes());
         out.extend_from_slice(&kept.reference);
         out.push(u8::try_from(kept.rows.len()).expect("at most one row per kind"));
-        for row in &kept.rows {
+        for (row, id) in kept.rows.iter().zip(&kept.ids) {
+            out.extend_from_slice(id);
             out.push(row.kind.id());
             out.extend_from_slice(row.okm.danger_as_bytes());
             out.extend_from_slice(&row.batch.0);
@@ -159,19 +178,22 @@ fn decode(mut bytes: &[u8]) -> Option<Vec<Kept>> {
         let length = u32::from_be_bytes(bytes.split_off(..4)?.try_into().ok()?) as usize;
         let reference = bytes.split_off(..length)?.to_vec();
         let rows = *bytes.split_off_first()?;
-        let rows = (0..rows).map(|_| decode_row(bytes.split_off(..ROW_LEN)?)).collect::<Option<_>>()?;
-        subjects.push(Kept { reference, whole, rows });
+        let rows = (0..rows).map(|_| decode_row(bytes.split_off(..ROW_LEN)?)).collect::<Option<Vec<_>>>()?;
+        let (ids, rows) = rows.into_iter().unzip();
+        subjects.push(Kept { reference, whole, rows, ids });
     }
     Some(subjects)
 }
 
-fn decode_row(mut bytes: &[u8]) -> Option<Row> {
-    Some(Row {
+fn decode_row(mut bytes: &[u8]) -> Option<(IdOf, Row)> {
+    let id = bytes.split_off(..16)?.try_into().ok()?;
+    let row = Row {
         kind: Kind::from_id(*bytes.split_off_first()?).ok()?,
         okm: Okm::danger_from_bytes(bytes.split_off(..64)?.try_into().ok()?),
         batch: BatchId(bytes.split_off(..16)?.try_into().ok()?),
         position: u16::from_be_bytes(bytes.try_into().ok()?),
-    })
+    };
+    Some((id, row))
 }
 
 #[cfg(test)]
@@ -192,8 +214,13 @@ mod tests {
             position: 513,
         };
         vec![
-            Kept { reference: b"a/b.jpg".to_vec(), whole: true, rows: vec![row(Kind::Md5, 1), row(Kind::Sha256, 2)] },
-            Kept { reference: Vec::new(), whole: false, rows: vec![row(Kind::Sha1, 3)] },
+            Kept {
+                reference: b"a/b.jpg".to_vec(),
+                whole: true,
+                rows: vec![row(Kind::Md5, 1), row(Kind::Sha256, 2)],
+                ids: vec![[1; 16], [2; 16]],
+            },
+            Kept { reference: Vec::new(), whole: false, rows: vec![row(Kind::Sha1, 3)], ids: vec![[3; 16]] },
         ]
     }
 
@@ -202,12 +229,14 @@ mod tests {
         // SPEC §12.5
         let dir = tempfile::tempdir().unwrap();
         let (seal, list) = seal(&dir);
-        let sealed = seal.seal(&list, Epoch(1), BlockId::of(7), &kept()).unwrap();
+        let sealed = seal.seal(&list, Epoch(1), BlockId::of(7), &kept());
         assert!(!sealed.windows(7).any(|window| window == b"a/b.jpg"));
         let opened = seal.unseal(&list, Epoch(1), BlockId::of(7), &sealed).unwrap();
         assert_eq!(opened.len(), 2);
         assert_eq!(opened[0].reference, b"a/b.jpg");
         assert_eq!(opened[0].rows[1].okm.danger_as_bytes(), &[2; 64]);
+        assert_eq!(opened[0].row_of(&[2; 16]).unwrap().kind, Kind::Sha256);
+        assert!(opened[0].row_of(&[3; 16]).is_none());
         assert_eq!((opened[1].rows[0].kind, opened[1].rows[0].position), (Kind::Sha1, 513));
     }
 
@@ -215,15 +244,15 @@ mod tests {
     fn a_moved_altered_or_foreign_block_does_not_open() {
         let dir = tempfile::tempdir().unwrap();
         let (seal, list) = seal(&dir);
-        let sealed = seal.seal(&list, Epoch(1), BlockId::of(7), &kept()).unwrap();
+        let sealed = seal.seal(&list, Epoch(1), BlockId::of(7), &kept());
         let other = ListId::parse("other").unwrap();
-        assert!(seal.unseal(&list, Epoch(1), BlockId::of(8), &sealed).is_err());
-        assert!(seal.unseal(&list, Epoch(2), BlockId::of(7), &sealed).is_err());
-        assert!(seal.unseal(&other, Epoch(1), BlockId::of(7), &sealed).is_err());
+        assert!(seal.unseal(&list, Epoch(1), BlockId::of(8), &sealed).is_none());
+        assert!(seal.unseal(&list, Epoch(2), BlockId::of(7), &sealed).is_none());
+        assert!(seal.unseal(&other, Epoch(1), BlockId::of(7), &sealed).is_none());
         for at in 0..sealed.len() {
             let mut altered = sealed.clone();
             altered[at] ^= 1;
-            assert!(seal.unseal(&list, Epoch(1), BlockId::of(7), &altered).is_err());
+            assert!(seal.unseal(&list, Epoch(1), BlockId::of(7), &altered).is_none());
         }
     }
 

@@ -5,7 +5,9 @@
 
 mod frames;
 mod manifests;
+mod marks;
 pub(crate) mod results;
+mod shelf;
 
 use std::{
     path::{Path, PathBuf},
@@ -18,7 +20,9 @@ use std::{
 use rusqlite::{Connection, OpenFlags, Transaction, types::Value};
 
 pub(crate) use frames::{Ended, Sent};
-pub(crate) use results::{BlockId, IdOf, NewBlock, Place, Shelf};
+pub(crate) use marks::{Mark, Round};
+pub(crate) use results::{BlockId, Gone, IdOf, NewBlock, Place, SealedBlock};
+pub(crate) use shelf::{Lost, Shelf};
 
 use crate::Error;
 
@@ -48,7 +52,9 @@ CREATE INDEX frame_unfinished ON frame (status) WHERE status = 'sent';
 
 -- A number is not used again: a frame of a forgotten epoch may still end on its old shelf.
 CREATE TABLE shelf (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, list TEXT NOT NULL, epoch INTEGER NOT NULL, UNIQUE (list, epoch)
+    id INTEGER PRIMARY KEY AUTOINCREMENT, list TEXT NOT NULL, epoch INTEGER NOT NULL,
+    destroyed INTEGER NOT NULL DEFAULT 0, round INTEGER NOT NULL DEFAULT 0, begun INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (list, epoch)
 );
 CREATE TABLE block (
     id INTEGER PRIMARY KEY AUTOINCREMENT, shelf INTEGER NOT NULL, subjects INTEGER NOT NULL, sealed BLOB NOT NULL
@@ -58,6 +64,14 @@ CREATE TABLE fresh (block INTEGER PRIMARY KEY, shelf INTEGER NOT NULL, ids BLOB 
 CREATE TABLE seen (
     shelf INTEGER NOT NULL, id BLOB NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (shelf, id)
 ) WITHOUT ROWID;
+
+-- Matches of the rescan before, and of the one that is running.
+CREATE TABLE mark (
+    shelf INTEGER NOT NULL, round INTEGER NOT NULL, subject BLOB NOT NULL, mark BLOB NOT NULL,
+    PRIMARY KEY (shelf, round, subject, mark)
+) WITHOUT ROWID;
+-- Results that went with an epoch, until as many are kept again.
+CREATE TABLE lost (list TEXT PRIMARY KEY, epoch INTEGER NOT NULL, subjects INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
 /// The database of one platform's directory.
@@ -77,6 +91,8 @@ impl Store {
         for (name, value, want) in [
             ("journal_mode", Value::Text("wal".into()), Value::Text("wal".into())),
             ("synchronous", Value::Text("full".into()), Value::Integer(2)),
+            // What is deleted is overwritten: a result that was forgotten does not stay in a page that nobody uses.
+            ("secure_delete", Value::Text("on".into()), Value::Integer(1)),
             ("cache_size", Value::Integer(-CACHE_KIB), Value::Integer(-CACHE_KIB)),
             ("wal_autocheckpoint", Value::Integer(CHECKPOINT_PAGES), Value::Integer(CHECKPOINT_PAGES)),
         ] {

@@ -70,8 +70,8 @@ async fn a_retracted_entry_stops_matching_by_a_small_delta_and_a_rescan_asks_nob
     assert!(report.fetched <= 8_192, "{}", report.fetched);
 
     let mut found = std::collections::BTreeMap::new();
-    let looked_at = client.rescan(&world.list, |hit| drop(found.insert(hit.reference, hit.outcome))).unwrap();
-    assert_eq!(looked_at, 200);
+    let rescan = client.rescan(&world.list, |hit| drop(found.insert(hit.reference, hit.outcome))).unwrap();
+    assert_eq!((rescan.subjects, rescan.lost()), (200, 0));
     assert_eq!(found.len(), 100);
     let by = |item: &Item| bare(0, item.clone()).reference;
     assert!(!found.contains_key(&by(&listed(7))));

@@ -52,7 +52,9 @@ async fn live() -> Lived {
     world.publish();
     until(async || (client.sync(&world.list, |_| {}).await.unwrap().version == 2).then_some(())).await;
     let mut matches = 0;
-    client.rescan(&world.list, |found| matches += usize::from(matches!(found.outcome, Outcome::Match { .. }))).unwrap();
+    let rescan =
+        client.rescan(&world.list, |found| matches += usize::from(matches!(found.outcome, Outcome::Match { .. })));
+    rescan.unwrap().remember().unwrap();
     assert!(matches >= ENTRIES / 2, "the scans found what they should: {matches}");
     client.shutdown().await;
     world.stop().await;

@@ -47,7 +47,7 @@ fn every_command_explains_itself() {
         (
             PROGRAMS.platform,
             "veilmatch",
-            &["init", "join", "sync", "check", "scan", "rescan", "status", "run", "completions", "man"][..],
+            &["init", "join", "sync", "check", "scan", "rescan", "forget", "status", "run", "completions", "man"][..],
         ),
         (
             PROGRAMS.agency,

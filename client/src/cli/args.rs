@@ -75,7 +75,7 @@ pub(super) enum Command {
         /// The list, if there are several
         #[arg(long)]
         list: Option<ListId>,
-        /// Print only what the rescan before did not find
+        /// Print only what the rescan before did not find; exit code 1 is then a match among that
         #[arg(long)]
         new: bool,
         /// What the answers look like
@@ -84,6 +84,8 @@ pub(super) enum Command {
         #[command(flatten)]
         telling: Telling,
     },
+    /// Forget kept results of what was deleted, so that nothing of them stays on disk
+    Forget(Forget),
     /// Say what is held, until when, and what was asked
     Status {
         /// As one JSON object
@@ -157,6 +159,25 @@ pub(super) struct Scan {
     pub(super) threads: Option<u16>,
     #[command(flatten)]
     pub(super) telling: Telling,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(group = ArgGroup::new("what").required(true).args(["paths", "hashes", "lost"]))]
+pub(super) struct Forget {
+    /// Files and folders as they were checked; they need not be there any more
+    #[arg(value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+    /// A file of digests: everything that has one of them; - reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub(super) hashes: Option<PathBuf>,
+    /// Results that are damaged or went with an old key: rescans speak no more of them
+    #[arg(long)]
+    pub(super) lost: bool,
+    #[command(flatten)]
+    pub(super) reading: Reading,
+    /// Only this list
+    #[arg(long)]
+    pub(super) list: Option<ListId>,
 }
 
 /// How a file of digests is read.

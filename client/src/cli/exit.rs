@@ -32,9 +32,14 @@ pub const HELP: &str = "Exit codes: 0 all checked, none listed (or: done), 1 at 
 impl Exit {
     /// After a check that came to its end.
     pub fn after(tally: &Tally) -> Self {
-        if tally.matches > 0 {
+        Self::of_counts(tally.matches, tally.not_checked())
+    }
+
+    /// After so many matches, and so many things that were not checked.
+    pub fn of_counts(matches: u64, not_checked: u64) -> Self {
+        if matches > 0 {
             Self::Match
-        } else if tally.not_checked() > 0 {
+        } else if not_checked > 0 {
             Self::NotChecked
         } else {
             Self::Done

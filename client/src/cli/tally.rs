@@ -35,6 +35,13 @@ impl Tally {
         }
     }
 
+    /// Counts so many things that were not checked for one reason.
+    pub fn count_many(&mut self, why: &NotChecked, many: u64) {
+        if many > 0 {
+            *self.by_reason.entry(why.reason().to_owned()).or_default() += many;
+        }
+    }
+
     /// Answers that are no answer.
     pub fn not_checked(&self) -> u64 {
         self.by_reason.values().sum()
@@ -80,6 +87,8 @@ pub fn is_passing(why: &NotChecked) -> bool {
         | NotChecked::Storage
         | NotChecked::ShutDown => true,
         NotChecked::KindMissing(_)
+        | NotChecked::KindTwice
+        | NotChecked::ResultLost
         | NotChecked::KindNotListed(_)
         | NotChecked::AlteredRecord
         | NotChecked::LabelMismatch

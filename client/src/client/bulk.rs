@@ -98,7 +98,7 @@ impl Client {
 
     /// One batch, with one synchronisation in between if the server says that we are behind. Outcomes in the order of the
     /// subjects.
-    pub(super) async fn answer_all(
+    pub(super) async fn answer_askable(
         &self,
         list: &ListId,
         subjects: Vec<Subject>,

@@ -63,6 +63,13 @@ impl World {
     }
 }
 
+/// A platform's directory that has joined an agency whose server is not there.
+pub(crate) fn joined() -> tempfile::TempDir {
+    let world = World::new();
+    world.join(&world.invitation()).unwrap();
+    world.dir
+}
+
 #[test]
 fn an_invitation_for_our_key_is_taken_over() {
     let world = World::new();

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError, TryLockError},
 };
 
-use super::{Keeper, ascending};
+use super::{Block, Keeper, ascending};
 use crate::{
     Error,
     results::Kept,
@@ -74,6 +74,14 @@ impl Fresh {
             _ => Due::Overdue,
         }
     }
+
+    /// Forgets what leads to a block.
+    pub(super) fn leave_out(&mut self, block: BlockId) {
+        for generation in [&mut self.young, &mut self.old] {
+            generation.places.retain(|_, place| place.block != block);
+            generation.blocks.retain(|(id, _)| *id != block);
+        }
+    }
 }
 
 impl Generation {
@@ -123,6 +131,7 @@ impl Keeper {
             (ascending(&fresh.old.places), fresh.old.blocks.clone())
         };
         let joined = self.join_small(&blocks)?;
+        entries.retain(|(_, place)| !self.damaged().contains(&place.block));
         for (_, place) in &mut entries {
             if let Some(moved) = joined.moved.get(place) {
                 *place = *moved;
@@ -147,22 +156,22 @@ impl Keeper {
         let mut gathered: Vec<(Kept, Place)> = Vec::new();
         for (id, subjects) in small {
             if gathered.len() + subjects > BLOCK_SUBJECTS {
-                self.join(std::mem::take(&mut gathered), &mut joined)?;
+                self.join(std::mem::take(&mut gathered), &mut joined);
             }
-            let block = self.block(id)?.ok_or_else(|| self.damaged())?;
+            let Block::Open(block) = self.block(id)? else { continue };
             let block = Arc::unwrap_or_clone(block);
             let place =
                 |at: usize| Place { block: id, subject: u16::try_from(at).expect("a block's subjects are few") };
             gathered.extend(block.into_iter().enumerate().map(|(at, kept)| (kept, place(at))));
             joined.replaced.push(id);
         }
-        self.join(gathered, &mut joined)?;
+        self.join(gathered, &mut joined);
         Ok(joined)
     }
 
-    fn join(&self, mut gathered: Vec<(Kept, Place)>, joined: &mut Joined) -> Result<(), Error> {
+    fn join(&self, mut gathered: Vec<(Kept, Place)>, joined: &mut Joined) {
         if gathered.is_empty() {
-            return Ok(());
+            return;
         }
         let (id, shelf) = (self.store.next_block(), self.shelf);
         gathered.sort_by_cached_key(|(kept, _)| kept.rows.first().map(|row| row.okm.tag()));
@@ -172,8 +181,7 @@ impl Keeper {
             joined.moved.insert(before, now);
             subjects.push(kept);
         }
-        let sealed = self.seal.seal(&self.list, self.epoch, id, &subjects)?;
+        let sealed = self.seal.seal(&self.list, self.epoch, id, &subjects);
         joined.blocks.push(NewBlock { id, shelf, subjects: subjects.len(), sealed, ids: Vec::new() });
-        Ok(())
     }
 }

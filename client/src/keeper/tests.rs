@@ -1,4 +1,8 @@
-use veilmatch_protocol::{derive::Okm, frame::BatchId, item::Kind};
+use veilmatch_protocol::{
+    derive::Okm,
+    frame::BatchId,
+    item::{Item, Kind},
+};
 
 use super::*;
 use crate::store::results::FreshBlock;
@@ -53,8 +57,16 @@ fn keep(keeper: &Keeper, subjects: &[(u32, &str)]) -> Due {
 
 fn all(keeper: &Keeper) -> Vec<Vec<u8>> {
     let mut references = Vec::new();
-    let count = keeper.walk(|kept| Some(kept.reference.clone()), |reference| references.push(reference)).unwrap();
-    assert_eq!(count, references.len() as u64);
+    let walked = keeper
+        .walk(
+            |kept| Some(kept.reference.clone()),
+            |reference| {
+                references.push(reference);
+                Ok(())
+            },
+        )
+        .unwrap();
+    assert_eq!(walked.subjects, references.len() as u64);
     references.sort();
     references
 }
@@ -160,15 +172,183 @@ fn many_entries_are_due_for_the_index_and_too_many_overdue() {
     assert_eq!(keep(&keeper, &[(300_000, "/last")]), Due::No);
 }
 
+impl Home {
+    fn raw(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.dir.path().join("state.db")).unwrap()
+    }
+
+    /// Everything that the database has on disk.
+    fn bytes(&self) -> Vec<u8> {
+        let file = |name: &str| std::fs::read(self.dir.path().join(name)).unwrap_or_default();
+        [file("state.db"), file("state.db-wal")].concat()
+    }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+fn walked(keeper: &Keeper) -> Walked {
+    keeper.walk(|_| Some(()), |()| Ok(())).unwrap()
+}
+
 #[test]
-fn an_altered_block_is_an_error_and_never_a_missing_result() {
+fn an_entry_of_the_index_that_leads_to_another_item_is_no_result() {
+    // The index is not sealed. One flipped bit of a place led to another subject, its row of the same kind was taken, and a
+    // listed item was answered *no match*: nothing that was sealed said which item a row is for.
     let home = Home::new();
     let keeper = home.keeper();
-    keep(&keeper, &[(1, "/a")]);
+    keep(&keeper, &[(1, "/a"), (2, "/b")]);
     drop(keeper);
-    let raw = rusqlite::Connection::open(home.dir.path().join("state.db")).unwrap();
-    raw.execute("UPDATE block SET sealed = zeroblob(200)", []).unwrap();
+    let flip = |raw: &rusqlite::Connection, sql: &str| assert_eq!(raw.execute(sql, []).unwrap(), 1, "{sql}");
+    // Of two fresh entries of 16 + 2 bytes, the numbers change places.
+    let fresh = "UPDATE fresh SET ids = CAST(substr(ids, 1, 16) || substr(ids, 35, 2) || substr(ids, 19, 16) || \
+                 substr(ids, 17, 2) AS BLOB)";
+    flip(&home.raw(), fresh);
     let keeper = home.keeper();
-    assert!(matches!(keeper.known(&[subject(1, "/a")]), Err(Error::SealedResults { .. })));
-    assert!(matches!(keeper.walk(|_| Some(()), |()| ()), Err(Error::SealedResults { .. })));
+    let none = |keeper: &Keeper| (1..=2).all(|n| !is_known(keeper, n));
+    assert!(none(&keeper));
+    flip(&home.raw(), fresh);
+    drop(keeper);
+    let keeper = home.keeper();
+    assert!(is_known(&keeper, 1) && is_known(&keeper, 2));
+
+    keep(&keeper, &[(3, "/c")]);
+    keeper.settle(Due::Overdue).unwrap();
+    drop(keeper);
+    assert_eq!(home.raw().execute("UPDATE seen SET place = (place | 1) - (place & 1)", []).unwrap(), 3);
+    let keeper = home.keeper();
+    assert!(none(&keeper), "or it leads nowhere");
+    // Asked anew, they are found again, and are still the same subjects.
+    keep(&keeper, &[(1, "/a"), (2, "/b")]);
+    assert!(is_known(&keeper, 1) && is_known(&keeper, 2));
+}
+
+#[test]
+fn an_entry_of_a_subject_that_leads_to_another_does_not_keep_it_from_being_kept() {
+    let home = Home::new();
+    let keeper = home.keeper();
+    keep(&keeper, &[(1, "/a"), (2, "/b")]);
+    keep(&keeper, &[(1, "/copy"), (2, "/other copy")]);
+    keeper.settle(Due::Overdue).unwrap();
+    drop(keeper);
+    // Numbers 0 to 3 of the joined block: the copies' change places with one another.
+    home.raw().execute("UPDATE seen SET place = (place | 3) - (place & 3)", []).unwrap();
+    let keeper = home.keeper();
+    let subjects = [subject(1, "/copy"), subject(2, "/other copy")];
+    assert!(keeper.known(&subjects).unwrap().iter().all(|known| !known.kept));
+}
+
+#[test]
+fn a_damaged_block_is_asked_anew_and_missed_in_every_walk_until_it_is_forgotten() {
+    // SPEC §12.5. One block that did not open made every check of its items, every settling and every rescan fail until the
+    // epoch ended.
+    let home = Home::new();
+    let keeper = home.keeper();
+    for (n, name) in [(1, "/a"), (2, "/b"), (3, "/c")] {
+        keep(&keeper, &[(n, name)]);
+    }
+    drop(keeper);
+    let raw = home.raw();
+    raw.execute("UPDATE block SET sealed = zeroblob(200) WHERE id = (SELECT min(id) FROM block)", []).unwrap();
+    let keeper = home.keeper();
+    assert!(!is_known(&keeper, 1) && is_known(&keeper, 2) && is_known(&keeper, 3));
+    assert_eq!((walked(&keeper).subjects, walked(&keeper).lost), (2, 1));
+    keep(&keeper, &[(1, "/a")]);
+    assert!(is_known(&keeper, 1));
+    drop(keeper);
+    let keeper = home.keeper();
+    assert!(is_known(&keeper, 1), "its old entry does not stand before the new one");
+    keeper.settle(Due::Overdue).unwrap();
+    assert!((1..=3).all(|n| is_known(&keeper, n)));
+    assert_eq!((walked(&keeper).subjects, walked(&keeper).lost), (3, 1), "who was in there besides is not known");
+    keeper.forget_damaged().unwrap();
+    assert_eq!((walked(&keeper).subjects, walked(&keeper).lost), (3, 0));
+}
+
+#[test]
+fn a_block_that_is_damaged_after_it_was_settled_is_asked_anew() {
+    let home = Home::new();
+    let keeper = home.keeper();
+    keep(&keeper, &[(1, "/a"), (2, "/b")]);
+    keeper.settle(Due::Overdue).unwrap();
+    drop(keeper);
+    home.raw().execute("UPDATE block SET sealed = zeroblob(20)", []).unwrap();
+    let keeper = home.keeper();
+    assert!(!is_known(&keeper, 1));
+    keep(&keeper, &[(1, "/a")]);
+    keeper.settle(Due::Overdue).unwrap();
+    drop(keeper);
+    let keeper = home.keeper();
+    assert!(is_known(&keeper, 1) && !is_known(&keeper, 2));
+    assert_eq!((walked(&keeper).subjects, walked(&keeper).lost), (1, 2));
+}
+
+#[test]
+fn what_is_forgotten_leaves_nothing_on_disk_and_all_else_is_found_as_before() {
+    // SPEC §12.5: a kept result is destroyed with its item. There was no way to.
+    for settled in [false, true] {
+        let home = Home::new();
+        let keeper = home.keeper();
+        keep(&keeper, &[(1, "/a"), (2, "/b"), (3, "/c")]);
+        keep(&keeper, &[(2, "/copy of b"), (4, "/d")]);
+        keep(&keeper, &[(5, "/e")]);
+        if settled {
+            keeper.settle(Due::Overdue).unwrap();
+        }
+        let old = keeper.store.snapshot(keeper.shelf).unwrap().next().unwrap().unwrap().sealed;
+        let (gone, stays) = (keeper.seal.item_id(&item(1)), keeper.seal.item_id(&item(3)));
+        keeper.store.empty_log().unwrap();
+        assert!(contains(&home.bytes(), &gone) && contains(&home.bytes(), &old[..64]));
+
+        assert_eq!(keeper.forget(|kept| [&b"/a"[..], b"/b"].contains(&&kept.reference[..])).unwrap(), 2);
+        assert_eq!(keeper.forget(|kept| kept.reference == b"/a").unwrap(), 0);
+        let bytes = home.bytes();
+        assert!(!contains(&bytes, &gone) && !contains(&bytes, &old[..64]) && contains(&bytes, &stays));
+        let rest = [&b"/c"[..], b"/copy of b", b"/d", b"/e"];
+        for keeper in [keeper, home.keeper()] {
+            assert_eq!(all(&keeper), rest);
+            assert!(!is_known(&keeper, 1) && (2..=5).all(|n| is_known(&keeper, n)), "settled: {settled}");
+            keep(&keeper, &[(2, "/copy of b"), (4, "/d")]);
+            assert_eq!(all(&keeper), rest, "what is kept is known to be");
+        }
+        let keeper = home.keeper();
+        let items = keeper.item_ids(&[item(2), item(4)]);
+        assert_eq!(keeper.forget(|kept| kept.ids.iter().any(|id| items.contains(id))).unwrap(), 2);
+        assert_eq!(all(&keeper), [&b"/c"[..], b"/e"]);
+    }
+}
+
+#[test]
+fn marks_are_keyed_and_go_with_their_subject_and_with_their_epoch() {
+    // SPEC §12.5. They were plain digests of reference and label with the salt beside them: whoever had the file could try
+    // any digest against it.
+    let home = Home::new();
+    let keeper = Arc::new(home.keeper());
+    keep(&keeper, &[(1, "/a"), (2, "/b")]);
+    let rescan = || {
+        let mut marks = Marks::begin(Arc::clone(&keeper)).unwrap();
+        let mut new = 0;
+        let mark = |kept: &Kept| Some(keeper.mark(kept, b"A1"));
+        let counted = |mark| {
+            new += u32::from(marks.is_new(mark)?);
+            Ok(())
+        };
+        keeper.walk(mark, counted).unwrap();
+        (new, marks.remember().unwrap())
+    };
+    assert_eq!(rescan(), (2, 0));
+    assert_eq!(rescan(), (0, 0));
+    let other = Home::new();
+    let other_keeper = other.keeper();
+    let kept = Kept { reference: b"/a".to_vec(), whole: false, rows: vec![row(1)], ids: vec![[7; 16]] };
+    assert_ne!(keeper.mark(&kept, b"A1"), other_keeper.mark(&kept, b"A1"), "the key is the epoch's");
+    assert_ne!(keeper.mark(&kept, b"A1"), keeper.mark(&kept, b"A2"));
+
+    keeper.forget(|kept| kept.reference == b"/a").unwrap();
+    let count = || home.raw().query_row("SELECT count(*) FROM mark", [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count(), 1);
+    keeper.store.destroy(keeper.shelf).unwrap();
+    while keeper.store.clear(keeper.shelf).unwrap() {}
+    assert_eq!(count(), 0);
 }

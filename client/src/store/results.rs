@@ -3,12 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use veilmatch_protocol::name::{Epoch, ListId};
 
-use super::Store;
+use super::{Shelf, Store, shelf::is_there};
 use crate::Error;
-
-/// Number of a (list, epoch) in the tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Shelf(i64);
 
 /// Number of a sealed block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,6 +53,12 @@ pub(crate) struct NewBlock {
     pub(crate) ids: Vec<(IdOf, u16)>,
 }
 
+/// A subject that is taken out of its block: what it and its items are found by.
+pub(crate) struct Gone {
+    pub(crate) subject: IdOf,
+    pub(crate) items: Vec<IdOf>,
+}
+
 /// A block whose entries are not in the index yet.
 pub(crate) struct FreshBlock {
     pub(crate) id: BlockId,
@@ -67,12 +69,23 @@ pub(crate) struct FreshBlock {
 /// Bytes of an entry of `fresh.ids`.
 const ENTRY: usize = 16 + 2;
 
+/// Adds a block, unless its epoch was destroyed while its frame was on its way: then nobody could open it.
 pub(super) fn insert_block(t: &Transaction<'_>, block: &NewBlock) -> rusqlite::Result<()> {
+    if !is_there(t, block.shelf)? {
+        return Ok(());
+    }
     insert_sealed(t, block)?;
     let ids: Vec<u8> = block.ids.iter().flat_map(|(id, subject)| [&id[..], &subject.to_be_bytes()].concat()).collect();
     t.prepare_cached("INSERT INTO fresh (block, shelf, ids) VALUES (?1, ?2, ?3)")?
         .execute(params![block.id.0, block.shelf.0, ids])
         .map(drop)
+}
+
+fn delete_block(t: &Transaction<'_>, block: BlockId) -> rusqlite::Result<()> {
+    for table in ["DELETE FROM block WHERE id = ?1", "DELETE FROM fresh WHERE block = ?1"] {
+        t.prepare_cached(table)?.execute([block.0])?;
+    }
+    Ok(())
 }
 
 fn insert_sealed(t: &Transaction<'_>, block: &NewBlock) -> rusqlite::Result<()> {
@@ -82,15 +95,6 @@ fn insert_sealed(t: &Transaction<'_>, block: &NewBlock) -> rusqlite::Result<()> 
 }
 
 impl Store {
-    /// The number of a (list, epoch), given to it when it is first asked for.
-    pub(crate) fn shelf(&self, list: &ListId, epoch: Epoch) -> Result<Shelf, Error> {
-        self.write(|t| {
-            t.execute("INSERT OR IGNORE INTO shelf (list, epoch) VALUES (?1, ?2)", params![list.as_str(), epoch.0])?;
-            let query = "SELECT id FROM shelf WHERE list = ?1 AND epoch = ?2";
-            t.query_row(query, params![list.as_str(), epoch.0], |row| row.get(0).map(Shelf))
-        })
-    }
-
     /// Adds results that needed no frame: other names of items that were evaluated before.
     pub(crate) fn add_block(&self, block: &NewBlock) -> Result<(), Error> {
         self.write(|t| insert_block(t, block))
@@ -126,9 +130,17 @@ impl Store {
         })
     }
 
+    /// Takes a block's entries away from those that are not in the index yet.
+    pub(crate) fn no_longer_fresh(&self, block: BlockId) -> Result<(), Error> {
+        self.write(|t| t.execute("DELETE FROM fresh WHERE block = ?1", [block.0]).map(drop))
+    }
+
     /// Puts entries into the index. Give them ascending by id: neighbours lie on one page.
     pub(crate) fn index(&self, shelf: Shelf, entries: &[(IdOf, Place)]) -> Result<(), Error> {
         self.write(|t| {
+            if !is_there(t, shelf)? {
+                return Ok(());
+            }
             let mut insert = t.prepare_cached("INSERT OR REPLACE INTO seen (shelf, id, place) VALUES (?1, ?2, ?3)")?;
             entries.iter().try_for_each(|(id, place)| insert.execute(params![shelf.0, id, place.encode()]).map(drop))
         })
@@ -137,12 +149,56 @@ impl Store {
     /// Ends the freshness of blocks whose entries are in the index; `merged` take the place of `replaced`.
     pub(crate) fn settled(&self, blocks: &[BlockId], merged: &[NewBlock], replaced: &[BlockId]) -> Result<(), Error> {
         self.write(|t| {
-            merged.iter().try_for_each(|block| insert_sealed(t, block))?;
+            let there = |block: &&NewBlock| is_there(t, block.shelf).unwrap_or(false);
+            merged.iter().filter(there).try_for_each(|block| insert_sealed(t, block))?;
             let mut delete = t.prepare_cached("DELETE FROM block WHERE id = ?1")?;
             replaced.iter().try_for_each(|block| delete.execute([block.0]).map(drop))?;
             let mut end = t.prepare_cached("DELETE FROM fresh WHERE block = ?1")?;
             blocks.iter().try_for_each(|block| end.execute([block.0]).map(drop))
         })
+    }
+
+    /// Puts `left`, what is left of a block, in its place, and forgets where those that are gone from it were found.
+    pub(crate) fn replace_block(
+        &self,
+        shelf: Shelf,
+        block: BlockId,
+        left: Option<&NewBlock>,
+        gone: &[Gone],
+    ) -> Result<(), Error> {
+        self.write(|t| {
+            left.map_or(Ok(()), |left| insert_block(t, left))?;
+            delete_block(t, block)?;
+            let mut unsee = t.prepare_cached("DELETE FROM seen WHERE shelf = ?1 AND id = ?2 AND place >> 16 = ?3")?;
+            let mut unmark = t.prepare_cached(
+                "DELETE FROM mark WHERE shelf = ?1 AND subject = ?2
+                 AND round IN (SELECT round FROM shelf WHERE id = ?1 UNION SELECT begun FROM shelf WHERE id = ?1)",
+            )?;
+            for Gone { subject, items } in gone {
+                for id in items.iter().chain([subject]) {
+                    unsee.execute(params![shelf.0, id, block.0])?;
+                }
+                unmark.execute(params![shelf.0, subject])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Deletes a block with its entries that are not in the index yet. Those in the index lead nowhere from then on.
+    pub(crate) fn delete_block(&self, block: BlockId) -> Result<(), Error> {
+        self.write(|t| delete_block(t, block))
+    }
+
+    /// Copies the write-ahead log back and empties it, so that what was overwritten in the database is not left in there.
+    /// A reader can be in the way; then the log is emptied by a later write.
+    pub(crate) fn empty_log(&self) -> Result<(), Error> {
+        let busy: i64 = super::lock(&self.writer)
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .map_err(|source| self.wrap(source))?;
+        if busy != 0 {
+            tracing::info!("the log of the database is emptied later: somebody reads");
+        }
+        Ok(())
     }
 
     /// A sealed block.
@@ -175,25 +231,6 @@ impl Store {
         })
         .map(i64::cast_unsigned)
     }
-
-    /// The shelves of a list's epochs before this one.
-    pub(crate) fn shelves_before(&self, list: &ListId, epoch: Epoch) -> Result<Vec<(Shelf, Epoch)>, Error> {
-        self.read(|c| {
-            let mut query = c.prepare("SELECT id, epoch FROM shelf WHERE list = ?1 AND epoch < ?2")?;
-            let row = |row: &rusqlite::Row<'_>| Ok((Shelf(row.get(0)?), Epoch(row.get(1)?)));
-            query.query_map(params![list.as_str(), epoch.0], row)?.collect()
-        })
-    }
-
-    /// Drops everything on a shelf.
-    pub(crate) fn forget(&self, shelf: Shelf) -> Result<(), Error> {
-        self.write(|t| {
-            for table in ["block", "fresh", "seen"] {
-                t.execute(&format!("DELETE FROM {table} WHERE shelf = ?1"), [shelf.0])?;
-            }
-            t.execute("DELETE FROM shelf WHERE id = ?1", [shelf.0]).map(drop)
-        })
-    }
 }
 
 /// The blocks of a shelf in one read transaction.
@@ -206,18 +243,29 @@ pub(crate) struct Snapshot<'a> {
 
 impl Snapshot<'_> {
     /// The next block.
-    pub(crate) fn next(&mut self) -> Result<Option<(BlockId, Vec<u8>)>, Error> {
+    pub(crate) fn next(&mut self) -> Result<Option<SealedBlock>, Error> {
         let read = || {
-            let query = "SELECT id, sealed FROM block WHERE shelf = ?1 AND id > ?2 ORDER BY id LIMIT 1";
+            let query = "SELECT id, subjects, sealed FROM block WHERE shelf = ?1 AND id > ?2 ORDER BY id LIMIT 1";
             self.connection
                 .prepare_cached(query)?
-                .query_row(params![self.shelf.0, self.last], |row| Ok((row.get(0)?, row.get(1)?)))
+                .query_row(params![self.shelf.0, self.last], |row| {
+                    let subjects: i64 = row.get(1)?;
+                    // A block has one at least, whatever became of the number.
+                    let subjects = subjects.cast_unsigned().max(1);
+                    Ok(SealedBlock { id: BlockId(row.get(0)?), subjects, sealed: row.get(2)? })
+                })
                 .optional()
         };
-        let row: Option<(i64, Vec<u8>)> = read().map_err(|source| self.store.wrap(source))?;
-        Ok(row.map(|(id, sealed)| {
-            self.last = id;
-            (BlockId(id), sealed)
-        }))
+        let block = read().map_err(|source| self.store.wrap(source))?;
+        self.last = block.as_ref().map_or(self.last, |block| block.id.0);
+        Ok(block)
     }
+}
+
+/// A block as it lies in the database.
+pub(crate) struct SealedBlock {
+    pub(crate) id: BlockId,
+    /// How many subjects it should have.
+    pub(crate) subjects: u64,
+    pub(crate) sealed: Vec<u8>,
 }

@@ -46,10 +46,10 @@ fn a_snapshot_does_not_see_what_is_added_or_merged_meanwhile() {
     store.add_block(&a).unwrap();
     store.add_block(&b).unwrap();
     let mut snapshot = store.snapshot(shelf).unwrap();
-    assert_eq!(snapshot.next().unwrap().unwrap().0, a.id);
+    assert_eq!(snapshot.next().unwrap().unwrap().id, a.id);
     let merged = block(&store, shelf, 5);
     store.settled(&[a.id, b.id], &[merged], &[a.id, b.id]).unwrap();
-    assert_eq!(snapshot.next().unwrap().unwrap().0, b.id);
+    assert_eq!(snapshot.next().unwrap().unwrap().id, b.id);
     assert!(snapshot.next().unwrap().is_none());
     assert_eq!(store.kept(&list(), Epoch(1)).unwrap(), 5);
     assert!(store.fresh(shelf).unwrap().is_empty());
@@ -77,8 +77,90 @@ fn an_epoch_is_forgotten_with_all_that_belongs_to_it() {
     let old = store.shelves_before(&list(), Epoch(2)).unwrap();
     assert_eq!(old.len(), 1);
     assert_eq!(old[0].1, Epoch(1));
-    store.forget(old[0].0).unwrap();
+    store.destroy(old[0].0).unwrap();
+    while store.clear(old[0].0).unwrap() {}
     assert_eq!(store.kept(&list(), Epoch(1)).unwrap(), 0);
     assert_eq!(store.kept(&list(), Epoch(2)).unwrap(), 4);
     assert!(store.shelves_before(&list(), Epoch(2)).unwrap().is_empty());
+}
+
+#[test]
+fn an_epoch_is_deleted_in_slices_and_what_still_ends_on_its_shelf_is_not_kept() {
+    // A whole epoch was deleted in one transaction, with the writer locked: every check waited until it was done. And a
+    // frame that ended on a shelf that was gone left a block that nobody would ever delete.
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let shelf = store.shelf(&list(), Epoch(1)).unwrap();
+    for _ in 0..100 {
+        store.add_block(&block(&store, shelf, 40)).unwrap();
+    }
+    let place = Place { block: store.next_block(), subject: 0 };
+    let entries: Vec<(IdOf, Place)> = (0..20_000_u128).map(|n| (n.to_be_bytes(), place)).collect();
+    store.index(shelf, &entries).unwrap();
+    let round = store.begin_round(shelf).unwrap();
+    store.add_marks(shelf, round, &[Mark { subject: [1; 16], mark: [2; 16] }]).unwrap();
+    store.end_round(shelf, round).unwrap();
+
+    store.destroy(shelf).unwrap();
+    store.add_block(&block(&store, shelf, 1)).unwrap();
+    store.index(shelf, &[([7; 16], place)]).unwrap();
+    let count = |table: &str| -> i64 {
+        let query = format!("SELECT count(*) FROM {table}");
+        store.read(|c| c.query_row(&query, [], |row| row.get(0))).unwrap()
+    };
+    assert_eq!((count("block"), count("seen")), (100, 20_000));
+    let mut slices = 0;
+    let mut before = (100, 20_000);
+    while store.clear(shelf).unwrap() {
+        let now = (count("block"), count("seen"));
+        assert!(before.0 - now.0 <= 16 && before.1 - now.1 <= 8_192, "{now:?}");
+        before = now;
+        slices += 1;
+    }
+    assert!(slices > 10, "{slices}");
+    assert_eq!([count("block"), count("fresh"), count("seen"), count("mark"), count("shelf")], [0; 5]);
+    assert_eq!(store.lost(&list(), 0).unwrap(), Some(Lost { epoch: Epoch(1), subjects: 4_000 }));
+    assert_eq!(store.lost(&list(), 4_000).unwrap(), None, "as many are kept again");
+}
+
+#[test]
+fn an_epoch_without_results_is_not_missed_and_two_that_had_some_are_missed_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    for (epoch, subjects) in [(1, 0), (2, 5), (3, 2)] {
+        let shelf = store.shelf(&list(), Epoch(epoch)).unwrap();
+        if subjects > 0 {
+            store.add_block(&block(&store, shelf, subjects)).unwrap();
+        }
+        store.destroy(shelf).unwrap();
+        store.destroy(shelf).unwrap();
+        assert_eq!(store.lost(&list(), 0).unwrap().is_some(), epoch > 1);
+    }
+    assert_eq!(store.lost(&list(), 0).unwrap(), Some(Lost { epoch: Epoch(3), subjects: 5 }));
+    store.forget_lost(&list()).unwrap();
+    assert_eq!(store.lost(&list(), 0).unwrap(), None);
+}
+
+#[test]
+fn a_match_is_new_once_and_again_under_another_label() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let shelf = store.shelf(&list(), Epoch(1)).unwrap();
+    let mark = |subject: u8, label: u8| Mark { subject: [subject; 16], mark: [label; 16] };
+    let rescan = |marks: &[Mark]| {
+        let round = store.begin_round(shelf).unwrap();
+        let new = marks.iter().filter(|mark| store.is_new(shelf, round, mark).unwrap()).count();
+        store.add_marks(shelf, round, marks).unwrap();
+        (new, round)
+    };
+    let (new, round) = rescan(&[mark(1, 1), mark(2, 1)]);
+    assert_eq!((new, store.end_round(shelf, round).unwrap()), (2, 0));
+    // One that nobody read to its end changes nothing.
+    assert_eq!(rescan(&[mark(3, 1)]).0, 1);
+    let (new, round) = rescan(&[mark(1, 1), mark(2, 2), mark(3, 1)]);
+    assert_eq!((new, store.end_round(shelf, round).unwrap()), (2, 1), "one is gone under its old label");
+    let (_, first) = rescan(&[mark(1, 1)]);
+    let (_, second) = rescan(&[mark(1, 1)]);
+    assert_eq!(store.end_round(shelf, first).unwrap(), 0, "another was begun meanwhile");
+    assert_eq!(store.end_round(shelf, second).unwrap(), 2);
 }

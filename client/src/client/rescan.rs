@@ -1,0 +1,245 @@
+//! What is kept of a list: matched again without the network, and forgotten.
+
+use std::{collections::HashSet, fmt, sync::Arc};
+
+use veilmatch_protocol::{
+    item::{Item, Kind},
+    name::ListId,
+};
+
+use super::Client;
+use crate::{
+    Error,
+    frames::now,
+    held::Held,
+    keeper::{Keeper, Marks},
+    outcome::{NotChecked, Outcome},
+    results::Kept,
+    store::{IdOf, Lost},
+    verdict::verdict,
+};
+
+/// A kept subject that is listed in the version held now, or could not be looked up.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What the subject was named by when it was checked.
+    pub reference: Vec<u8>,
+    /// The answer under the version held now.
+    pub outcome: Outcome,
+    /// Of a match: whether the rescan before did not have it, with this label.
+    pub new: Option<bool>,
+}
+
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A reference can be a path or a digest.
+        f.debug_struct("Found").finish_non_exhaustive()
+    }
+}
+
+/// What a rescan looked at, and what it could not look at any more.
+#[must_use = "what is lost was not checked"]
+#[derive(Default)]
+pub struct Rescan {
+    /// Subjects that were looked at.
+    pub subjects: u64,
+    /// Subjects whose kept results are damaged: not checked.
+    pub damaged: u64,
+    /// Results that were destroyed with the key of an earlier epoch, if fewer are kept since: what they were about is not
+    /// checked.
+    pub destroyed: Option<Destroyed>,
+    marks: Option<Marks>,
+}
+
+/// Results that were destroyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Destroyed {
+    /// With the key of this epoch.
+    pub epoch: u32,
+    /// How many subjects were kept.
+    pub subjects: u64,
+}
+
+impl From<Lost> for Destroyed {
+    fn from(Lost { epoch, subjects }: Lost) -> Self {
+        Self { epoch: epoch.0, subjects }
+    }
+}
+
+impl Rescan {
+    /// Subjects that were kept once and could not be looked at: at least so many are not checked.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        let destroyed = self.destroyed.map_or(0, |destroyed| destroyed.subjects);
+        self.damaged + destroyed.saturating_sub(self.subjects + self.damaged)
+    }
+
+    /// Makes this rescan's matches those that the next one compares with; gives how many of the rescan before are no longer
+    /// listed. Call it when the matches have been taken note of: without it they are new once more the next time.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn remember(self) -> Result<u64, Error> {
+        self.marks.map_or(Ok(0), Marks::remember)
+    }
+}
+
+/// What to forget: every kept subject that has one of these digests or one of these references.
+#[derive(Clone, Default)]
+pub struct Forget {
+    /// Digests.
+    pub items: Vec<Item>,
+    /// References; one that names a folder stands for everything below it, too.
+    pub references: Vec<Vec<u8>>,
+}
+
+impl fmt::Debug for Forget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Forget").finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Matches everything kept of a list against the version held now, without the network; labels included. `found` gets
+    /// the subjects that are matches or could not be looked up.
+    ///
+    /// # Errors
+    /// [`Error::KeepsNothing`] if results are not kept, [`Error::UnknownList`], [`Error::Database`].
+    pub fn rescan(&self, list: &ListId, mut found: impl FnMut(Found)) -> Result<Rescan, Error> {
+        self.state(list)?;
+        if !self.inner.config.keep_results() {
+            return Err(Error::KeepsNothing);
+        }
+        let Some((held, keeper)) = self.newest(list)? else { return Ok(Rescan::default()) };
+        let expired = !held.valid_at(now());
+        let look = |kept: &Kept| {
+            let asked: Vec<Kind> = kept.rows.iter().map(|row| row.kind).collect();
+            let outcome = match expired {
+                true => Outcome::NotChecked(NotChecked::Expired),
+                false => verdict(&held, kept.whole, &asked, &kept.rows),
+            };
+            let mark = match &outcome {
+                Outcome::NoMatch { .. } => return None,
+                Outcome::Match { label, .. } => Some(keeper.mark(kept, label)),
+                Outcome::NotChecked(_) => None,
+            };
+            Some((kept.reference.clone(), outcome, mark))
+        };
+        let mut marks = Marks::begin(Arc::clone(&keeper))?;
+        let walked = keeper.walk(look, |(reference, outcome, mark)| {
+            let new = mark.map(|mark| marks.is_new(mark)).transpose()?;
+            found(Found { reference, outcome, new });
+            Ok(())
+        })?;
+        let destroyed = self.inner.store.lost(list, walked.subjects)?;
+        if destroyed.is_none() {
+            // As much is kept again: what later goes with its items is not missed.
+            self.inner.store.forget_lost(list)?;
+        }
+        Ok(Rescan {
+            subjects: walked.subjects,
+            damaged: walked.lost,
+            destroyed: destroyed.map(Destroyed::from),
+            marks: Some(marks),
+        })
+    }
+
+    /// Forgets kept results, so that nothing of them stays on disk and rescans show them no more; gives how many subjects
+    /// there were. Everything that is kept is walked through: give many at once.
+    ///
+    /// # Errors
+    /// [`Error::UnknownList`], [`Error::Database`].
+    pub fn forget(&self, list: &ListId, what: &Forget) -> Result<u64, Error> {
+        self.state(list)?;
+        let Some((_, keeper)) = self.newest(list)? else { return Ok(0) };
+        let items: HashSet<IdOf> = keeper.item_ids(&what.items);
+        let references: HashSet<&[u8]> = what.references.iter().map(|reference| without_slash(reference)).collect();
+        let named = |reference: &[u8]| {
+            let slashes = reference.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+            slashes.chain([reference.len()]).any(|end| references.contains(&reference[..end]))
+        };
+        keeper.forget(|kept| kept.ids.iter().any(|id| items.contains(id)) || named(&kept.reference))
+    }
+
+    /// Speaks no more of results that are damaged or were destroyed with an earlier epoch: call it when what they were about
+    /// was checked again, or is there no more.
+    ///
+    /// # Errors
+    /// [`Error::UnknownList`], [`Error::Database`].
+    pub fn forget_lost(&self, list: &ListId) -> Result<(), Error> {
+        self.state(list)?;
+        if let Some((_, keeper)) = self.newest(list)? {
+            keeper.forget_damaged()?;
+        }
+        self.inner.store.forget_lost(list)
+    }
+
+    /// The version held now with what is kept under its epoch, whether or not more is to be kept.
+    fn newest(&self, list: &ListId) -> Result<Option<Newest>, Error> {
+        loop {
+            let Some(held) = self.held(list) else { return Ok(None) };
+            // None if a newer epoch came into place just now: then that one.
+            if let Some(keeper) = self.open_keeper(list, held.epoch())? {
+                return Ok(Some((held, keeper)));
+            }
+        }
+    }
+}
+
+/// A version, and what is kept under its epoch.
+type Newest = (Arc<Held>, Arc<Keeper>);
+
+/// A folder's name as it stands before the names of what is in it.
+fn without_slash(reference: &[u8]) -> &[u8] {
+    match reference {
+        [rest @ .., b'/'] => rest,
+        _ => reference,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use veilmatch_protocol::name::Epoch;
+
+    use super::*;
+
+    #[test]
+    fn what_is_found_and_what_is_to_be_forgotten_show_no_reference() {
+        let found =
+            Found { reference: b"md5:5a5a".to_vec(), outcome: Outcome::NotChecked(NotChecked::Expired), new: None };
+        assert_eq!(format!("{found:?}"), "Found { .. }");
+        let forget = Forget { references: vec![b"md5:5a5a".to_vec()], ..Forget::default() };
+        assert_eq!(format!("{forget:?}"), "Forget { .. }");
+    }
+
+    #[test]
+    fn what_is_lost_is_counted_once() {
+        let rescan = |subjects, damaged, destroyed: Option<u64>| {
+            let destroyed = destroyed.map(|subjects| Destroyed { epoch: 1, subjects });
+            Rescan { subjects, damaged, destroyed, ..Rescan::default() }.lost()
+        };
+        assert_eq!(rescan(5, 0, None), 0);
+        assert_eq!(rescan(5, 3, None), 3);
+        assert_eq!(rescan(0, 0, Some(10)), 10);
+        assert_eq!(rescan(4, 3, Some(10)), 6, "four of ten are kept again");
+    }
+
+    #[tokio::test]
+    async fn what_is_left_of_an_older_epoch_does_not_bring_its_key_back() {
+        // A batch that still had the old version put an old keeper in the place of the new one, and made the key anew that
+        // had been destroyed, with a shelf that nobody would look at.
+        let dir = crate::enrol::tests::joined();
+        let list = ListId::parse("baseline").unwrap();
+        let client = Client::open(dir.path()).unwrap();
+        let key = |epoch| dir.path().join(format!("keys/results-baseline-{epoch}.key")).exists();
+        let open = |epoch| client.open_keeper(&list, Epoch(epoch)).unwrap().map(|keeper| keeper.epoch());
+        assert_eq!(open(1), Some(Epoch(1)));
+        client.end_epochs_before(&list, Epoch(2)).unwrap();
+        assert!(!key(1));
+        assert_eq!(open(2), Some(Epoch(2)));
+        assert_eq!(open(1), None);
+        assert!(!key(1) && key(2));
+        assert_eq!(open(2), Some(Epoch(2)));
+        client.shutdown().await;
+    }
+}
