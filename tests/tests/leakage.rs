@@ -1,29 +1,68 @@
 //! What each side gets and keeps says nothing about the other's set (SPEC §11): taken from decoded messages, above TLS,
-//! and from every file of each side.
+//! from every file of each side, and from what both programs log.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use futures::StreamExt;
+use tracing_subscriber::filter::LevelFilter;
 use veilmatch_client::{Client, Outcome, Subject};
+use veilmatch_proto::pb::{self, lists_client::ListsClient};
 use veilmatch_protocol::item::Item;
 use veilmatch_server::admin::ClientTerms;
 use veilmatch_tests::{
-    World, bare, files,
+    PATIENCE, World, bare, files,
     leak::Needles,
     listed,
-    middle::{Acts, Middle},
+    middle::{Acts, Middle, OnAnswer, channel},
+    programs::{Pair, Paths, ended, eventually},
     unlisted, until,
 };
+
+const PROGRAMS: Paths = Paths { agency: env!("CARGO_BIN_EXE_agency"), platform: env!("CARGO_BIN_EXE_platform") };
 
 const PLATFORM: &str = "platform.example";
 const ENTRIES: usize = 2_000;
 
-/// A world in which a platform has synchronised, scanned, been cut off in the middle of another scan, synchronised again
+/// A world in which a platform has synchronised, scanned, been killed in the middle of another scan, synchronised again
 /// and rescanned. Half of the list is on the platform, and as many files that are not listed.
 struct Lived {
     world: World,
     middle: Middle,
+    // What the platform's program said, the killed one's words included.
+    said: Vec<u8>,
+    // Whether answers leak, from now on.
+    leak: Arc<AtomicBool>,
+}
+
+/// Everything that this process logs, of whatever side: the server and the client of a world run in it.
+fn log() -> &'static Mutex<Vec<u8>> {
+    static LOG: OnceLock<&'static Mutex<Vec<u8>>> = OnceLock::new();
+    struct Log(&'static Mutex<Vec<u8>>);
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    LOG.get_or_init(|| {
+        let log: &'static Mutex<Vec<u8>> = Box::leak(Box::default());
+        let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(false);
+        subscriber.with_writer(move || Log(log)).init();
+        log
+    })
 }
 
 fn held() -> Vec<Item> {
@@ -31,21 +70,26 @@ fn held() -> Vec<Item> {
 }
 
 async fn live() -> Lived {
+    log();
     let mut world = World::new();
     world.import(&(0..ENTRIES).map(listed).collect::<Vec<_>>(), "A1");
     world.publish();
     let dir = world.enrol(PLATFORM, &ClientTerms::default());
-    let middle = world.start_behind(&dir, Acts::default()).await;
+    let leak = Arc::new(AtomicBool::new(false));
+    let leaks = Arc::clone(&leak);
+    let answer: Arc<OnAnswer> = Arc::new(move |_, mut answer| {
+        if leaks.load(Ordering::SeqCst) {
+            answer.acknowledgement = listed(ENTRIES - 1).digest().to_vec();
+        }
+        Ok(answer)
+    });
+    let middle = world.start_behind(&dir, Acts { answer, ..Acts::default() }).await;
 
     let client = world.open(&dir).await;
     let items = held();
     scan(&client, &world, &items[..1_500]).await;
-    // Cut off: the stream is dropped with a frame on its way, and the process does nothing more about it.
-    let rest: Vec<Subject> = items[1_000..].iter().map(|item| bare(0, item.clone())).collect();
-    let mut cut_off = client.check_stream(&world.list, futures::stream::iter(rest));
-    drop(tokio::time::timeout(std::time::Duration::from_millis(1), cut_off.next()).await);
-    drop(cut_off);
     client.shutdown().await;
+    let said = killed_scan(&world, &dir, &middle, &items[1_000..]);
 
     let client = world.open(&dir).await;
     world.import(&[listed(ENTRIES)], "B2");
@@ -57,8 +101,25 @@ async fn live() -> Lived {
     rescan.unwrap().remember().unwrap();
     assert!(matches >= ENTRIES / 2, "the scans found what they should: {matches}");
     client.shutdown().await;
-    world.stop().await;
-    Lived { world, middle }
+    Lived { world, middle, said, leak }
+}
+
+/// The platform's program, killed when a frame of its scan was heard; gives what it said.
+fn killed_scan(world: &World, dir: &Path, middle: &Middle, items: &[Item]) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let hashes = folder.path().join("hashes.sha256");
+    let lines = items.iter().map(|item| format!("{}  name\n", hex::encode(item.digest())));
+    fs::write(&hashes, lines.collect::<String>()).unwrap();
+    let heard = middle.heard.to_server().len();
+    let mut scan = Command::new(PROGRAMS.platform);
+    scan.arg("--dir").arg(dir).args(["--verbose", "scan", "--hashes"]).arg(&hashes);
+    scan.arg("--out").arg(folder.path().join("answers")).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut scan = scan.spawn().unwrap();
+    eventually(|| (middle.heard.to_server().len() > heard).then_some(()));
+    scan.kill().unwrap();
+    let killed = ended(scan);
+    assert_eq!(killed.code, None, "{} {}", world.list, killed.err);
+    killed.err.into_bytes()
 }
 
 async fn scan(client: &Client, world: &World, items: &[Item]) {
@@ -81,7 +142,11 @@ fn leaked(lived: &Lived) -> Option<String> {
     let in_messages = |needles: &Needles, messages: Vec<Vec<u8>>| {
         messages.iter().find_map(|message| Some(format!("{} in a message", needles.find(message)?)))
     };
-    in_messages(&agency, lived.middle.heard.to_server())
+    let logged = [log().lock().unwrap().clone(), lived.said.clone()];
+    let in_logs = |needles: &Needles| logged.iter().find_map(|text| Some(format!("{} in a log", needles.find(text)?)));
+    in_logs(&agency)
+        .or_else(|| in_logs(&platform))
+        .or_else(|| in_messages(&agency, lived.middle.heard.to_server()))
         .or_else(|| in_files(&agency, lived.world.agency_dir()))
         .or_else(|| in_messages(&platform, lived.middle.heard.to_client()))
         .or_else(|| in_files(&platform, lived.world.platform_dir(PLATFORM)))
@@ -90,20 +155,93 @@ fn leaked(lived: &Lived) -> Option<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_side_has_a_digest_of_the_other_and_a_leak_on_purpose_is_found() {
     // SPEC §11
-    let lived = live().await;
+    let mut lived = live().await;
     assert!(lived.middle.heard.to_server().len() > 3 && lived.middle.heard.to_client().len() > 3);
+    assert!(!log().lock().unwrap().is_empty() && !lived.said.is_empty());
     assert_eq!(leaked(&lived), None);
 
     let (agency, platform) = (lived.world.agency_dir().join("leak"), lived.world.platform_dir(PLATFORM).join("leak"));
-    std::fs::write(&agency, hex::encode(unlisted(3).digest())).unwrap();
-    assert!(leaked(&lived).is_some_and(|place| place.starts_with("hex")));
-    std::fs::remove_file(agency).unwrap();
-    std::fs::write(platform, listed(ENTRIES - 1).digest()).unwrap();
-    assert!(leaked(&lived).is_some_and(|place| place.starts_with("raw")));
+    fs::write(&agency, hex::encode(unlisted(3).digest())).unwrap();
+    assert!(leaked(&lived).is_some_and(|place| place.starts_with("hex in /")));
+    fs::remove_file(agency).unwrap();
+    fs::write(&platform, listed(ENTRIES - 1).digest()).unwrap();
+    assert!(leaked(&lived).is_some_and(|place| place.starts_with("raw in /")));
+    fs::remove_file(platform).unwrap();
+
+    lived.said.extend(hex::encode_upper(unlisted(4).digest()).into_bytes());
+    assert_eq!(leaked(&lived).unwrap(), "HEX in a log");
+    lived.said.clear();
+    log().lock().unwrap().extend(hex::encode(listed(ENTRIES - 2).digest()).into_bytes());
+    assert_eq!(leaked(&lived).unwrap(), "hex in a log");
+    log().lock().unwrap().clear();
+    assert_eq!(leaked(&lived), None);
+
+    // In an answer, which our client does not even look at there.
+    lived.leak.store(true, Ordering::SeqCst);
+    let dir = lived.world.platform_dir(PLATFORM);
+    let client = Client::open(&dir).unwrap();
+    let outcome = client.check(&lived.world.list, bare(0, unlisted(ENTRIES)), PATIENCE).await;
+    assert_eq!(outcome, Outcome::NoMatch { version: 2 });
+    client.shutdown().await;
+    assert_eq!(leaked(&lived).unwrap(), "raw in a message");
+
+    // In a request. The server is gone, so that nothing but the message has it.
+    lived.world.stop().await;
+    let list_id = hex::encode(unlisted(5).digest());
+    let call = ListsClient::new(channel(&dir, lived.world.address()))
+        .get_manifest(pb::GetManifestRequest { list_id, ..Default::default() })
+        .await;
+    assert!(call.is_err());
+    assert_eq!(leaked(&lived).unwrap(), "hex in a message");
 }
 
-/// The lengths of the messages that the agency got for a scan, and of everything in the records it kept of it.
-async fn shape_of_a_scan(matches: usize) -> (Vec<usize>, Vec<Vec<usize>>) {
+#[test]
+fn what_the_two_programs_log_and_print_has_no_digest_of_the_other_side() {
+    // SPEC §11
+    let mut pair = Pair::new(PROGRAMS);
+    let sums = |items: Vec<Item>| -> String {
+        items.iter().map(|item| format!("{}  name\n", hex::encode(item.digest()))).collect()
+    };
+    let list = pair.write("list.sha256", sums((0..500).map(listed).collect()));
+    pair.publish(&list, "A1");
+    pair.enrol("1000000");
+    pair.serve();
+    let hashes = pair.write("hashes.sha256", sums((0..100).map(listed).chain((0..100).map(unlisted)).collect()));
+    let mut said = String::new();
+    let mut run = |arguments: &[&str]| {
+        let done = pair.platform(["--verbose"].iter().chain(arguments));
+        assert!(matches!(done.code, Some(0..=2)), "{}", done.err);
+        said.push_str(&done.err);
+    };
+    run(&["sync"]);
+    run(&["check", "--hashes", hashes.to_str().unwrap()]);
+    run(&["check", "--hashes", hashes.to_str().unwrap()]);
+    run(&["rescan"]);
+    run(&["forget", "--hashes", hashes.to_str().unwrap()]);
+    pair.kill_server();
+    let server = fs::read(pair.path("server.log")).unwrap();
+    assert!(!server.is_empty());
+    let both: Vec<Item> = (0..500).map(listed).chain((0..100).map(unlisted)).collect();
+    let needles = Needles::of(&both);
+    assert_eq!(needles.find(&server), None);
+    assert_eq!(needles.find(said.as_bytes()), None, "not even the platform's own");
+    assert_eq!(Needles::of(&both[500..]).find(&agency_bytes(&pair)), None);
+}
+
+fn agency_bytes(pair: &Pair) -> Vec<u8> {
+    files(&pair.agency_dir()).into_iter().flat_map(|(_, bytes)| bytes).collect()
+}
+
+/// What the agency has of a scan: the messages that it got, every row of every table, every file.
+#[derive(Debug, PartialEq)]
+struct Shape {
+    messages: Vec<usize>,
+    /// Lengths of the values, row by row.
+    tables: BTreeMap<String, Vec<Vec<usize>>>,
+    files: BTreeMap<PathBuf, usize>,
+}
+
+async fn shape_of_a_scan(matches: usize) -> Shape {
     let mut world = World::new();
     world.import(&(0..1_000).map(listed).collect::<Vec<_>>(), "A1");
     world.publish();
@@ -118,12 +256,30 @@ async fn shape_of_a_scan(matches: usize) -> (Vec<usize>, Vec<Vec<usize>>) {
     messages.sort_unstable();
     world.stop().await;
 
-    let database = rusqlite::Connection::open(world.agency_dir().join("veilmatch.db")).unwrap();
-    let mut frames = database.prepare("SELECT * FROM frame ORDER BY n").unwrap();
-    let columns = frames.column_count();
-    let lengths = |row: &rusqlite::Row<'_>| (0..columns).map(|at| Ok(length(row.get_ref(at)?))).collect();
-    let records = frames.query_map([], lengths).unwrap().map(Result::unwrap).collect();
-    (messages, records)
+    let all = files(&world.agency_dir());
+    let databases = all.iter().filter(|(_, bytes)| bytes.starts_with(b"SQLite format 3"));
+    let tables = databases.flat_map(|(path, _)| tables(path)).collect();
+    // A certificate's signature is a byte longer or shorter by chance.
+    let others = all.iter().filter(|(path, _)| path.extension().is_none_or(|of| of != "pem"));
+    let name = |path: &Path| path.strip_prefix(world.agency_dir()).unwrap().to_owned();
+    let files = others.map(|(path, bytes)| (name(path), bytes.len())).collect();
+    Shape { messages, tables, files }
+}
+
+fn tables(path: &Path) -> Vec<(String, Vec<Vec<usize>>)> {
+    let database = rusqlite::Connection::open(path).unwrap();
+    let mut names = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").unwrap();
+    let names: Vec<String> = names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let rows = |name: &String| {
+        let mut rows = database.prepare(&format!("SELECT * FROM {name}")).unwrap();
+        let columns = rows.column_count();
+        let lengths = |row: &rusqlite::Row<'_>| (0..columns).map(|at| Ok(length(row.get_ref(at)?))).collect();
+        let mut rows: Vec<Vec<usize>> = rows.query_map([], lengths).unwrap().map(Result::unwrap).collect();
+        rows.sort_unstable();
+        rows
+    };
+    let file = path.file_name().unwrap().to_str().unwrap();
+    names.iter().map(|name| (format!("{file}: {name}"), rows(name))).collect()
 }
 
 fn length(value: rusqlite::types::ValueRef<'_>) -> usize {
@@ -138,6 +294,7 @@ async fn what_the_agency_gets_and_keeps_has_one_shape_whatever_matched() {
     // SPEC §11
     let none = shape_of_a_scan(0).await;
     let many = shape_of_a_scan(1_000).await;
-    assert_eq!(none.0.len(), 2, "5,000 items are a full frame and a smaller one");
+    assert_eq!(none.messages.len(), 2, "5,000 items are a full frame and a smaller one");
+    assert_eq!(none.tables["veilmatch.db: frame"].len(), 2);
     assert_eq!(none, many);
 }
