@@ -10,7 +10,7 @@ mod writer;
 
 use std::{
     cmp,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use crate::{Error, derive::Tag, manifest::ArtifactRef, merkle, name::Epoch};
@@ -139,33 +139,27 @@ impl<B: AsRef<[u8]>> Artifact<B> {
         (0..self.shards()).try_for_each(|shard| self.verified_shard(shard).map(drop))
     }
 
-    /// The record of a tag, if it is listed. The first look into a shard since the file was opened hashes it, so that
-    /// a rotten disk cannot hide an entry; a hit hashes it again, so that none can be invented later. Hits are rare and a
-    /// shard is tens of kilobytes.
+    /// As [`Self::verify_records`], without the shards that were found good since the file was opened.
+    ///
+    /// # Errors
+    /// [`Error::BadArtifact`].
+    pub fn verify_rest(&self) -> Result<(), Error> {
+        let rest = (0..self.shards()).filter(|&shard| !self.hashed[shard].load(Ordering::Relaxed));
+        rest.map(|shard| self.verified_shard(shard)).try_for_each(|shard| shard.map(drop))
+    }
+
+    /// Begins look-ups that belong together, such as those of one frame.
+    #[must_use]
+    pub fn look_ups(&self) -> LookUps<'_, B> {
+        LookUps { artifact: self, hashed: (0..self.shards().div_ceil(64)).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    /// A single look-up, as [`LookUps::find`].
     ///
     /// # Errors
     /// [`Error::BadArtifact`] if the shard is not the signed one.
     pub fn lookup(&self, tag: &Tag) -> Result<Option<Record<'_>>, Error> {
-        let shard = shard_of(tag, self.shard_bits);
-        if !self.hashed[shard].load(Ordering::Relaxed) {
-            self.verified_shard(shard)?;
-        }
-        let records = self.shard_records(shard);
-        let len = self.layout.record_len();
-        let (mut low, mut high) = (0, records.len() / len);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let record = &records[middle * len..][..len];
-            match record[..TAG_LEN].cmp(&tag.0) {
-                cmp::Ordering::Less => low = middle + 1,
-                cmp::Ordering::Greater => high = middle,
-                cmp::Ordering::Equal => {
-                    self.verified_shard(shard)?;
-                    return Ok(Some(Record { bytes: record }));
-                }
-            }
-        }
-        Ok(None)
+        self.look_ups().find(tag)
     }
 
     /// Number of records, dummies included.
@@ -210,7 +204,8 @@ impl<B: AsRef<[u8]>> Artifact<B> {
         &self.bytes.as_ref()[at(start)..at(end)]
     }
 
-    fn verified_shard(&self, shard: usize) -> Result<&[u8], Error> {
+    /// A shard's records, after hashing them and looking at every tag.
+    pub(crate) fn verified_shard(&self, shard: usize) -> Result<&[u8], Error> {
         let records = self.shard_records(shard);
         let tags = || records.chunks_exact(self.layout.record_len()).map(tag_of);
         let legal = merkle::leaf_hash(records) == *self.row(shard).1
@@ -223,6 +218,56 @@ impl<B: AsRef<[u8]>> Artifact<B> {
     fn records_at(&self) -> usize {
         HEADER_LEN + (ROW_LEN << self.shard_bits)
     }
+}
+
+/// Look-ups that belong together. A shard is tens or hundreds of kilobytes: it is hashed once for all of them, however many
+/// of its records they hit.
+pub struct LookUps<'a, B> {
+    artifact: &'a Artifact<B>,
+    // One bit for each shard that was hashed for these look-ups and found good.
+    hashed: Box<[AtomicU64]>,
+}
+
+impl<'a, B: AsRef<[u8]>> LookUps<'a, B> {
+    /// The record of a tag, if it is listed. The first look into a shard since the file was opened hashes it, so that a
+    /// rotten disk cannot hide an entry; the first hit of these look-ups hashes it again, so that none can be invented later.
+    ///
+    /// # Errors
+    /// [`Error::BadArtifact`] if the shard is not the signed one.
+    pub fn find(&self, tag: &Tag) -> Result<Option<Record<'a>>, Error> {
+        let shard = shard_of(tag, self.artifact.shard_bits);
+        if !self.artifact.hashed[shard].load(Ordering::Relaxed) {
+            self.hash(shard)?;
+        }
+        let records = self.artifact.shard_records(shard);
+        let len = self.artifact.layout.record_len();
+        let (mut low, mut high) = (0, records.len() / len);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let record = &records[middle * len..][..len];
+            match record[..TAG_LEN].cmp(&tag.0) {
+                cmp::Ordering::Less => low = middle + 1,
+                cmp::Ordering::Greater => high = middle,
+                cmp::Ordering::Equal => {
+                    if self.hashed[shard / 64].load(Ordering::Relaxed) & bit(shard) == 0 {
+                        self.hash(shard)?;
+                    }
+                    return Ok(Some(Record { bytes: record }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn hash(&self, shard: usize) -> Result<(), Error> {
+        self.artifact.verified_shard(shard)?;
+        self.hashed[shard / 64].fetch_or(bit(shard), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn bit(shard: usize) -> u64 {
+    1 << (shard % 64)
 }
 
 /// A record that is listed, from a shard that was checked.

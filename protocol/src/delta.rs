@@ -122,9 +122,11 @@ impl<B: AsRef<[u8]>> Delta<B> {
 }
 
 /// Writes the artifact that a delta makes of `old` to `out`, and checks that it is the expected one. Shards without a
-/// change keep their bytes and hashes.
+/// change keep their bytes and hashes, after the one was compared with the other: the root is made of hashes, so it would
+/// not show that a byte rotted on the disk.
 ///
 /// # Errors
+/// [`Error::BadArtifact`] inside `InvalidData` if a shard of `old` is not the signed one;
 /// [`Error::BadDelta`] inside `InvalidData` if an absent tag is removed, a present one added, or count or root differ;
 /// what `out` reports. What `out` holds then is to be thrown away.
 pub fn apply<B: AsRef<[u8]>, D: AsRef<[u8]>, W: Write + Seek>(
@@ -145,7 +147,7 @@ pub fn apply<B: AsRef<[u8]>, D: AsRef<[u8]>, W: Write + Seek>(
         let here = |tag: Tag| shard_of(&tag, old.shard_bits()) == shard;
         let touched = removed.peek().is_some_and(|tag| here(*tag)) || added.peek().is_some_and(|r| here(tag_of(r)));
         if same_shards && !touched {
-            writer.copy_shard(shard, old.shard_records(shard), old.row(shard).1)?;
+            writer.copy_shard(shard, old.verified_shard(shard)?, old.row(shard).1)?;
             continue;
         }
         for record in old.shard_records(shard).chunks_exact(old.layout().record_len()) {

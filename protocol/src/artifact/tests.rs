@@ -79,6 +79,45 @@ fn any_changed_byte_is_refused_at_opening_or_by_the_first_look_into_its_shard() 
     }
 }
 
+/// A file whose bytes change while it is mapped.
+struct Rotting {
+    whole: Vec<u8>,
+    rotten: Vec<u8>,
+    now: AtomicBool,
+}
+
+impl AsRef<[u8]> for &Rotting {
+    fn as_ref(&self) -> &[u8] {
+        if self.now.load(Ordering::Relaxed) { &self.rotten } else { &self.whole }
+    }
+}
+
+#[test]
+fn a_shard_is_hashed_once_for_look_ups_that_belong_together() {
+    // SPEC §7.4, §12.4. Every hit hashed its shard anew, so that a frame full of matches took the client as much time as
+    // hashing hundreds of megabytes, before the next frame could leave.
+    let records = sorted(0..7_000);
+    let (whole, expected) = written(&records, layout());
+    let mut rotten = whole.clone();
+    *rotten.last_mut().unwrap() ^= 1;
+    let file = Rotting { whole, rotten, now: AtomicBool::new(false) };
+    let artifact = Artifact::open(&file, &expected, Epoch(1)).unwrap();
+    let (last, first) = (tag(records.last().unwrap()), tag(&records[0]));
+    let together = artifact.look_ups();
+    assert!(together.find(&last).unwrap().is_some());
+    file.now.store(true, Ordering::Relaxed);
+    assert!(together.find(&last).unwrap().is_some(), "hashed for these look-ups already");
+    assert!(together.find(&first).unwrap().is_some(), "another shard");
+    assert_eq!(artifact.look_ups().find(&last), Err(Error::BadArtifact), "later ones hash it again");
+    // What was found rotten is all that a later verification has to read, and it is read.
+    assert_eq!(artifact.verify_rest(), Err(Error::BadArtifact));
+    file.now.store(false, Ordering::Relaxed);
+    artifact.verify_rest().unwrap();
+    file.now.store(true, Ordering::Relaxed);
+    artifact.verify_rest().unwrap();
+    assert_eq!(artifact.verify_records(), Err(Error::BadArtifact));
+}
+
 #[test]
 fn a_file_of_another_length_epoch_or_layout_is_refused() {
     // SPEC §7.1

@@ -140,6 +140,31 @@ fn every_changed_byte_and_every_other_length_of_a_delta_is_refused_or_leads_else
 }
 
 #[test]
+fn a_shard_that_rotted_is_not_carried_into_the_next_version() {
+    // SPEC §7.6. Shards without a change were copied with the hash that they once had, so what had rotted on a disk
+    // outlived every delta, under a root that was right.
+    let (from, mut to) = (list(0..7_000), list(0..7_000));
+    to.insert(500, 9);
+    let (removed, added) = changes(&from, &to);
+    let (_, expected) = artifact(&to);
+    let (whole, old_ref) = artifact(&from);
+    let manifest = manifest(expected.clone(), removed.len(), added.len());
+    let delta = Delta::open(delta_file(&removed, &added), &manifest).unwrap();
+    let changed = shard_of(&removed[0], 2);
+    for shard in 0..4 {
+        let mut rotten = whole.clone();
+        let opened = Artifact::open(whole.clone(), &old_ref, SPAN.epoch).unwrap();
+        let label = opened.shard_records(shard).as_ptr() as usize - opened.shard_records(0).as_ptr() as usize;
+        let records_at = whole.len() - from.len() * layout().record_len();
+        rotten[records_at + label + layout().record_len() - 1] ^= 1;
+        let old = Artifact::open(rotten, &old_ref, SPAN.epoch).unwrap();
+        let refused = apply(&old, &delta, SPAN.epoch, &expected, Cursor::new(Vec::new())).map(drop).unwrap_err();
+        let why = refused.get_ref().unwrap().downcast_ref();
+        assert_eq!(why, Some(if shard == changed { &Error::BadDelta } else { &Error::BadArtifact }), "shard {shard}");
+    }
+}
+
+#[test]
 fn a_delta_out_of_order_is_neither_written_nor_read() {
     // SPEC §7.6
     let (removed, added) = changes(&list(0..5), &list(5..10));
