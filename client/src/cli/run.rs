@@ -39,7 +39,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 struct Shared {
     client: Client,
     // Files that are read at a time.
-    readers: Semaphore,
+    readers: Arc<Semaphore>,
 }
 
 pub async fn run(dir: &Path, socket: Option<PathBuf>) -> Result<Exit, Failure> {
@@ -50,7 +50,7 @@ pub async fn run(dir: &Path, socket: Option<PathBuf>) -> Result<Exit, Failure> {
     client.keep_current();
     eprintln!("veilmatch: answering on {}", path.display());
 
-    let readers = Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get));
+    let readers = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get)));
     let shared = Arc::new(Shared { client: client.clone(), readers });
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -65,8 +65,7 @@ pub async fn run(dir: &Path, socket: Option<PathBuf>) -> Result<Exit, Failure> {
         }
     }
     drop(listener);
-    // New callers find no socket instead of one that nobody answers on.
-    std::fs::remove_file(&path).map_err(Failure::io("remove", &path))?;
+    remove_socket(&path);
     stop.send_replace(true);
     let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
@@ -96,17 +95,32 @@ async fn accept(
     }
 }
 
+/// New callers find no socket instead of one that nobody answers on. One that somebody removed, or that cannot be removed, is
+/// no reason to leave those without an answer who have asked already.
+fn remove_socket(path: &Path) {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%error, path = %path.display(), "the socket stays");
+        }
+        _ => {}
+    }
+}
+
 /// Listens on a path that nobody else answers on, for this user alone.
 async fn bind(path: &Path) -> Result<UnixListener, Failure> {
     match path.symlink_metadata() {
         Ok(metadata) if !metadata.file_type().is_socket() => {
             return Err(Failure::NotASocket { path: path.to_owned() });
         }
-        Ok(_) if UnixStream::connect(path).await.is_ok() => {
-            return Err(Failure::SocketTaken { path: path.to_owned() });
-        }
-        // Left behind by a process that was killed.
-        Ok(_) => std::fs::remove_file(path).map_err(Failure::io("remove", path))?,
+        Ok(_) => match UnixStream::connect(path).await {
+            // Left behind by a process that was killed.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(path).map_err(Failure::io("remove", path))?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // Somebody listens who does not take this connection, or not now.
+            Ok(_) | Err(_) => return Err(Failure::SocketTaken { path: path.to_owned() }),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(Failure::io("look at", path)(error)),
     }
@@ -115,4 +129,29 @@ async fn bind(path: &Path) -> Result<UnixListener, Failure> {
     let bound = UnixListener::bind(path);
     umask(before);
     bound.map_err(Failure::io("listen on", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_socket_that_nobody_listens_on_is_replaced() {
+        // Any failure to connect counted as a dead socket: one whose queue was full, or of another kind, was unlinked under
+        // the process that listened on it.
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("veilmatch.sock");
+        let alive = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        assert!(matches!(bind(&path).await, Err(Failure::SocketTaken { .. })));
+        assert!(path.exists());
+        drop(alive);
+        assert!(bind(&path).await.is_ok(), "whoever listened there is gone");
+    }
+
+    #[test]
+    fn a_socket_that_somebody_removed_is_as_good_as_one_that_we_removed() {
+        // The end of `run` failed at it, before the answers on their way were given and the frames recorded.
+        let dir = tempfile::tempdir().unwrap();
+        remove_socket(&dir.path().join("veilmatch.sock"));
+    }
 }

@@ -132,7 +132,41 @@ async fn outcome(request: &Request, shared: &Arc<Shared>) -> (Outcome, Option<St
 }
 
 async fn digests(path: PathBuf, kinds: Vec<Kind>, shared: &Shared) -> Result<Vec<Item>, Unread> {
-    let _turn = shared.readers.acquire().await.expect("never closed");
-    let read = tokio::task::spawn_blocking(move || Digester::new(&kinds).file(&path, Links::Follow));
-    read.await.unwrap_or_else(|_| Err(Unread::Unreadable(std::io::Error::other("the reading thread ended"))))
+    let read = in_turn(&shared.readers, move || Digester::new(&kinds).file(&path, Links::Follow)).await;
+    read.unwrap_or_else(|_| Err(Unread::Unreadable(std::io::Error::other("the reading thread ended"))))
+}
+
+/// Reads off the workers, so many at a time. The turn ends with the reading and not with who waits for it: a file on a
+/// server that is gone blocks its thread for hours, and frames need threads as well.
+async fn in_turn<T: Send + 'static>(
+    readers: &Arc<Semaphore>,
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    let turn = Arc::clone(readers).acquire_owned().await.expect("never closed");
+    let read = move || {
+        let read = read();
+        drop(turn);
+        read
+    };
+    tokio::task::spawn_blocking(read).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reading_that_nobody_waits_for_keeps_its_turn_until_it_ends() {
+        // The turn ended with the deadline and the blocked thread stayed: enough requests for files on a file server that was
+        // gone took every thread of the pool, and then no frame could be made.
+        let readers = Arc::new(Semaphore::new(1));
+        let (mend, gone) = std::sync::mpsc::channel::<()>();
+        let blocked = in_turn(&readers, move || gone.recv());
+        assert!(tokio::time::timeout(Duration::from_millis(10), blocked).await.is_err());
+        assert_eq!(readers.available_permits(), 0);
+        mend.send(()).unwrap();
+        assert_eq!(in_turn(&readers, || 7).await.unwrap(), 7);
+    }
 }
