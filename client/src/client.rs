@@ -289,6 +289,7 @@ impl Client {
             connection: &self.inner.frames.connection,
             verifier: &self.inner.verifier,
             list,
+            held: self.held(list),
             progress,
         }
     }

@@ -40,6 +40,10 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// An unanswered PING ends the connection after this time.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Longest wait for an answer of a call that only reads, and for each next piece of a file. A server that answers PINGs can
+/// still stall, and whoever synchronises keeps others from it.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Tries of a call that only reads, if connections break under it.
 const READ_TRIES: u32 = 5;
 
@@ -52,6 +56,7 @@ pub(crate) struct Connection {
     channel: Channel,
     address: String,
     distrust: Distrust,
+    read_timeout: Duration,
 }
 
 /// The last thing that TLS said about a certificate, ours or theirs; nothing once bytes came in again. HTTP/2 above keeps
@@ -120,14 +125,15 @@ impl Connection {
         });
         // The URI only fills the authority of the requests; where to connect is the connector's matter.
         let channel = endpoint("https", &invitation.address)?.connect_with_connector_lazy(connector);
-        Ok(Self { channel, address: invitation.address.clone(), distrust })
+        Ok(Self { channel, address: invitation.address.clone(), distrust, read_timeout: READ_TIMEOUT })
     }
 
     /// Without TLS, to a service in the same process.
     #[cfg(test)]
     pub(crate) fn plain(address: &str) -> Self {
         let channel = endpoint("http", address).expect("a loopback address").connect_lazy();
-        Self { channel, address: address.to_owned(), distrust: Distrust::default() }
+        let read_timeout = Duration::from_millis(300);
+        Self { channel, address: address.to_owned(), distrust: Distrust::default(), read_timeout }
     }
 
     pub(crate) fn evaluation(&self) -> EvaluationClient<Channel> {
@@ -144,11 +150,17 @@ impl Connection {
     {
         let mut reading = self.reading();
         loop {
-            match call(self.lists()).await {
+            match self.in_time(call(self.lists())).await {
                 Ok(response) => return Ok(response.into_inner()),
                 Err(status) => reading.again(status).await?,
             }
         }
+    }
+
+    /// Waits for an answer, or for the next piece of one, but not for ever.
+    pub(crate) async fn in_time<T>(&self, answer: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+        let late = |_| Err(Status::deadline_exceeded("nothing came in time"));
+        tokio::time::timeout(self.read_timeout, answer).await.unwrap_or_else(late)
     }
 
     /// The tries of a call that only reads.
@@ -293,6 +305,19 @@ mod tests {
         let unknown = rustls::Error::AlertReceived(AlertDescription::UnknownCA);
         distrust.see(&io::Error::new(io::ErrorKind::InvalidData, unknown.clone()));
         assert_eq!(distrust.last(), Some(unknown));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_stalls_does_not_hold_a_call_for_ever() {
+        // SPEC §9.6. A server that answered PINGs and nothing else held the synchronisation that had called it, and with it
+        // every later one, and every check that was told to synchronise first.
+        let connection = Connection::plain(&crate::fake::stalling().await);
+        let ask = |mut lists: ListsClient<Channel>| async move {
+            let request = veilmatch_proto::pb::GetManifestRequest { list_id: "baseline".to_owned(), version: 0 };
+            lists.get_manifest(request).await
+        };
+        let ended = connection.read(ask).await.unwrap_err();
+        assert!(matches!(ended, Error::Unreachable { .. }), "{ended:?}");
     }
 
     #[tokio::test]

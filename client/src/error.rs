@@ -114,7 +114,7 @@ pub enum Error {
     /// The server refused a call.
     #[error("the agency's server refused: {}", .0.reason.name())]
     Refused(#[source] Refused),
-    /// A manifest, artifact or delta is not what it must be. Evidence is kept where there is some.
+    /// A manifest, artifact or delta is not what it must be.
     #[error("list {list}: {source}")]
     Untrusted {
         /// The list.
@@ -122,6 +122,8 @@ pub enum Error {
         /// What is wrong.
         #[source]
         source: veilmatch_protocol::Error,
+        /// Where the proof of it is kept.
+        evidence: Option<PathBuf>,
     },
     /// The list has no published version.
     #[error("list {list} has no published version yet")]
@@ -190,6 +192,12 @@ impl Error {
             Self::DirectoryMode { path, .. } => format!("chmod 700 {}", path.display()),
             Self::NothingPublished { list } => format!("the agency runs: veilmatch-server list publish {list}"),
             Self::Refused(refused) => refused.reason.action().to_owned(),
+            Self::Untrusted { evidence: Some(path), .. } => {
+                format!(
+                    "call the agency and send it {}; the version held stays in use until it expires",
+                    path.display()
+                )
+            }
             other => return other.action().map(str::to_owned),
         };
         Some(hint)
@@ -219,7 +227,7 @@ macro_rules! reasons {
                     $($variant => Some($action),)*
                     Self::Refused(refused) => Some(refused.reason.action()),
                     Self::Untrusted { .. } => {
-                        Some("call the agency; what it sent is in evidence/, the version held stays in use until it expires")
+                        Some("call the agency; the version held stays in use until it expires")
                     }
                 }
             }
@@ -265,6 +273,15 @@ mod tests {
         let names: std::collections::HashSet<_> = Error::REASONS.iter().map(|(name, _)| name).collect();
         assert_eq!(names.len(), Error::REASONS.len());
         assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')));
+    }
+
+    #[test]
+    fn evidence_is_named_where_it_was_kept_and_only_there() {
+        // The hint sent people to evidence/ for a file that was wrong, of which nothing is ever kept there.
+        let source = veilmatch_protocol::Error::BadArtifact;
+        let hint = |evidence| Error::Untrusted { list: "baseline".to_owned(), source, evidence }.hint().unwrap();
+        assert!(!hint(None).contains("evidence") && hint(None).contains("call the agency"));
+        assert!(hint(Some("evidence/manifest-1.note".into())).contains("send it evidence/manifest-1.note;"));
     }
 
     #[test]

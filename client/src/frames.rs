@@ -241,9 +241,10 @@ impl Frames {
         if let (Some(keeper), Some(block)) = (&batch.keeper, &block) {
             settle_soon(keeper, keeper.added(block));
         }
+        let looking = batch.held.look_ups();
         let outcome = |(subject, rows): (&Subject, &Vec<Row>)| {
             let asked: Vec<Kind> = subject.items.iter().map(Item::kind).collect();
-            verdict(&batch.held, subject.whole, &asked, rows)
+            verdict(&looking, subject.whole, &asked, rows)
         };
         Ok(batch.subjects.iter().zip(&rows).map(outcome).collect())
     }

@@ -1,9 +1,11 @@
 //! A version of a list that this platform holds: its manifest, and its artifact mapped from a private file.
 
+use std::{ops::Deref, sync::Arc};
+
 use mmap_guard::FileData;
 use veilmatch_protocol::{
     Error as ProtocolError,
-    artifact::Artifact,
+    artifact::{Artifact, LookUps},
     derive::Okm,
     frame::View,
     item::Kind,
@@ -17,7 +19,7 @@ use crate::{Error, state_dir::StateDir};
 /// What checks are answered from. Replaced as a whole when a newer version is verified.
 pub(crate) struct Held {
     signed: SignedManifest,
-    artifact: Artifact<FileData>,
+    artifact: Arc<Artifact<FileData>>,
     /// The newest manifest verified when this was put in place; requests cite it.
     view: View,
 }
@@ -30,8 +32,13 @@ impl Held {
         let path = dir.artifact(&list, Version(manifest.version));
         let bytes = mmap_guard::map_file(&path).map_err(Error::io("map", &path))?;
         let artifact = Artifact::open(bytes, &manifest.artifact, Epoch(manifest.epoch))
-            .map_err(|source| Error::Untrusted { list: list.to_string(), source })?;
-        Ok(Self { signed, artifact, view })
+            .map_err(|source| Error::Untrusted { list: list.to_string(), source, evidence: None })?;
+        Ok(Self { signed, artifact: Arc::new(artifact), view })
+    }
+
+    /// The same version with a newer view. What was hashed of it since it was opened need not be hashed again.
+    pub(crate) fn with_view(&self, view: View) -> Self {
+        Self { signed: self.signed.clone(), artifact: Arc::clone(&self.artifact), view }
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {
@@ -71,9 +78,30 @@ impl Held {
         self.manifest().valid_at(now).is_ok()
     }
 
+    /// Begins look-ups that belong together: those of a frame, or of a rescan.
+    pub(crate) fn look_ups(&self) -> Looking<'_> {
+        Looking { held: self, look_ups: self.artifact.look_ups() }
+    }
+}
+
+/// A version that is being looked up in.
+pub(crate) struct Looking<'a> {
+    held: &'a Held,
+    look_ups: LookUps<'a, FileData>,
+}
+
+impl Looking<'_> {
     /// The label of the entry with this evaluation, if it is listed. An altered record is an error, never *no match*.
     pub(crate) fn find(&self, okm: &Okm) -> Result<Option<Vec<u8>>, ProtocolError> {
-        let Some(record) = self.artifact.lookup(&okm.tag())? else { return Ok(None) };
+        let Some(record) = self.look_ups.find(&okm.tag())? else { return Ok(None) };
         label::open(&okm.label_key(), record.sealed_label()).map(Some)
+    }
+}
+
+impl Deref for Looking<'_> {
+    type Target = Held;
+
+    fn deref(&self) -> &Held {
+        self.held
     }
 }

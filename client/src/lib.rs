@@ -14,6 +14,9 @@ pub mod walk;
 mod client;
 mod connection;
 mod error;
+mod evidence;
+#[cfg(test)]
+mod fake;
 mod frames;
 mod held;
 mod keeper;

@@ -2,9 +2,10 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::{BufWriter, Read, Seek, SeekFrom, Write},
+    io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use sha2::{Digest, Sha256};
@@ -16,6 +17,7 @@ use veilmatch_proto::{
 use veilmatch_protocol::{
     Error as ProtocolError,
     delta::{self, Delta},
+    frame::View,
     manifest::{Hash, SignedManifest},
     name::{Epoch, ListId, Version},
     note::Verifier,
@@ -24,8 +26,9 @@ use veilmatch_protocol::{
 use crate::{
     Error,
     connection::Connection,
+    evidence::{self, About},
     held::Held,
-    state_dir::{StateDir, create_private_dir, rename_synced, write_private},
+    state_dir::{StateDir, create_private_dir, rename_synced},
     store::Store,
 };
 
@@ -52,7 +55,7 @@ pub struct SyncReport {
     pub version: u32,
     /// Its epoch.
     pub epoch: u32,
-    /// Bytes fetched.
+    /// Bytes fetched. If some were and the version is the one held before, what was on the disk was damaged.
     pub fetched: u64,
     /// Whether deltas sufficed.
     pub by_delta: bool,
@@ -65,15 +68,18 @@ pub(crate) struct Sync<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) verifier: &'a Verifier,
     pub(crate) list: &'a ListId,
+    /// What is in use now.
+    pub(crate) held: Option<Arc<Held>>,
     pub(crate) progress: &'a (dyn Fn(SyncProgress) + Send + std::marker::Sync),
 }
 
 impl Sync<'_> {
-    /// The version in place, if there is one: what a start without the network begins with.
+    /// The version in place, if there is one that can be used: what a start without the network begins with. A file that is
+    /// gone or damaged is for [`Self::run`] to mend.
     pub(crate) fn open_held(&self) -> Result<Option<Held>, Error> {
         let Some(version) = self.store.held(self.list)? else { return Ok(None) };
         let (Some(held), Some(newest)) = (self.stored(version)?, self.newest()?) else { return Ok(None) };
-        Held::open(self.dir, held, newest.view()).map(Some)
+        Ok(self.or_damaged(version, Held::open(self.dir, held, newest.view())))
     }
 
     /// Follows the chain to its end and puts the newest epoch's newest version in place. What was held stays in place
@@ -83,46 +89,87 @@ impl Sync<'_> {
         let before = self.store.held(self.list)?;
         let target = self.store.manifest_to_use(self.list)?.map(|note| self.verify(&note)).transpose()?;
         let target = target.ok_or_else(|| Error::NothingPublished { list: self.list.to_string() })?;
-        let (epoch, version) = (Epoch(target.manifest().epoch), Version(target.manifest().version));
+        let view = self.newest()?.map_or_else(|| target.view(), |newest| newest.view());
+        let version = Version(target.manifest().version);
         let mut report = SyncReport {
             list: self.list.clone(),
             before: before.map(|version| version.0),
             version: version.0,
-            epoch: epoch.0,
+            epoch: target.manifest().epoch,
             fetched: 0,
             by_delta: false,
         };
         create_private_dir(&self.dir.list(self.list))?;
-        let in_place = before == Some(version) && self.dir.artifact(self.list, version).is_file();
-        if !in_place {
-            let applied = match before {
-                Some(before) => self.apply_deltas(before, epoch, &mut report.fetched).await,
-                None => Ok(false),
-            };
-            report.by_delta = match applied {
-                Ok(applied) => applied,
-                // Whatever is wrong with a delta, the artifact decides; only the environment's errors end it here.
-                Err(
-                    error @ (Error::Io { .. }
-                    | Error::Database { .. }
-                    | Error::Unreachable { .. }
-                    | Error::Certificate { .. }),
-                ) => return Err(error),
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(list = %self.list, version = version.0, error, "delta refused; fetching the artifact");
-                    false
-                }
-            };
-            if !report.by_delta {
-                report.fetched += self.fetch_artifact(&target).await?;
-            }
-            self.store.set_held(self.list, version)?;
-        }
-        let view = self.newest()?.map_or_else(|| target.view(), |newest| newest.view());
-        let held = Held::open(self.dir, target, view)?;
+        let whole = if before == Some(version) { self.or_damaged(version, self.whole(&target, view)) } else { None };
+        let held = match whole {
+            Some(held) => held,
+            None => self.bring(before, &target, view, &mut report).await?,
+        };
         self.remove_older(version);
         Ok((held, report))
+    }
+
+    /// Fetches a version, by deltas if there is a way.
+    async fn bring(
+        &self,
+        before: Option<Version>,
+        target: &SignedManifest,
+        view: View,
+        report: &mut SyncReport,
+    ) -> Result<Held, Error> {
+        let version = Version(target.manifest().version);
+        let applied = match before {
+            Some(before) if before != version => self.apply_deltas(before, target, &mut report.fetched).await,
+            _ => Ok(false),
+        };
+        report.by_delta = match applied {
+            Ok(applied) => applied,
+            // Whatever is wrong with a delta, the artifact decides; only the environment's errors end it here.
+            Err(
+                error @ (Error::Io { .. }
+                | Error::Database { .. }
+                | Error::Unreachable { .. }
+                | Error::Certificate { .. }),
+            ) => return Err(error),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(list = %self.list, version = version.0, error, "delta refused; fetching the artifact");
+                false
+            }
+        };
+        let held = if report.by_delta {
+            Held::open(self.dir, target.clone(), view)?
+        } else {
+            report.fetched += target.manifest().artifact.bytes;
+            self.fetch_artifact(target, view).await?
+        };
+        self.store.set_held(self.list, version)?;
+        Ok(held)
+    }
+
+    /// The version in place, every shard of it as it was signed. Those that were found good since the file was opened are
+    /// not read again, so that asking every minute whether there is anything new costs nothing.
+    fn whole(&self, target: &SignedManifest, view: View) -> Result<Held, Error> {
+        let manifest = target.manifest();
+        let path = self.dir.artifact(self.list, Version(manifest.version));
+        // A mapping outlives the name of its file, and what was cut off must not be touched.
+        let bytes = path.metadata().map_err(Error::io("read", &path))?.len();
+        let mapped = self.held.as_ref().filter(|held| held.manifest() == manifest && bytes == manifest.artifact.bytes);
+        let held = match mapped {
+            Some(held) => held.with_view(view),
+            None => Held::open(self.dir, target.clone(), view)?,
+        };
+        held.artifact().verify_rest().map_err(|error| self.untrusted(error))?;
+        Ok(held)
+    }
+
+    /// Nothing, where what is in place cannot be used: then it is fetched anew.
+    fn or_damaged(&self, version: Version, opened: Result<Held, Error>) -> Option<Held> {
+        let damaged = |error: &Error| {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(list = %self.list, version = version.0, error, "the list on the disk is damaged");
+        };
+        opened.inspect_err(damaged).ok()
     }
 
     fn verify(&self, note: &[u8]) -> Result<SignedManifest, Error> {
@@ -189,30 +236,61 @@ impl Sync<'_> {
         Err(self.keep_evidence(&note, error))
     }
 
-    /// Goes from the version in place to the epoch's newest by deltas; `false` if there is no unbroken way.
-    async fn apply_deltas(&self, before: Version, epoch: Epoch, fetched: &mut u64) -> Result<bool, Error> {
+    /// Goes from the version in place to the epoch's newest by deltas; `false` if there is no way that is shorter than the
+    /// artifact.
+    async fn apply_deltas(&self, before: Version, target: &SignedManifest, fetched: &mut u64) -> Result<bool, Error> {
         let Some(mut at) = self.stored(before)? else { return Ok(false) };
-        if at.manifest().epoch != epoch.0 || !self.dir.artifact(self.list, before).is_file() {
+        if self.or_damaged(before, Held::open(self.dir, at.clone(), at.view())).is_none()
+            || !self.deltas_are_shorter(&at, target)?
+        {
             return Ok(false);
         }
-        loop {
-            let from = Version(at.manifest().version);
-            let notes = self.store.manifests_after(self.list, epoch, from, DELTAS_AT_A_TIME)?;
-            if notes.is_empty() {
-                return Ok(true);
-            }
-            for note in notes {
-                let next = self.verify(&note)?;
-                if next.manifest().delta.from != at.manifest().version {
-                    return Ok(false);
+        while at.manifest().version != target.manifest().version {
+            for next in self.links_after(&at)? {
+                let stepped = self.step(&at, &next, fetched).await;
+                // Of the versions in between only the last is needed, and none if there is no further step.
+                if at.manifest().version != before.0 {
+                    remove(&self.dir.artifact(self.list, Version(at.manifest().version)))?;
                 }
-                let path = self.fetch(&next, File::Delta).await?;
-                *fetched += next.manifest().delta.bytes;
-                self.apply(&at, &next, &path)?;
-                remove(&path)?;
+                stepped?;
                 at = next;
             }
         }
+        Ok(true)
+    }
+
+    async fn step(&self, at: &SignedManifest, next: &SignedManifest, fetched: &mut u64) -> Result<(), Error> {
+        let path = self.fetch(next, File::Delta).await?;
+        *fetched += next.manifest().delta.bytes;
+        let applied = self.apply(at, next, &path);
+        remove(&path)?;
+        applied
+    }
+
+    /// Whether every version from one to the other has a delta, and all of them together are shorter than the artifact.
+    fn deltas_are_shorter(&self, from: &SignedManifest, target: &SignedManifest) -> Result<bool, Error> {
+        let (mut at, mut bytes) = (from.clone(), 0_u64);
+        while at.manifest().version < target.manifest().version {
+            let links = self.links_after(&at)?;
+            if links.is_empty() {
+                return Ok(false);
+            }
+            for next in links {
+                bytes = bytes.saturating_add(next.manifest().delta.bytes);
+                if next.manifest().delta.from != at.manifest().version || bytes > target.manifest().artifact.bytes {
+                    return Ok(false);
+                }
+                at = next;
+            }
+        }
+        Ok(at.manifest().version == target.manifest().version)
+    }
+
+    /// The next manifests of the same epoch.
+    fn links_after(&self, at: &SignedManifest) -> Result<Vec<SignedManifest>, Error> {
+        let (epoch, version) = (Epoch(at.manifest().epoch), Version(at.manifest().version));
+        let notes = self.store.manifests_after(self.list, epoch, version, DELTAS_AT_A_TIME)?;
+        notes.iter().map(|note| self.verify(note)).collect()
     }
 
     fn apply(&self, at: &SignedManifest, next: &SignedManifest, delta: &Path) -> Result<(), Error> {
@@ -222,29 +300,35 @@ impl Sync<'_> {
         let delta = Delta::open(bytes, manifest).map_err(|error| self.untrusted(error))?;
         let target = self.dir.artifact(self.list, Version(manifest.version));
         let temporary = target.with_extension("part");
-        let out = create(&temporary)?;
-        let done = delta::apply(old.artifact(), &delta, epoch, &manifest.artifact, BufWriter::new(out));
-        let out = done.map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        let write = |error: std::io::Error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(&inner) => self.untrusted(inner),
             None => Error::io("write", &temporary)(error),
-        })?;
-        let file = out.into_inner().map_err(|error| Error::io("write", &temporary)(error.into_error()))?;
-        file.sync_all().map_err(Error::io("sync", &temporary))?;
+        };
+        let written = create(&temporary).and_then(|out| {
+            let out = delta::apply(old.artifact(), &delta, epoch, &manifest.artifact, BufWriter::new(out));
+            let file = out.map_err(write)?.into_inner().map_err(|error| write(error.into_error()))?;
+            file.sync_all().map_err(Error::io("sync", &temporary))
+        });
+        if let Err(error) = written {
+            // Half a file is of no use, and on a full disk it is in the way of everything else.
+            discard(&temporary);
+            return Err(error);
+        }
         rename_synced(&temporary, &target)
     }
 
-    async fn fetch_artifact(&self, newest: &SignedManifest) -> Result<u64, Error> {
+    async fn fetch_artifact(&self, newest: &SignedManifest, view: View) -> Result<Held, Error> {
         let version = Version(newest.manifest().version);
         let path = self.fetch(newest, File::Artifact).await?;
         let target = self.dir.artifact(self.list, version);
         rename_synced(&path, &target)?;
         // The file's digest is right; its records must also be what the root stands for.
-        let held = Held::open(self.dir, newest.clone(), newest.view())?;
+        let held = Held::open(self.dir, newest.clone(), view)?;
         if let Err(error) = held.artifact().verify_records() {
             remove(&target)?;
             return Err(self.untrusted(error));
         }
-        Ok(newest.manifest().artifact.bytes)
+        Ok(held)
     }
 
     /// Fetches a file, going on where an earlier try stopped; what does not have the manifest's digest is removed.
@@ -264,21 +348,56 @@ impl Sync<'_> {
             .open(&path)
             .map_err(Error::io("open", &path))?;
         let have = file.metadata().map_err(Error::io("read", &path))?.len();
-        if have > bytes {
+        let mut resumed = (1..=bytes).contains(&have);
+        if !resumed {
             file.set_len(0).map_err(Error::io("truncate", &path))?;
         }
-        let mut done = file.seek(SeekFrom::End(0)).map_err(Error::io("read", &path))?;
+        loop {
+            let complete = self.download(manifest.version, which, &mut file, &path, bytes).await;
+            complete.inspect_err(|error| {
+                if is_full(error) {
+                    discard(&path);
+                }
+            })?;
+            let found = digest_of(&mut file).map_err(Error::io("read", &path))?;
+            if sha256 == Some(Hash(found)) {
+                return Ok(path);
+            }
+            if !std::mem::take(&mut resumed) {
+                break;
+            }
+            // The part that was here already may have rotted here: nobody is blamed for it.
+            tracing::warn!(list = %self.list, version = manifest.version, name, "a download that went on gave another file; starting anew");
+            file.set_len(0).map_err(Error::io("truncate", &path))?;
+        }
+        remove(&path)?;
+        Err(self.untrusted(match which {
+            File::Artifact => ProtocolError::BadArtifact,
+            File::Delta => ProtocolError::BadDelta,
+        }))
+    }
+
+    /// Brings what is missing at the end of a file.
+    async fn download(
+        &self,
+        version: u32,
+        which: File,
+        file: &mut fs::File,
+        path: &Path,
+        bytes: u64,
+    ) -> Result<(), Error> {
+        let mut done = file.seek(SeekFrom::End(0)).map_err(Error::io("read", path))?;
         let mut reading = self.connection.reading();
         while done < bytes {
             let from = done;
-            let request = pb::FetchRequest { list_id: self.list.to_string(), version: manifest.version, offset: done };
+            let request = pb::FetchRequest { list_id: self.list.to_string(), version, offset: done };
             let mut lists = self.connection.lists();
             let stream = match which {
-                File::Artifact => lists.fetch_artifact(request).await,
-                File::Delta => lists.fetch_delta(request).await,
+                File::Artifact => self.connection.in_time(lists.fetch_artifact(request)).await,
+                File::Delta => self.connection.in_time(lists.fetch_delta(request)).await,
             };
             let received = match stream {
-                Ok(stream) => self.receive(stream.into_inner(), &mut file, &path, &mut done, bytes).await?,
+                Ok(stream) => self.receive(stream.into_inner(), file, path, &mut done, bytes).await?,
                 Err(status) => Err(status),
             };
             if done > from {
@@ -289,16 +408,7 @@ impl Sync<'_> {
                 reading.again(status).await?;
             }
         }
-        file.sync_all().map_err(Error::io("sync", &path))?;
-        let found = digest_of(&mut file).map_err(Error::io("read", &path))?;
-        if sha256 == Some(Hash(found)) {
-            return Ok(path);
-        }
-        remove(&path)?;
-        Err(self.untrusted(match which {
-            File::Artifact => ProtocolError::BadArtifact,
-            File::Delta => ProtocolError::BadDelta,
-        }))
+        file.sync_all().map_err(Error::io("sync", path))
     }
 
     /// The inner error is the stream's end before the file's.
@@ -312,7 +422,7 @@ impl Sync<'_> {
     ) -> Result<Result<(), Status>, Error> {
         let misplaced = || Error::BadAnswer { what: "a chunk does not continue the file" };
         while *done < total {
-            let next = match stream.message().await {
+            let next = match self.connection.in_time(stream.message()).await {
                 Ok(Some(next)) => next,
                 Ok(None) => return Ok(Err(Status::unavailable("the stream ended before the file"))),
                 Err(status) => return Ok(Err(status)),
@@ -340,19 +450,13 @@ impl Sync<'_> {
     }
 
     fn untrusted(&self, source: ProtocolError) -> Error {
-        Error::Untrusted { list: self.list.to_string(), source }
+        Error::Untrusted { list: self.list.to_string(), source, evidence: None }
     }
 
     fn keep_evidence(&self, note: &[u8], source: ProtocolError) -> Error {
-        let name = format!(
-            "manifest-{}-{:x}.note",
-            self.list,
-            Sha256::digest(note).first_chunk::<8>().map_or(0, |b| u64::from_be_bytes(*b))
-        );
-        if let Err(error) = write_private(&self.dir.evidence().join(name), note) {
-            tracing::error!(list = %self.list, %error, "evidence could not be kept");
-        }
-        self.untrusted(source)
+        let digest = hex::encode(&Sha256::digest(note)[..8]);
+        let evidence = evidence::keep(self.dir, About::Manifest, &format!("{}-{digest}.note", self.list), note);
+        Error::Untrusted { list: self.list.to_string(), source, evidence }
     }
 }
 
@@ -378,6 +482,19 @@ fn remove(path: &Path) -> Result<(), Error> {
     fs::remove_file(path).map_err(Error::io("remove", path))
 }
 
+/// Removes what nobody misses if it stays.
+fn discard(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        tracing::warn!(%error, "half a file stays");
+    }
+}
+
+/// Whether there was no room for what was written.
+fn is_full(error: &Error) -> bool {
+    use ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error, Error::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+}
+
 fn digest_of(file: &mut fs::File) -> std::io::Result<[u8; 32]> {
     file.seek(SeekFrom::Start(0))?;
     let mut hash = Sha256::new();
@@ -389,3 +506,6 @@ fn digest_of(file: &mut fs::File) -> std::io::Result<[u8; 32]> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

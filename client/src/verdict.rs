@@ -3,14 +3,14 @@
 use veilmatch_protocol::{Error as ProtocolError, item::Kind};
 
 use crate::{
-    held::Held,
+    held::{Held, Looking},
     outcome::{NotChecked, Outcome},
     results::Row,
 };
 
 /// The answer about a subject of which `asked` are the kinds given and `rows` the evaluations. A whole file is no match
 /// only if every kind of the list was evaluated; a bare digest is answered for its kind.
-pub(crate) fn verdict(held: &Held, whole: bool, asked: &[Kind], rows: &[Row]) -> Outcome {
+pub(crate) fn verdict(held: &Looking<'_>, whole: bool, asked: &[Kind], rows: &[Row]) -> Outcome {
     let version = held.version().0;
     let (mut found, mut altered) = (None, None);
     for row in rows {

@@ -284,6 +284,25 @@ fn a_full_disk_on_the_platform_ends_a_scan_that_then_goes_on() {
 }
 
 #[test]
+fn a_full_disk_keeps_no_half_of_a_list() {
+    // What had been fetched of a list stayed when the disk was full, so that nothing else found room either.
+    let mut pair = Pair::new(PROGRAMS);
+    let sums: String = (0..30_000).map(|n| format!("{}  name\n", hex::encode(listed(n).digest()))).collect();
+    let list = pair.write("list.sha256", sums);
+    pair.publish(&list, "A1");
+    pair.enrol("1000");
+    pair.serve();
+    let mut sync = pair.platform_command();
+    sync.arg("sync");
+    let full = ended(limited(&sync, 500).stderr(Stdio::piped()).spawn().unwrap());
+    assert_eq!(full.code, Some(70), "{}", full.err);
+    assert!(full.err.contains("cannot write") && full.err.contains("(IO)"), "{}", full.err);
+    let left = fs::read_dir(pair.platform_dir().join("lists/baseline")).unwrap().count();
+    assert_eq!(left, 0, "half a file is in the way");
+    assert_eq!(pair.platform(["sync"]).code, Some(0));
+}
+
+#[test]
 fn a_full_disk_at_the_agency_changes_nothing_and_answers_nothing() {
     // SPEC §9.7
     let mut pair = ready(3);

@@ -106,7 +106,7 @@ fn joined(dir: &StateDir) -> Result<Joined, Failure> {
 fn held(store: &Store, list: &ListId, verifier: &Verifier) -> Result<Option<Held>, Failure> {
     let Some(version) = store.held(list)? else { return Ok(None) };
     let Some(note) = store.manifest(list, version)? else { return Ok(None) };
-    let untrusted = |source| Error::Untrusted { list: list.to_string(), source };
+    let untrusted = |source| Error::Untrusted { list: list.to_string(), source, evidence: None };
     let signed = SignedManifest::verify(&note, verifier).map_err(untrusted)?;
     let manifest = signed.manifest();
     Ok(Some(Held {

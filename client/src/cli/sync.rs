@@ -43,7 +43,10 @@ fn bar(telling: Telling, list: &ListId) -> ProgressBar {
 fn line(report: &SyncReport) -> String {
     let SyncReport { list, before, version, epoch, fetched, by_delta } = report;
     let news = match before {
-        Some(before) if before == version => "already held".to_owned(),
+        Some(before) if before == version && *fetched == 0 => "already held".to_owned(),
+        Some(before) if before == version => {
+            format!("was damaged on the disk; {} fetched anew", DecimalBytes(*fetched))
+        }
         Some(before) if *by_delta => format!("was version {before}; {} fetched as changes", DecimalBytes(*fetched)),
         Some(before) => format!("was version {before}; {} fetched", DecimalBytes(*fetched)),
         None => format!("{} fetched", DecimalBytes(*fetched)),

@@ -112,11 +112,12 @@ impl Client {
         }
         let Some((held, keeper)) = self.newest(list)? else { return Ok(Rescan::default()) };
         let expired = !held.valid_at(now());
+        let looking = held.look_ups();
         let look = |kept: &Kept| {
             let asked: Vec<Kind> = kept.rows.iter().map(|row| row.kind).collect();
             let outcome = match expired {
                 true => Outcome::NotChecked(NotChecked::Expired),
-                false => verdict(&held, kept.whole, &asked, &kept.rows),
+                false => verdict(&looking, kept.whole, &asked, &kept.rows),
             };
             let mark = match &outcome {
                 Outcome::NoMatch { .. } => return None,

@@ -1,15 +1,13 @@
 //! What is kept of an answer whose proof does not verify: enough for anybody to verify that it does not.
 
-use std::fs;
-
 use serde_json::json;
 use veilmatch_proto::pb;
 use veilmatch_protocol::frame::FrameContext;
 
-use crate::state_dir::{StateDir, write_private};
-
-/// Files kept at most: a server that goes on lying must not fill the disk. The first ones prove as much as the rest.
-const MAX_FILES: usize = 256;
+use crate::{
+    evidence::{self, About},
+    state_dir::StateDir,
+};
 
 /// Keeps request and answer as they crossed the wire. No item can be told from them: every element is blinded.
 pub(super) fn keep(
@@ -19,12 +17,7 @@ pub(super) fn keep(
     answer: &pb::EvaluateResponse,
 ) {
     let batch = hex::encode(context.batch.0);
-    let path = dir.evidence().join(format!("frame-{batch}.json"));
     tracing::error!(list = %context.list, epoch = context.epoch.0, batch, "BAD_PROOF: the answer is thrown away");
-    if fs::read_dir(dir.evidence()).is_ok_and(|files| files.count() >= MAX_FILES) {
-        tracing::error!("evidence/ is full; this frame is not kept");
-        return;
-    }
     let view = request.view.clone().unwrap_or_default();
     let evidence = json!({
         "type": "veilmatch/bad-proof/v1",
@@ -42,7 +35,5 @@ pub(super) fn keep(
         "evaluated_elements": hex::encode(&answer.evaluated_elements),
         "proof": hex::encode(&answer.proof),
     });
-    if let Err(error) = write_private(&path, (evidence.to_string() + "\n").as_bytes()) {
-        tracing::error!(%error, "evidence could not be kept");
-    }
+    evidence::keep(dir, About::Frame, &format!("{batch}.json"), (evidence.to_string() + "\n").as_bytes());
 }

@@ -1,0 +1,158 @@
+//! An agency in the same process, for tests: the real protocol, no TLS, no disk, and misconduct on demand.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
+
+use ed25519_dalek::SigningKey;
+use futures::{Stream, StreamExt, stream};
+use tonic::{
+    Request, Response, Status,
+    transport::{Server, server::TcpIncoming},
+};
+use veilmatch_proto::{
+    MAX_CHUNK,
+    pb::{
+        self,
+        lists_server::{Lists, ListsServer},
+    },
+};
+use veilmatch_protocol::{
+    artifact::{Layout, Writer},
+    frame::FrameSize,
+    item::Kind,
+    manifest::{DeltaRef, Publication, Quota, SignedManifest, Timestamp},
+    name::{AgencyName, Epoch, ListId, Origin, Version},
+    note::Verifier,
+    oprf::SecretKey,
+};
+
+/// The list of every test here.
+pub(crate) fn list() -> ListId {
+    ListId::parse("baseline").unwrap()
+}
+
+fn key() -> SigningKey {
+    SigningKey::from_bytes(&[5; 32])
+}
+
+/// What the agency's notes are verified with.
+pub(crate) fn verifier() -> Verifier {
+    Verifier::new(Origin::of(&agency()).as_str(), key().verifying_key()).unwrap()
+}
+
+fn agency() -> AgencyName {
+    AgencyName::parse("agency.example").unwrap()
+}
+
+/// Version 1 of a list of 20,000 records and no labels: its manifest and its artifact, of several chunks.
+pub(crate) fn published(not_after: Timestamp) -> (SignedManifest, Vec<u8>) {
+    let layout = Layout::new(0).unwrap();
+    let mut writer = Writer::new(std::io::Cursor::new(Vec::new()), layout, Epoch(1), 20_000).unwrap();
+    (0..20_000_u128).for_each(|n| writer.push(&(n << 113).to_be_bytes()).unwrap());
+    let (out, summary) = writer.finish().unwrap();
+    let bytes = out.into_inner();
+    let sha256 = <sha2::Sha256 as sha2::Digest>::digest(&bytes).into();
+    let secret = SecretKey::for_epoch(&[6; 32], &list(), Epoch(1)).unwrap();
+    let manifest = Publication {
+        agency: agency(),
+        list: list(),
+        epoch: Epoch(1),
+        version: Version(1),
+        prev: None,
+        not_before: Timestamp::from_unix(1_700_000_000),
+        not_after,
+        oprf_key: secret.public().clone(),
+        artifact: summary.into_ref(sha256),
+        delta: DeltaRef::NONE,
+        kinds: vec![Kind::Sha256],
+        frame_sizes: FrameSize::ALL.to_vec(),
+        quota: Quota { elements: 1_000, frames: 1_000 },
+        software: String::new(),
+    };
+    (SignedManifest::sign(manifest.into(), &key()).unwrap(), bytes)
+}
+
+/// A server that takes every call and answers none; gives its address.
+pub(crate) async fn stalling() -> String {
+    serve(Fake { published: None, stalls: Arc::default() }).await
+}
+
+/// A server of one version, whose first streams of a file stall after one chunk each, as many as `stalls` says.
+pub(crate) async fn stalling_in_files(published: (SignedManifest, Vec<u8>), stalls: Arc<Mutex<u32>>) -> String {
+    serve(Fake { published: Some(Arc::new(published)), stalls }).await
+}
+
+async fn serve(fake: Fake) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = Server::builder().add_service(ListsServer::new(fake));
+    tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+    address
+}
+
+struct Fake {
+    published: Option<Arc<(SignedManifest, Vec<u8>)>>,
+    stalls: Arc<Mutex<u32>>,
+}
+
+impl Fake {
+    async fn published(&self) -> Arc<(SignedManifest, Vec<u8>)> {
+        match &self.published {
+            Some(published) => Arc::clone(published),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+type Chunks = Pin<Box<dyn Stream<Item = Result<pb::Chunk, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Lists for Fake {
+    type WatchVersionsStream = stream::Pending<Result<pb::SignedManifest, Status>>;
+    type FetchArtifactStream = Chunks;
+    type FetchDeltaStream = Chunks;
+
+    async fn get_manifest(&self, _: Request<pb::GetManifestRequest>) -> Result<Response<pb::SignedManifest>, Status> {
+        let note = self.published().await.0.note().to_vec();
+        Ok(Response::new(pb::SignedManifest { note }))
+    }
+
+    async fn list_manifests(
+        &self,
+        request: Request<pb::ListManifestsRequest>,
+    ) -> Result<Response<pb::ListManifestsResponse>, Status> {
+        let note = self.published().await.0.note().to_vec();
+        let new = request.get_ref().after_version == 0;
+        let manifests = new.then_some(pb::SignedManifest { note }).into_iter().collect();
+        Ok(Response::new(pb::ListManifestsResponse { manifests }))
+    }
+
+    async fn watch_versions(
+        &self,
+        _: Request<pb::WatchVersionsRequest>,
+    ) -> Result<Response<Self::WatchVersionsStream>, Status> {
+        Ok(Response::new(stream::pending()))
+    }
+
+    async fn fetch_artifact(&self, request: Request<pb::FetchRequest>) -> Result<Response<Chunks>, Status> {
+        let published = self.published().await;
+        let offset = request.get_ref().offset;
+        let mut chunks = Vec::new();
+        for (n, data) in (0..).zip(published.1[offset as usize..].chunks(MAX_CHUNK)) {
+            chunks.push(Ok(pb::Chunk { offset: offset + n * MAX_CHUNK as u64, data: data.to_vec() }));
+        }
+        let mut stalls = self.stalls.lock().unwrap();
+        if *stalls == 0 {
+            return Ok(Response::new(stream::iter(chunks).boxed()));
+        }
+        *stalls -= 1;
+        chunks.truncate(1);
+        Ok(Response::new(stream::iter(chunks).chain(stream::pending()).boxed()))
+    }
+
+    async fn fetch_delta(&self, _: Request<pb::FetchRequest>) -> Result<Response<Chunks>, Status> {
+        Err(Status::unimplemented("there is none"))
+    }
+}
