@@ -2,7 +2,6 @@
 
 mod bulk;
 mod follow;
-mod one_of_a_kind;
 mod rescan;
 mod single;
 
@@ -13,10 +12,11 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     task::JoinSet,
 };
 use veilmatch_protocol::{
+    frame::View,
     item::Kind,
     name::{Epoch, ListId, Origin, PlatformId},
     note::Verifier,
@@ -61,8 +61,8 @@ struct Inner {
 struct ListState {
     held: RwLock<Option<Arc<Held>>>,
     keeper: Mutex<Option<Arc<Keeper>>>,
-    // One synchronisation at a time.
-    syncing: tokio::sync::Mutex<()>,
+    // One synchronisation at a time: held by its work, which may outlive whoever asked for it.
+    syncing: Arc<tokio::sync::Mutex<()>>,
     checks: mpsc::Sender<WaitingCheck>,
 }
 
@@ -114,6 +114,7 @@ impl Client {
             tracing::info!(abandoned, "frames of an earlier run had no end; their items are asked anew");
         }
         let connection = Connection::new(&dir, &invitation, config.connect_timeout())?;
+        let (stop, stopped) = watch::channel(false);
         let frames = Arc::new(Frames {
             dir: dir.clone(),
             store: Arc::clone(&store),
@@ -123,19 +124,15 @@ impl Client {
             origin: Origin::of(&invitation.agency()),
             daily_elements: invitation.budget.elements,
             spent: Spent::default(),
+            stopped,
         });
-        let (stop, _) = watch::channel(false);
         let mut queues = Vec::new();
         let mut lists = BTreeMap::new();
         for list in invitation.lists() {
             let (checks, queue) = mpsc::channel(single::WAITING);
             queues.push((list.clone(), queue));
-            let state = ListState {
-                held: RwLock::new(None),
-                keeper: Mutex::new(None),
-                syncing: tokio::sync::Mutex::new(()),
-                checks,
-            };
+            let state =
+                ListState { held: RwLock::new(None), keeper: Mutex::new(None), syncing: Arc::default(), checks };
             lists.insert(list, state);
         }
         let verifier = invitation.manifest_key();
@@ -159,7 +156,8 @@ impl Client {
             }
         }
         for (list, queue) in queues {
-            client.spawn(single::share_frames(Arc::downgrade(&client.inner), list, queue));
+            // Nobody can have shut it down yet.
+            let _ = client.spawn(single::share_frames(Arc::downgrade(&client.inner), list, queue));
         }
         Ok(client)
     }
@@ -225,38 +223,68 @@ impl Client {
         self.inner.store.frames()
     }
 
-    /// Brings one list up to date. The version held stays in use until the new one is verified.
+    /// Brings one list up to date. The version held stays in use until the new one is verified. Goes on to its end if the
+    /// caller stops waiting.
     ///
     /// # Errors
-    /// [`Error::Unreachable`], [`Error::Untrusted`], [`Error::Refused`], [`Error::NothingPublished`], [`Error::Io`].
+    /// [`Error::Unreachable`], [`Error::Untrusted`], [`Error::Refused`], [`Error::NothingPublished`], [`Error::Io`],
+    /// [`Error::ShutDown`].
     pub async fn sync(
         &self,
         list: &ListId,
         progress: impl Fn(SyncProgress) + Send + std::marker::Sync + 'static,
     ) -> Result<SyncReport, Error> {
-        let state = self.state(list)?;
-        let _one = state.syncing.lock().await;
+        let syncing = Arc::clone(&self.state(list)?.syncing);
         let (this, name) = (self.clone(), list.clone());
-        let runtime = tokio::runtime::Handle::current();
-        // Files are written and hashed on the way, so the whole of it runs off the workers.
-        let done = tokio::task::spawn_blocking(move || runtime.block_on(this.syncer(&name, &progress).run()));
-        let (held, report) = match done.await {
-            Ok(done) => done?,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        let (mut done, report) = oneshot::channel();
+        let task = async move {
+            let mut stop = this.inner.stop.subscribe();
+            let one = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return,
+                // Nobody waits any more, and nothing has begun.
+                () = done.closed() => return,
+                one = syncing.lock_owned() => one,
+            };
+            let runtime = tokio::runtime::Handle::current();
+            // Files are written and hashed on the way, so the whole of it runs off the workers.
+            let work = move || {
+                let _one = one;
+                let syncer = this.syncer(&name, &progress);
+                let synced = runtime.block_on(async {
+                    tokio::select! {
+                        biased;
+                        _ = stop.wait_for(|stop| *stop) => Err(Error::ShutDown),
+                        synced = syncer.run() => synced,
+                    }
+                });
+                let (held, report) = synced?;
+                this.put_in_place(&name, held).map(|()| report)
+            };
+            // Nobody may wait any more: the list is current all the same.
+            let _ = done.send(tokio::task::spawn_blocking(work).await);
         };
-        self.put_in_place(list, held)?;
-        Ok(report)
+        // One that is not begun is answered by the end of `done`.
+        let _ = self.spawn(task);
+        match report.await {
+            Ok(Ok(synced)) => synced,
+            Ok(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Ok(Err(_)) | Err(_) => Err(Error::ShutDown),
+        }
     }
 
     /// Keeps every list current in the background: at once where the server's stream announces a version, by asking
     /// where it does not. Ends with [`Self::shutdown`].
     pub fn keep_current(&self) {
         for list in self.lists() {
-            self.spawn(follow::follow(self.clone(), list));
+            // A client that was shut down has nothing to keep current.
+            let _ = self.spawn(follow::follow(self.clone(), list));
         }
     }
 
-    /// Ends background work and waits for frames on their way, so that what was asked is recorded.
+    /// Ends background work and waits for frames on their way, so that what was asked is recorded. Whatever is asked from now
+    /// on, of this client or of a clone, is not checked: SHUT_DOWN. The directory is free when the last clone, and the last
+    /// stream of answers, is gone.
     pub async fn shutdown(self) {
         self.inner.stop.send_replace(true);
         let mut tasks = std::mem::take(&mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
@@ -272,10 +300,25 @@ impl Client {
         state.held.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    /// The newest manifest verified when what is held was put in place.
+    fn view(&self, list: &ListId) -> Option<View> {
+        self.held(list).map(|held| held.view())
+    }
+
+    fn is_shut_down(&self) -> bool {
+        *self.inner.stop.borrow()
+    }
+
+    /// Runs a task that [`Self::shutdown`] waits for; gives it back if that has begun.
+    fn spawn<T: Future<Output = ()> + Send + 'static>(&self, task: T) -> Result<(), T> {
+        // `shutdown` first says so and then takes the tasks: none can slip in between.
         let mut tasks = self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_shut_down() {
+            return Err(task);
+        }
         while tasks.try_join_next().is_some() {}
         tasks.spawn(task);
+        Ok(())
     }
 
     fn syncer<'a>(

@@ -87,6 +87,10 @@ pub enum Error {
         dir: PathBuf,
     },
 
+    /// The client was shut down.
+    #[error("the client was shut down")]
+    ShutDown,
+
     // The agency acts.
     /// The server cannot be reached.
     #[error("cannot reach the agency's server at {address}")]
@@ -248,6 +252,7 @@ reasons! {
     Self::UnknownList { .. } => "UNKNOWN_LIST", "`veilmatch status` names the lists";
     Self::KeepsNothing => "KEEPS_NOTHING", "set keep_results = true in config.toml and scan again";
     Self::Busy { .. } => "BUSY", "wait for it, or ask the running `veilmatch run` through its socket";
+    Self::ShutDown => "SHUT_DOWN", "open the directory again";
     Self::Unreachable { .. } => "UNREACHABLE", "check address and network; nothing was counted as no match";
     Self::Certificate { .. } => "CERTIFICATE", "look at the clock; ask the agency for a new invitation";
     Self::BadAnswer { .. } => "BAD_ANSWER", "update this program; if that does not help, tell the agency";

@@ -1,4 +1,5 @@
-//! One frame from end to end: blind, record the intent, send, verify, record the result, look up (SPEC §6, §12).
+//! One frame from end to end: blind, record the intent, send, verify, record the result (SPEC §6, §12). Looking the result
+//! up comes after its end and out of its way.
 
 mod budget;
 mod evidence;
@@ -12,6 +13,7 @@ use std::{
 
 use ed25519_dalek::{Signer, SigningKey};
 use rand::{rand_core::UnwrapErr, rngs::SysRng};
+use tokio::sync::watch;
 use veilmatch_proto::{EvaluateFrame, FrameAnswer, Reason, pb};
 use veilmatch_protocol::{
     derive::EpochContext,
@@ -46,6 +48,8 @@ pub(crate) struct Frames {
     /// Elements that may be asked in a day: larger frames are not made.
     pub(crate) daily_elements: u64,
     pub(crate) spent: Spent,
+    /// Whether the client was shut down: nothing more is sent then.
+    pub(crate) stopped: watch::Receiver<bool>,
 }
 
 /// Subjects whose unknown items fit into one frame, with what is known of them.
@@ -60,16 +64,46 @@ impl Batch {
     /// Items of the list's kinds without a known result, each once. Other kinds are never asked.
     fn unknown_items(&self) -> Vec<Item> {
         let kinds = self.held.kinds();
-        let pairs =
-            self.subjects.iter().zip(&self.known).flat_map(|(subject, known)| subject.items.iter().zip(&known.rows));
+        let askable = self.subjects.iter().zip(&self.known).filter(|(subject, _)| !subject.has_a_kind_twice());
+        let pairs = askable.flat_map(|(subject, known)| subject.items.iter().zip(&known.rows));
         let unknown: HashSet<&Item> =
             pairs.filter(|(item, row)| row.is_none() && kinds.contains(&item.kind())).map(|(item, _)| item).collect();
         unknown.into_iter().cloned().collect()
     }
 }
 
-/// Why a whole frame gave no outcome.
+/// What is known of a batch's subjects and durable, before any of it is looked up. Two steps, because SPEC §12.4 lets
+/// nothing that is sent wait for results: a hit costs the hashing of a shard, so who waits for look-ups waits longer the more
+/// there are.
+pub(crate) struct Recorded {
+    batch: Arc<Batch>,
+    rows: Vec<Vec<Row>>,
+}
+
+impl Recorded {
+    /// The outcomes, in the order of the subjects. There are none from a version that has expired meanwhile (SPEC §8.5);
+    /// what was evaluated is kept all the same.
+    pub(crate) fn outcomes(&self, now: Timestamp) -> Vec<Outcome> {
+        let Batch { held, subjects, .. } = &*self.batch;
+        if !held.valid_at(now) {
+            return vec![Outcome::NotChecked(NotChecked::Expired); subjects.len()];
+        }
+        let looking = held.look_ups();
+        let outcome = |(subject, rows): (&Subject, &Vec<Row>)| {
+            if subject.has_a_kind_twice() {
+                return Outcome::NotChecked(NotChecked::KindTwice);
+            }
+            let asked: Vec<Kind> = subject.items.iter().map(Item::kind).collect();
+            verdict(&looking, subject.whole, &asked, rows)
+        };
+        subjects.iter().zip(&self.rows).map(outcome).collect()
+    }
+}
+
+/// Why a whole frame was not recorded.
 pub(crate) enum Failed {
+    /// No frame that may be asked holds the items of the batch: it must be cut.
+    TooMany,
     /// The list must be synchronised and the items blinded anew.
     Stale(Reason),
     /// The items are not checked.
@@ -101,18 +135,20 @@ impl Frames {
         if fits.is_empty() { all } else { fits }
     }
 
-    /// Answers every subject of a batch, in order. Runs to its end even if the caller stops waiting.
-    pub(crate) async fn answer(
-        self: &Arc<Self>,
-        batch: Arc<Batch>,
-        patience: Duration,
-    ) -> Result<Vec<Outcome>, Failed> {
+    /// Evaluates what is not known of a batch and makes it durable. Runs to its end even if the caller stops waiting.
+    pub(crate) async fn ask(self: &Arc<Self>, batch: Arc<Batch>, patience: Duration) -> Result<Recorded, Failed> {
+        if *self.stopped.borrow() {
+            return Err(Failed::NotChecked(NotChecked::ShutDown));
+        }
         let items = batch.unknown_items();
         if items.is_empty() {
             let this = Arc::clone(self);
-            return blocking(move || this.conclude(&batch, &HashMap::new(), None)).await;
+            return blocking(move || this.record(batch, &HashMap::new(), None)).await;
         }
         let size = FrameSize::smallest_for(items.len(), &self.sizes(&batch.held)).expect("a manifest names sizes");
+        if size.len() < items.len() {
+            return Err(Failed::TooMany);
+        }
         let list = batch.held.list();
         if let Some(wait) = self.spent.wait(&list, size) {
             let reason = Reason::BudgetExhausted;
@@ -123,7 +159,7 @@ impl Frames {
         match self.send(&open.request, patience).await {
             Ok(answer) => {
                 let this = Arc::clone(self);
-                blocking(move || this.close(&batch, open, answer, &items)).await
+                blocking(move || this.close(batch, open, answer, &items)).await
             }
             Err(failed) => {
                 if let Failed::NotChecked(NotChecked::Refused {
@@ -180,14 +216,14 @@ impl Frames {
         Ok(Open { context, blinded, size, request: request.into() })
     }
 
-    /// Verifies, and only then unblinds; records the result; looks up.
+    /// Verifies, and only then unblinds; records the result.
     fn close(
         &self,
-        batch: &Batch,
+        batch: Arc<Batch>,
         open: Open,
         answer: pb::EvaluateResponse,
         items: &[Item],
-    ) -> Result<Vec<Outcome>, Failed> {
+    ) -> Result<Recorded, Failed> {
         let Open { context, blinded, size, request } = open;
         let evidence = answer.clone();
         let decoded = FrameAnswer::decode(answer, context.batch, size);
@@ -210,16 +246,16 @@ impl Frames {
             (item.clone(), Row { kind: item.kind(), okm, batch: context.batch, position: evaluated.position })
         });
         let rows: HashMap<Item, Row> = rows.collect();
-        self.conclude(batch, &rows, Some((context.batch, Ended::Answered(resp))))
+        self.record(batch, &rows, Some((context.batch, Ended::Answered(resp))))
     }
 
-    /// Makes the results durable, then gives the outcomes.
-    fn conclude(
+    /// Makes the results durable.
+    fn record(
         &self,
-        batch: &Batch,
+        batch: Arc<Batch>,
         fresh: &HashMap<Item, Row>,
         ended: Option<(BatchId, Ended)>,
-    ) -> Result<Vec<Outcome>, Failed> {
+    ) -> Result<Recorded, Failed> {
         let rows_of = |subject: &Subject, known: &Known| -> Vec<Row> {
             let pairs = subject.items.iter().zip(&known.rows);
             pairs.filter_map(|(item, known)| known.clone().or_else(|| fresh.get(item).cloned())).collect()
@@ -241,12 +277,7 @@ impl Frames {
         if let (Some(keeper), Some(block)) = (&batch.keeper, &block) {
             settle_soon(keeper, keeper.added(block));
         }
-        let looking = batch.held.look_ups();
-        let outcome = |(subject, rows): (&Subject, &Vec<Row>)| {
-            let asked: Vec<Kind> = subject.items.iter().map(Item::kind).collect();
-            verdict(&looking, subject.whole, &asked, rows)
-        };
-        Ok(batch.subjects.iter().zip(&rows).map(outcome).collect())
+        Ok(Recorded { batch, rows })
     }
 }
 
@@ -285,3 +316,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

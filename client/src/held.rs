@@ -61,11 +61,6 @@ impl Held {
         Version(self.manifest().version)
     }
 
-    /// The signed note, as on the wire.
-    pub(crate) fn note(&self) -> &[u8] {
-        self.signed.note()
-    }
-
     pub(crate) fn view(&self) -> View {
         self.view
     }

@@ -18,6 +18,19 @@ pub struct Subject {
     pub whole: bool,
 }
 
+impl Subject {
+    /// Whether there are two digests of one kind: those are of two subjects.
+    pub(crate) fn has_a_kind_twice(&self) -> bool {
+        let mut items = self.items.iter();
+        while let Some(item) = items.next() {
+            if items.clone().any(|other| other.kind() == item.kind()) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
 impl fmt::Debug for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A reference can be a path or a digest.

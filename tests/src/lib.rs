@@ -69,6 +69,17 @@ impl World {
         world
     }
 
+    /// Sets the frame sizes of versions that are published from now on, such as `[1, 4]`.
+    pub fn frame_sizes(&self, sizes: &str) {
+        let path = self.agency_dir().join("config.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let lines = text.lines().map(|line| match line.trim_start_matches("# ").starts_with("frame_sizes = ") {
+            true => format!("frame_sizes = {sizes}\n"),
+            false => format!("{line}\n"),
+        });
+        fs::write(path, lines.collect::<String>()).unwrap();
+    }
+
     /// A list of `n` entries labelled `A1`, published and served.
     pub async fn serving(n: usize) -> Self {
         let mut world = Self::new();

@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use veilmatch_client::{Client, NotChecked, Outcome};
+use futures::StreamExt;
+use veilmatch_client::{Client, NotChecked, Outcome, Subject};
 use veilmatch_proto::Reason;
 use veilmatch_protocol::{
     item::{Item, Kind},
@@ -123,6 +124,30 @@ async fn an_exhausted_budget_is_refused_with_the_time_to_wait() {
         }
     }
     assert_eq!(ask(&client, &world, listed(1)).await, matched("A1", 1), "what is kept costs nothing");
+    client.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_no_frame_of_a_days_budget_holds_is_told_so() {
+    // SPEC §9.6, §12.2 FRAME_EXCEEDS_BUDGET. A file of two kinds under a budget of three elements was put into the largest
+    // frame that the budget holds, which is one of one: the thread panicked and the answer was SHUT_DOWN.
+    let mut world = World::with_kinds(&[Kind::Sha1, Kind::Sha256]);
+    world.import(&[listed(0)], "A1");
+    world.publish();
+    world.start().await;
+    let terms = ClientTerms { elements_per_day: Some(3), ..ClientTerms::default() };
+    let client = world.open(&world.enrol(PLATFORM, &terms)).await;
+    let file = Subject {
+        items: vec![Item::new(Kind::Sha1, &[3; 20]).unwrap(), unlisted(1)],
+        whole: true,
+        ..bare(1, unlisted(1))
+    };
+    let subjects = vec![bare(0, listed(0)), file.clone(), bare(2, unlisted(2))];
+    let outcomes: Vec<_> = client.check_stream(&world.list, futures::stream::iter(subjects)).collect().await;
+    assert_eq!(outcomes[0], (0, matched("A1", 1)));
+    assert_eq!(reason(&outcomes[1].1), "FRAME_EXCEEDS_BUDGET");
+    assert_eq!(outcomes[2], (2, Outcome::NoMatch { version: 1 }));
+    assert_eq!(reason(&client.check(&world.list, file, PATIENCE).await), "FRAME_EXCEEDS_BUDGET");
     client.shutdown().await;
 }
 

@@ -1,16 +1,26 @@
 //! Many subjects: packed into full frames, a window of them on its way at a time.
+//!
+//! ```text
+//! subjects → pack → batches → frames, up to four on their way → recorded → looked up → outcomes
+//!                             └ at the server's pace ────────┘   └ at the reader's pace ──────┘
+//! ```
+//! What is right of the middle must not slow down what is left of it, or the server could tell from the pace of frames how
+//! much matched (SPEC §12.4).
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{Stream, StreamExt, stream::BoxStream};
-use tokio::sync::{mpsc, oneshot};
+use futures::{
+    Stream, StreamExt,
+    stream::{self, BoxStream},
+};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
-use veilmatch_proto::STREAM_WINDOW;
+use veilmatch_proto::{Reason, STREAM_WINDOW};
 use veilmatch_protocol::{frame::FrameSize, name::ListId};
 
 use super::Client;
 use crate::{
-    frames::{Batch, Failed, blocking, now},
+    frames::{Batch, Failed, Recorded, blocking, now},
     keeper::Known,
     outcome::{NotChecked, Outcome, Subject},
 };
@@ -18,56 +28,114 @@ use crate::{
 /// Subjects of one batch at most, where all their results are known already.
 const BATCH_SUBJECTS: usize = 4_096;
 
+/// Batches that are recorded and wait for their look-ups, or for a reader of their outcomes: about a megabyte each. Frames
+/// go on until there are so many.
+pub(super) const AHEAD: usize = 16;
+
+/// What became of some subjects, before anything is looked up.
+pub(super) struct Asked {
+    keys: Vec<u64>,
+    ended: Result<Recorded, NotChecked>,
+}
+
+impl Asked {
+    fn not_checked(keys: Vec<u64>, why: NotChecked) -> Self {
+        Self { keys, ended: Err(why) }
+    }
+
+    fn outcomes(self) -> Vec<(u64, Outcome)> {
+        let outcomes = match self.ended {
+            Ok(recorded) => recorded.outcomes(now()),
+            Err(why) => vec![Outcome::NotChecked(why); self.keys.len()],
+        };
+        self.keys.into_iter().zip(outcomes).collect()
+    }
+}
+
+/// Looks up what was asked. Outcomes in the order of the subjects.
+pub(super) async fn look_up(asked: Vec<Asked>) -> Vec<(u64, Outcome)> {
+    let keys: Vec<u64> = asked.iter().flat_map(|asked| &asked.keys).copied().collect();
+    let looked_up = blocking(move || Ok(asked.into_iter().flat_map(Asked::outcomes).collect())).await;
+    looked_up.unwrap_or_else(|_| Asked::not_checked(keys, NotChecked::ShutDown).outcomes())
+}
+
 impl Client {
     /// Checks many subjects in full frames, some of them on their way at a time; outcomes come in the order of the
-    /// subjects, after their results are durable. Memory does not depend on how many there are.
+    /// subjects, after their results are durable. Memory does not depend on how many there are. Frames do not wait for a
+    /// reader until many outcomes are ahead of it.
     pub fn check_stream(
         &self,
         list: &ListId,
         subjects: impl Stream<Item = Subject> + Send + 'static,
     ) -> BoxStream<'static, (u64, Outcome)> {
         let (batches, queue) = mpsc::channel(1);
-        let (this, name) = (self.clone(), list.clone());
-        self.spawn(async move { this.pack(&name, subjects, batches).await });
-        let (this, name) = (self.clone(), list.clone());
-        let patience = self.inner.config.patience();
-        ReceiverStream::new(queue)
+        let (asked, recorded) = mpsc::channel(AHEAD);
+        let (on_their_way, taken_over) = oneshot::channel();
+        let (unasked, left_over) = oneshot::channel();
+        let (this, name, patience) = (self.clone(), list.clone(), self.inner.config.patience());
+        let frames = ReceiverStream::new(queue)
             .map(move |subjects| this.run_to_end(name.clone(), subjects, patience))
             .buffered(STREAM_WINDOW)
-            .flat_map(futures::stream::iter)
+            .boxed();
+        let (this, name) = (self.clone(), list.clone());
+        let task = async move {
+            let stop = this.inner.stop.subscribe();
+            let pack = this.pack(&name, subjects.fuse().boxed(), batches, unasked);
+            tokio::join!(pack, drive(frames, asked, stop, on_their_way));
+        };
+        if let Err(task) = self.spawn(task) {
+            // It only hands over what it has.
+            tokio::spawn(task);
+        }
+        ReceiverStream::new(recorded)
+            .chain(handed_over(taken_over))
+            .then(look_up)
+            .flat_map(stream::iter)
+            .chain(handed_over(left_over).map(|subject| (subject.key, Outcome::NotChecked(NotChecked::ShutDown))))
             .boxed()
     }
 
-    /// Cuts a stream of subjects into batches whose items fit into the largest frame.
+    /// Cuts a stream of subjects into batches whose items fit into the largest frame. When the client is shut down, what is
+    /// not asked yet goes to `unasked`.
     async fn pack(
         &self,
         list: &ListId,
-        subjects: impl Stream<Item = Subject> + Send,
+        mut subjects: BoxStream<'static, Subject>,
         batches: mpsc::Sender<Vec<Subject>>,
+        unasked: oneshot::Sender<BoxStream<'static, Subject>>,
     ) {
-        let mut subjects = std::pin::pin!(subjects);
         let mut stop = self.inner.stop.subscribe();
         let (mut batch, mut items) = (Vec::new(), 0);
         loop {
             let next = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                // The reader has gone away; nothing was asked for these.
+                () = batches.closed() => return,
                 next = subjects.next() => next,
-                _ = stop.wait_for(|stop| *stop) => None,
             };
-            let Some(subject) = next else { break };
-            let room = self.largest_frame(list);
-            if !batch.is_empty() && (items + subject.items.len() > room || batch.len() == BATCH_SUBJECTS) {
+            let full = next.as_ref().is_none_or(|subject| {
+                items + subject.items.len() > self.largest_frame(list) || batch.len() == BATCH_SUBJECTS
+            });
+            if full && !batch.is_empty() {
+                let room = tokio::select! {
+                    biased;
+                    _ = stop.wait_for(|stop| *stop) => {
+                        batch.extend(next);
+                        break;
+                    }
+                    room = batches.reserve() => room,
+                };
+                let Ok(room) = room else { return };
+                room.send(std::mem::take(&mut batch));
                 items = 0;
-                if batches.send(std::mem::take(&mut batch)).await.is_err() {
-                    return;
-                }
             }
+            let Some(subject) = next else { return };
             items += subject.items.len();
             batch.push(subject);
         }
-        if !batch.is_empty() {
-            // The reader has gone away; nothing was asked for these.
-            let _ = batches.send(batch).await;
-        }
+        // Without a reader nobody asks for them.
+        let _ = unasked.send(stream::iter(batch).chain(subjects).boxed());
     }
 
     /// Items that a frame may have at most.
@@ -82,59 +150,71 @@ impl Client {
         list: ListId,
         subjects: Vec<Subject>,
         patience: Duration,
-    ) -> impl Future<Output = Vec<(u64, Outcome)>> + Send + use<> {
+    ) -> impl Future<Output = Vec<Asked>> + Send + use<> {
         let keys: Vec<u64> = subjects.iter().map(|subject| subject.key).collect();
-        let (done, outcomes) = oneshot::channel();
+        let (done, asked) = oneshot::channel();
         let this = self.clone();
-        self.spawn(async move {
+        // One that is not begun is answered by the end of `done`.
+        let _ = self.spawn(async move {
             // Nobody waits any more: the results are durable all the same.
-            let _ = done.send(this.answer_all(&list, subjects, patience).await);
+            let _ = done.send(this.ask(&list, subjects, patience).await);
         });
-        async move {
-            let ended = |_| keys.iter().map(|&key| (key, Outcome::NotChecked(NotChecked::ShutDown))).collect();
-            outcomes.await.unwrap_or_else(ended)
-        }
+        async move { asked.await.unwrap_or_else(|_| vec![Asked::not_checked(keys, NotChecked::ShutDown)]) }
     }
 
-    /// One batch, with one synchronisation in between if the server says that we are behind. Outcomes in the order of the
-    /// subjects.
-    pub(super) async fn answer_askable(
-        &self,
-        list: &ListId,
-        subjects: Vec<Subject>,
-        patience: Duration,
-    ) -> Vec<(u64, Outcome)> {
-        let keys: Vec<u64> = subjects.iter().map(|subject| subject.key).collect();
-        let all = |reason: NotChecked| keys.iter().map(|&key| (key, Outcome::NotChecked(reason.clone()))).collect();
-        let mut subjects = subjects;
+    /// Asks about some subjects, in one frame if they fit into one, with one synchronisation in between if the server says
+    /// that we are behind. In the order of the subjects.
+    pub(super) async fn ask(&self, list: &ListId, subjects: Vec<Subject>, patience: Duration) -> Vec<Asked> {
+        let (mut to_ask, mut asked) = (vec![subjects], Vec::new());
         let mut synchronised = false;
-        loop {
+        while let Some(subjects) = to_ask.pop() {
+            let keys: Vec<u64> = subjects.iter().map(|subject| subject.key).collect();
             let (this, name) = (self.clone(), list.clone());
             let batch = match blocking(move || this.batch(&name, subjects).map(Arc::new)).await {
                 Ok(batch) => batch,
-                Err(Failed::NotChecked(reason)) => return all(reason),
-                Err(Failed::Stale(reason)) => return all(NotChecked::Refused { reason, retry_after: None }),
+                Err(failed) => {
+                    asked.push(Asked::not_checked(keys, failed.into()));
+                    continue;
+                }
             };
-            let reason = match self.inner.frames.answer(Arc::clone(&batch), patience).await {
-                Ok(outcomes) => return keys.into_iter().zip(outcomes).collect(),
-                Err(Failed::NotChecked(reason)) => return all(reason),
-                Err(Failed::Stale(reason)) => reason,
+            let failed = match self.inner.frames.ask(Arc::clone(&batch), patience).await {
+                Ok(recorded) => {
+                    asked.push(Asked { keys, ended: Ok(recorded) });
+                    continue;
+                }
+                Err(failed) => failed,
             };
-            let refused = NotChecked::Refused { reason, retry_after: None };
-            if std::mem::replace(&mut synchronised, true) {
-                return all(refused);
+            let subjects = || Arc::try_unwrap(batch).map_or_else(|shared| shared.subjects.clone(), |own| own.subjects);
+            match failed {
+                // They were packed for another version's frames, or a day's budget holds none that is large enough.
+                Failed::TooMany if keys.len() > 1 => {
+                    let mut first = subjects();
+                    let second = first.split_off(first.len() / 2);
+                    to_ask.extend([second, first]);
+                }
+                Failed::Stale(reason) if !synchronised => {
+                    synchronised = true;
+                    tracing::info!(%list, reason = reason.name(), "behind the server; synchronising");
+                    match self.sync(list, |_| {}).await {
+                        Ok(_) => to_ask.push(subjects()),
+                        Err(error) => {
+                            let why = &error as &dyn std::error::Error;
+                            tracing::warn!(%list, error = why, "synchronisation failed");
+                            asked.push(Asked::not_checked(keys, failed.into()));
+                        }
+                    }
+                }
+                failed => asked.push(Asked::not_checked(keys, failed.into())),
             }
-            tracing::info!(%list, reason = reason.name(), "behind the server; synchronising");
-            if let Err(error) = self.sync(list, |_| {}).await {
-                tracing::warn!(%list, error = &error as &dyn std::error::Error, "synchronisation failed");
-                return all(refused);
-            }
-            subjects = Arc::try_unwrap(batch).map_or_else(|shared| shared.subjects.clone(), |batch| batch.subjects);
         }
+        asked
     }
 
     /// What is known of the subjects under the version held now.
     fn batch(&self, list: &ListId, mut subjects: Vec<Subject>) -> Result<Batch, Failed> {
+        if self.is_shut_down() {
+            return Err(Failed::NotChecked(NotChecked::ShutDown));
+        }
         let held = self.held(list).ok_or(Failed::NotChecked(NotChecked::NoList))?;
         if !held.valid_at(now()) {
             return Err(Failed::NotChecked(NotChecked::Expired));
@@ -144,10 +224,65 @@ impl Client {
         for subject in subjects.iter_mut().filter(|subject| subject.whole) {
             subject.items.retain(|item| kinds.contains(&item.kind()));
         }
-        let known = match &keeper {
+        let mut known = match &keeper {
             Some(keeper) => keeper.known(&subjects)?,
             None => subjects.iter().map(|s| Known { rows: vec![None; s.items.len()], kept: false }).collect(),
         };
+        for (known, _) in known.iter_mut().zip(&subjects).filter(|(_, subject)| subject.has_a_kind_twice()) {
+            // Neither asked nor kept: what is known of one of the two is not known of the other.
+            known.rows.fill(None);
+            known.kept = true;
+        }
         Ok(Batch { held, keeper, subjects, known })
     }
+}
+
+impl From<Failed> for NotChecked {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::NotChecked(why) => why,
+            Failed::Stale(reason) => Self::Refused { reason, retry_after: None },
+            // One subject alone: the manifest's largest frame holds a file of every kind, so it is the budget.
+            Failed::TooMany => Self::Refused { reason: Reason::FrameExceedsBudget, retry_after: None },
+        }
+    }
+}
+
+/// Keeps frames on their way whether or not somebody reads their outcomes. When the client is shut down, the reader takes
+/// over: what is on its way is finished by its own task.
+async fn drive(
+    mut frames: BoxStream<'static, Vec<Asked>>,
+    asked: mpsc::Sender<Vec<Asked>>,
+    mut stop: watch::Receiver<bool>,
+    on_their_way: oneshot::Sender<BoxStream<'static, Vec<Asked>>>,
+) {
+    let mut waiting = None;
+    loop {
+        let next = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break,
+            () = asked.closed() => return,
+            next = frames.next() => next,
+        };
+        let Some(next) = next else { return };
+        let room = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => {
+                waiting = Some(next);
+                break;
+            }
+            room = asked.reserve() => room,
+        };
+        let Ok(room) = room else { return };
+        room.send(next);
+    }
+    // Without a reader nobody asks for them.
+    let _ = on_their_way.send(stream::iter(waiting).chain(frames).boxed());
+}
+
+/// What a task hands over before its end, if it does.
+fn handed_over<T: Send + 'static>(
+    from: oneshot::Receiver<BoxStream<'static, T>>,
+) -> impl Stream<Item = T> + Send + 'static {
+    stream::once(from).flat_map(|handed| handed.unwrap_or_else(|_| stream::empty().boxed()))
 }

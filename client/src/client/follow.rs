@@ -2,43 +2,72 @@
 
 use std::time::Duration;
 
+use tokio::time::{sleep, timeout};
 use veilmatch_proto::{manifest_note, pb};
-use veilmatch_protocol::name::ListId;
+use veilmatch_protocol::{manifest::SignedManifest, name::ListId};
 
 use super::Client;
+use crate::{Error, connection::Backoff};
 
-/// Synchronises a list whenever a version is announced, and every poll interval at the latest.
+/// Synchronises a list whenever a version is announced, and every poll interval at the latest, until the client is shut
+/// down.
 pub(super) async fn follow(client: Client, list: ListId) {
     let mut stop = client.inner.stop.subscribe();
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => {}
+        () = keep_current(&client, &list) => {}
+    }
+}
+
+/// What waits, and how long: a server that is away comes back at any moment, and asking it costs a connection. What fails
+/// otherwise may cost a whole download each time, and a server can announce all day long what then is not there: those waits
+/// grow up to the poll interval. An announcement after a time of rest is followed at once.
+async fn keep_current(client: &Client, list: &ListId) {
     let poll = client.inner.config.poll();
-    let work = async {
-        loop {
-            if let Err(error) = client.sync(&list, |_| {}).await {
-                tracing::warn!(%list, %error, "synchronisation failed; the version held stays in use");
-            }
-            let request = pb::WatchVersionsRequest { list_id: list.to_string() };
-            let announced = async {
-                let mut stream =
-                    client.inner.frames.connection.lists().watch_versions(request).await.ok()?.into_inner();
-                loop {
-                    let note = manifest_note(stream.message().await.ok()??).ok()?;
-                    // The first message repeats the newest; only another one than the one held is news.
-                    let held = client.held(&list);
-                    let same = held.as_ref().is_some_and(|held| held.note() == note);
-                    if !same {
-                        return Some(());
-                    }
-                }
-            };
-            match tokio::time::timeout(poll, announced).await {
-                Ok(Some(())) | Err(_) => {}
-                // The stream is broken: ask again after a while.
-                Ok(None) => tokio::time::sleep(poll.min(Duration::from_secs(5))).await,
+    let (mut away, mut futile) = (Backoff::new(), Backoff::up_to(poll));
+    let mut announced = false;
+    loop {
+        let before = client.view(list);
+        match client.sync(list, |_| {}).await {
+            Ok(_) if client.view(list) != before => futile = Backoff::up_to(poll),
+            Ok(_) if announced => sleep(futile.next(Duration::ZERO)).await,
+            Ok(_) => {}
+            Err(error) => {
+                tell(list, &error);
+                let wait = if matches!(error, Error::Unreachable { .. }) { &mut away } else { &mut futile };
+                sleep(wait.next(Duration::ZERO)).await;
+                announced = false;
+                continue;
             }
         }
-    };
-    tokio::select! {
-        () = work => {}
-        _ = stop.wait_for(|stop| *stop) => {}
+        let news = timeout(poll, news(client, list)).await;
+        announced = matches!(news, Ok(Some(())));
+        match news {
+            Ok(Some(())) => away = Backoff::new(),
+            // The stream is broken; what it would have told is asked for.
+            Ok(None) => sleep(away.next(Duration::ZERO)).await,
+            Err(_) => (away, futile) = (Backoff::new(), Backoff::up_to(poll)),
+        }
+    }
+}
+
+fn tell(list: &ListId, error: &Error) {
+    let error = error as &dyn std::error::Error;
+    tracing::warn!(%list, error, "synchronisation failed; the version held stays in use");
+}
+
+/// Waits until another manifest than the newest one known is announced; nothing if the stream breaks.
+async fn news(client: &Client, list: &ListId) -> Option<()> {
+    let connection = &client.inner.frames.connection;
+    let request = pb::WatchVersionsRequest { list_id: list.to_string() };
+    let mut lists = connection.lists();
+    let mut stream = connection.in_time(lists.watch_versions(request)).await.ok()?.into_inner();
+    loop {
+        let note = manifest_note(stream.message().await.ok()??).ok()?;
+        // The first message repeats the newest one.
+        let announced = SignedManifest::verify(&note, &client.inner.verifier).ok()?.view();
+        if client.view(list) != Some(announced) {
+            return Some(());
+        }
     }
 }

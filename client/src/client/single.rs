@@ -1,11 +1,18 @@
 //! Single checks: those that come in while a frame is on its way share the next one.
 
-use std::{collections::VecDeque, sync::Weak, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use veilmatch_protocol::name::ListId;
 
-use super::{Client, Inner};
+use super::{
+    Client, Inner,
+    bulk::{AHEAD, look_up},
+};
 use crate::outcome::{NotChecked, Outcome, Subject};
 
 /// Checks that wait for the next frame. Those behind them wait in their callers.
@@ -37,6 +44,7 @@ impl Client {
 /// Gathers what waits while a frame is on its way into the next one.
 pub(super) async fn share_frames(inner: Weak<Inner>, list: ListId, mut queue: mpsc::Receiver<WaitingCheck>) {
     let mut waiting: VecDeque<WaitingCheck> = VecDeque::new();
+    let ahead = Arc::new(Semaphore::new(AHEAD));
     loop {
         if waiting.is_empty() {
             let Some(stop) = inner.upgrade().map(|inner| inner.stop.subscribe()) else { return };
@@ -71,10 +79,18 @@ pub(super) async fn share_frames(inner: Weak<Inner>, list: ListId, mut queue: mp
             continue;
         }
         let patience = client.inner.config.check_deadline();
-        let outcomes = client.answer_all(&list, subjects, patience).await;
-        for ((_, outcome), reply) in outcomes.into_iter().zip(replies) {
-            // A caller whose deadline has passed is gone.
-            let _ = reply.send(outcome);
+        let asked = client.ask(&list, subjects, patience).await;
+        let turn = Arc::clone(&ahead).acquire_owned().await.expect("never closed");
+        // The next frame does not wait for look-ups, which take the longer the more there is to find (SPEC §12.4).
+        let answering = async move {
+            for ((_, outcome), reply) in look_up(asked).await.into_iter().zip(replies) {
+                // A caller whose deadline has passed is gone.
+                let _ = reply.send(outcome);
+            }
+            drop(turn);
+        };
+        if let Err(answering) = client.spawn(answering) {
+            answering.await;
         }
     }
 }

@@ -11,17 +11,25 @@ const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// Waits that double, with jitter, so that clients which a restart cut off together do not come back together.
-pub(crate) struct Backoff(Duration);
+pub(crate) struct Backoff {
+    next: Duration,
+    longest: Duration,
+}
 
 impl Backoff {
     pub(crate) fn new() -> Self {
-        Self(FIRST)
+        Self::up_to(LONGEST)
+    }
+
+    /// For what costs more than a call.
+    pub(crate) fn up_to(longest: Duration) -> Self {
+        Self { next: FIRST, longest }
     }
 
     /// The next wait, never shorter than what the server asked for.
     pub(crate) fn next(&mut self, asked: Duration) -> Duration {
-        let wait = self.0.mul_f64(UnwrapErr(SysRng).random_range(0.8..1.2));
-        self.0 = (self.0 * 2).min(LONGEST);
+        let wait = self.next.mul_f64(UnwrapErr(SysRng).random_range(0.8..1.2));
+        self.next = (self.next * 2).min(self.longest);
         wait.max(asked)
     }
 }
