@@ -151,7 +151,7 @@ fn built(folder: &str, flags: Option<&str>) -> anyhow::Result<Command> {
     ensure!(root.join("Cargo.lock").is_file(), "run this from the repository: the baselines are built there");
     let target = target_folder()?.join(folder);
     let mut cargo = Command::new(std::env::var_os("CARGO").as_deref().unwrap_or(OsStr::new("cargo")));
-    cargo.args(["build", "--quiet", "--release", "--locked", "-p", "veilmatch-bench", "--example", "baseline"]);
+    cargo.args(["build", "--quiet", "--release", "--locked", "-p", "veilmatch-baseline", "--example", "baseline"]);
     cargo.arg("--target-dir").arg(&target).current_dir(root);
     if let Some(flags) = flags {
         cargo.env("RUSTFLAGS", flags);

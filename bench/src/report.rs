@@ -24,7 +24,7 @@ pub struct Report {
 impl Report {
     /// Takes the figures of `rounds` rounds with `items` items, and the steps of the whole way.
     pub fn new(contest: &Contest, figures: Vec<Figure>, whole: Vec<Step>, items: usize, rounds: u32) -> Self {
-        Self { processor: veilmatch_bench::processor(), programs: contest.about(), items, rounds, figures, whole }
+        Self { processor: veilmatch_baseline::processor(), programs: contest.about(), items, rounds, figures, whole }
     }
 
     /// Whether everything that is promised holds.

@@ -365,7 +365,8 @@ impl Client {
                 while store.clear(shelf)? {}
                 Ok::<_, Error>(())
             };
-            self.spawn(async move {
+            // After a shutdown the next start goes on with it.
+            let _ = self.spawn(async move {
                 if let Ok(Err(error)) = tokio::task::spawn_blocking(clear).await {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,

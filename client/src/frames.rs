@@ -12,12 +12,13 @@ use std::{
 };
 
 use ed25519_dalek::{Signer, SigningKey};
-use rand::{rand_core::UnwrapErr, rngs::SysRng};
 use tokio::sync::watch;
 use veilmatch_proto::{EvaluateFrame, FrameAnswer, Reason, pb};
 use veilmatch_protocol::{
     derive::EpochContext,
-    frame::{BatchId, BlindedFrame, FrameContext, FrameSize, request_digest, response_digest, signed_message},
+    frame::{
+        BatchId, BlindedFrame, FrameContext, FrameSize, RequestDigest, request_digest, response_digest, signed_message,
+    },
     item::{Item, Kind},
     manifest::Timestamp,
     name::{Origin, PlatformId},
@@ -30,6 +31,7 @@ use crate::{
     held::Held,
     keeper::{Due, Keeper, Known},
     outcome::{NotChecked, Outcome, Subject},
+    random::SystemRandom,
     results::Row,
     state_dir::StateDir,
     store::{Ended, Sent, Store},
@@ -122,6 +124,7 @@ struct Open {
     context: FrameContext,
     blinded: BlindedFrame,
     size: FrameSize,
+    req: RequestDigest,
     request: pb::EvaluateRequest,
 }
 
@@ -180,7 +183,7 @@ impl Frames {
 
     /// Blinds, signs and records the intent.
     fn open(&self, held: &Held, size: FrameSize, items: &[Item]) -> Result<Open, Failed> {
-        let mut rng = UnwrapErr(SysRng);
+        let mut rng = SystemRandom::new();
         let context = FrameContext {
             origin: self.origin.clone(),
             list: held.list(),
@@ -188,8 +191,7 @@ impl Frames {
             platform: self.platform.clone(),
             batch: BatchId::random(&mut rng),
         };
-        let blinded =
-            BlindedFrame::blind(size, items, &mut rng).map_err(|_| Failed::NotChecked(NotChecked::InvalidInput))?;
+        let blinded = BlindedFrame::blind(size, items, &mut rng);
         let req = request_digest(&context, blinded.elements().encodings());
         let minute = now().unix() / 60;
         let message = signed_message(&req, &held.view(), held.version(), minute);
@@ -213,7 +215,7 @@ impl Frames {
             req,
             minute,
         })?;
-        Ok(Open { context, blinded, size, request: request.into() })
+        Ok(Open { context, blinded, size, req, request: request.into() })
     }
 
     /// Verifies, and only then unblinds; records the result.
@@ -224,15 +226,14 @@ impl Frames {
         answer: pb::EvaluateResponse,
         items: &[Item],
     ) -> Result<Recorded, Failed> {
-        let Open { context, blinded, size, request } = open;
+        let Open { context, blinded, size, req, request } = open;
         let evidence = answer.clone();
         let decoded = FrameAnswer::decode(answer, context.batch, size);
-        let req = request_digest(&context, blinded.elements().encodings());
-        let key = batch.held.manifest().public_key();
         let verified = decoded.and_then(|answer| {
             let proof = Proof::from_bytes(&answer.proof)?;
             let resp = response_digest(&req, &answer.evaluated, &proof);
-            let verified = blinded.verify(&context, &key, answer.evaluated.as_flattened(), &answer.proof)?;
+            let verified =
+                blinded.verify(&context, batch.held.key(), answer.evaluated.as_flattened(), &answer.proof)?;
             Ok((verified, resp))
         });
         let Ok((verified, resp)) = verified else {
@@ -240,12 +241,18 @@ impl Frames {
             self.store.frame_ended(context.batch, Ended::Refused, None)?;
             return Err(Failed::NotChecked(NotChecked::BadProof));
         };
+        let Ok(evaluated) = verified.finalize() else {
+            self.store.frame_ended(context.batch, Ended::Answered(resp), None)?;
+            return Err(Failed::NotChecked(NotChecked::InvalidInput));
+        };
         let epoch = EpochContext { list: context.list.clone(), epoch: context.epoch };
-        let rows = verified.finalize().into_iter().zip(items).map(|(evaluated, item)| {
-            let okm = epoch.okm(&evaluated.output);
-            (item.clone(), Row { kind: item.kind(), okm, batch: context.batch, position: evaluated.position })
-        });
-        let rows: HashMap<Item, Row> = rows.collect();
+        let (outputs, positions): (Vec<_>, Vec<_>) =
+            evaluated.into_iter().map(|evaluated| (evaluated.output, evaluated.position)).unzip();
+        let results = epoch.okms(&outputs).into_iter().zip(positions);
+        let row = |(item, (okm, position)): (&Item, _)| {
+            (item.clone(), Row { kind: item.kind(), okm, batch: context.batch, position })
+        };
+        let rows: HashMap<Item, Row> = items.iter().zip(results).map(row).collect();
         self.record(batch, &rows, Some((context.batch, Ended::Answered(resp))))
     }
 

@@ -12,6 +12,7 @@ use veilmatch_protocol::{
     label,
     manifest::{Manifest, SignedManifest, Timestamp},
     name::{Epoch, ListId, Version},
+    oprf::PublicKey,
 };
 
 use crate::{Error, state_dir::StateDir};
@@ -20,6 +21,8 @@ use crate::{Error, state_dir::StateDir};
 pub(crate) struct Held {
     signed: SignedManifest,
     artifact: Arc<Artifact<FileData>>,
+    /// The epoch's key, with its table once a frame was unblinded.
+    key: PublicKey,
     /// The newest manifest verified when this was put in place; requests cite it.
     view: View,
 }
@@ -33,12 +36,19 @@ impl Held {
         let bytes = mmap_guard::map_file(&path).map_err(Error::io("map", &path))?;
         let artifact = Artifact::open(bytes, &manifest.artifact, Epoch(manifest.epoch))
             .map_err(|source| Error::Untrusted { list: list.to_string(), source, evidence: None })?;
-        Ok(Self { signed, artifact: Arc::new(artifact), view })
+        let key = manifest.public_key();
+        Ok(Self { signed, artifact: Arc::new(artifact), key, view })
     }
 
     /// The same version with a newer view. What was hashed of it since it was opened need not be hashed again.
     pub(crate) fn with_view(&self, view: View) -> Self {
-        Self { signed: self.signed.clone(), artifact: Arc::clone(&self.artifact), view }
+        let artifact = Arc::clone(&self.artifact);
+        Self { signed: self.signed.clone(), artifact, key: self.key.clone(), view }
+    }
+
+    /// The key that answers are verified against.
+    pub(crate) fn key(&self) -> &PublicKey {
+        &self.key
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {

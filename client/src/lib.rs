@@ -21,6 +21,7 @@ mod frames;
 mod held;
 mod keeper;
 mod outcome;
+mod random;
 mod results;
 mod store;
 mod sync;

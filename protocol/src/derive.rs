@@ -1,11 +1,12 @@
 //! What follows from a PRF output: match secret, label key and tag (SPEC §4.5).
 
-use sha2::{Digest, Sha256, Sha512};
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use veilmatch_ristretto::Sha512Many;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
-    encode::lp2,
+    encode::push_lp2,
     name::{Epoch, ListId},
     oprf::Output,
 };
@@ -24,15 +25,23 @@ pub struct EpochContext {
 }
 
 impl EpochContext {
-    /// okm = SHA-512("veilmatch/v1/derive", list, epoch, y), every field behind I2OSP(len, 2).
+    /// okm = SHA-512("veilmatch/v1/derive", list, epoch, y) of every output, every field behind I2OSP(len, 2).
+    #[must_use]
+    pub fn okms(&self, outputs: &[Output]) -> Vec<Okm> {
+        let mut prefix = Vec::new();
+        push_lp2(&mut prefix, b"veilmatch/v1/derive");
+        push_lp2(&mut prefix, self.list.as_str().as_bytes());
+        push_lp2(&mut prefix, &self.epoch.0.to_be_bytes());
+        prefix.extend_from_slice(&[0, 64]);
+        let mut digests = Zeroizing::new(vec![[0; 64]; outputs.len()]);
+        Sha512Many::new(&prefix).digests(&mut digests, |i, message| message.extend(outputs[i].danger_as_bytes()));
+        digests.iter().copied().map(Okm).collect()
+    }
+
+    /// As [`Self::okms`], of one output.
     #[must_use]
     pub fn okm(&self, output: &Output) -> Okm {
-        let mut hash = Sha512::new();
-        lp2(&mut hash, b"veilmatch/v1/derive");
-        lp2(&mut hash, self.list.as_str().as_bytes());
-        lp2(&mut hash, &self.epoch.0.to_be_bytes());
-        lp2(&mut hash, output.danger_as_bytes());
-        Okm(hash.finalize().into())
+        self.okms(std::slice::from_ref(output)).swap_remove(0)
     }
 }
 

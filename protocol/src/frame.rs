@@ -17,9 +17,9 @@ pub use size::FrameSize;
 
 use crate::{
     Error,
-    item::Item,
+    item::{Item, MAX_ITEM_LEN},
     name::{Epoch, ListId, Origin, PlatformId},
-    oprf::{self, Blind, Elements, Mode, Output, Proof, PublicKey, SecretKey},
+    oprf::{self, AdditiveBlind, Elements, Mode, Output, Proof, PublicKey, SecretKey},
 };
 
 /// 16 random bytes that the client chose for a frame, unique for (platform, list, epoch).
@@ -94,45 +94,72 @@ pub fn verify_answer(
 
 /// A frame that is ready to be sent: the elements, and in memory only what removes their blinds.
 pub struct BlindedFrame {
-    inputs: Zeroizing<Vec<Vec<u8>>>,
+    inputs: Inputs,
     // Where each of the caller's items stands, in the caller's order.
     positions: Vec<u16>,
-    blinds: Vec<Blind>,
+    blinds: Vec<AdditiveBlind>,
     elements: Elements,
 }
 
 /// Length of the random input of a dummy: as long as an item of the commonest kind, so that it costs the same.
 const DUMMY_LEN: usize = 33;
 
+/// What every position of a frame hashes, one behind the other; wiped.
+struct Inputs {
+    bytes: Zeroizing<Vec<u8>>,
+    ends: Vec<usize>,
+}
+
+impl Inputs {
+    /// Items at their positions, fresh dummies at all others.
+    fn new(size: FrameSize, items: &[Item], positions: &[u16], rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+        let mut at: Vec<Option<&Item>> = vec![None; size.len()];
+        for (item, &position) in items.iter().zip(positions) {
+            at[usize::from(position)] = Some(item);
+        }
+        // As long as it can become: growing would leave copies behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(size.len() * MAX_ITEM_LEN));
+        let mut dummies = vec![[0; DUMMY_LEN]; size.len() - items.len()];
+        rng.fill_bytes(dummies.as_flattened_mut());
+        let mut dummies = dummies.iter();
+        let ends = at
+            .into_iter()
+            .map(|item| {
+                match item {
+                    Some(item) => bytes.extend_from_slice(item.as_bytes()),
+                    None => bytes.extend_from_slice(dummies.next().expect("one for each place without an item")),
+                }
+                bytes.len()
+            })
+            .collect();
+        Self { bytes, ends }
+    }
+
+    fn slices(&self) -> Vec<&[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| &self.bytes[start..end]).collect()
+    }
+}
+
 impl BlindedFrame {
     /// Blinds `items` at uniformly random positions of a frame; the rest are dummies made at the same cost (SPEC §6.2).
+    /// Blinds are additive (SPEC §5.3): the types here hold its conditions.
     ///
     /// # Security
     /// Every element has a fresh uniform blind, so the frame is perfectly hiding: it tells nothing about the items, or
     /// about how many are real.
     ///
-    /// # Errors
-    /// [`Error::InvalidInput`] if an item hashes to the identity.
-    ///
     /// # Panics
     /// If there are more items than the size has places.
-    pub fn blind(size: FrameSize, items: &[Item], rng: &mut (impl CryptoRng + ?Sized)) -> Result<Self, Error> {
+    #[must_use]
+    pub fn blind(size: FrameSize, items: &[Item], rng: &mut (impl CryptoRng + ?Sized)) -> Self {
         assert!(items.len() <= size.len(), "the caller picks a size that holds its items");
         let mut places: Vec<u16> = (0..size.len()).map(|i| u16::try_from(i).expect("at most 4,096")).collect();
-        places.shuffle(rng);
-        places.truncate(items.len());
-
-        let mut inputs = Zeroizing::new(vec![Vec::new(); size.len()]);
-        for (item, &place) in items.iter().zip(&places) {
-            inputs[usize::from(place)] = item.as_bytes().to_vec();
-        }
-        for dummy in inputs.iter_mut().filter(|input| input.is_empty()) {
-            dummy.resize(DUMMY_LEN, 0);
-            rng.fill_bytes(dummy);
-        }
-        let blinds: Vec<Blind> = (0..size.len()).map(|_| Blind::random(rng)).collect();
-        let elements = oprf::blind(Mode::Voprf, &inputs, &blinds)?;
-        Ok(Self { inputs, positions: places, blinds, elements })
+        let (positions, _) = places.partial_shuffle(rng, items.len());
+        let positions = positions.to_vec();
+        let inputs = Inputs::new(size, items, &positions, rng);
+        let (blinds, elements) = oprf::blind_additive(Mode::Voprf, &inputs.slices(), rng);
+        Self { inputs, positions, blinds, elements }
     }
 
     /// The blinded elements, to be sent.
@@ -153,13 +180,15 @@ impl BlindedFrame {
         proof: &[u8],
     ) -> Result<VerifiedFrame, Error> {
         let evaluated = verify_answer(context, key, &self.elements, evaluated, proof)?;
-        Ok(VerifiedFrame { frame: self, evaluated })
+        Ok(VerifiedFrame { frame: self, key: key.clone(), evaluated })
     }
 }
 
 /// A frame whose answer is proven to be the key's multiples of what was sent.
 pub struct VerifiedFrame {
     frame: BlindedFrame,
+    // The key that the proof was verified against takes the blinds off: no other could get here.
+    key: PublicKey,
     evaluated: Elements,
 }
 
@@ -170,20 +199,22 @@ pub struct Evaluated {
     /// The element's index in the frame.
     pub position: u16,
     /// The blind at that index, for a match's level-2 receipt; dropped, and so wiped, for anything else.
-    pub blind: Blind,
+    pub blind: AdditiveBlind,
 }
 
 impl VerifiedFrame {
     /// Removes the blinds and hashes, dummies included; gives the outputs of the items, in the order they were given.
-    #[must_use]
-    pub fn finalize(self) -> Vec<Evaluated> {
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if an item hashes to the identity, which nobody can bring about.
+    pub fn finalize(self) -> Result<Vec<Evaluated>, Error> {
         let BlindedFrame { inputs, positions, blinds, .. } = self.frame;
-        let outputs = oprf::finalize(&inputs, &blinds, &self.evaluated);
+        let outputs = oprf::finalize_additive(&inputs.slices(), &blinds, &self.key, &self.evaluated)?;
         let at = |position: u16| {
             let index = usize::from(position);
             Evaluated { output: outputs[index].clone(), position, blind: blinds[index].clone() }
         };
-        positions.into_iter().map(at).collect()
+        Ok(positions.into_iter().map(at).collect())
     }
 }
 

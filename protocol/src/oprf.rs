@@ -3,15 +3,18 @@
 //! Functions carry the RFC's names and take slices; a batch of one is the RFC's single call. Frames of the wire protocol
 //! are in [`crate::frame`], with their own proof.
 
+mod blind;
 mod proof;
 mod suite;
 
+use std::sync::{Arc, LazyLock, OnceLock};
+
 use curve25519_dalek::{RistrettoPoint, ristretto::CompressedRistretto, traits::IsIdentity};
-use rand::CryptoRng;
-use sha2::{Digest, Sha512};
 use subtle::ConstantTimeEq;
-use veilmatch_ristretto::{Points, SharedScalar, invert_scalars};
+use veilmatch_ristretto::{FixedBase, Points, Sha512Many, SharedScalar, invert_scalars};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+pub use blind::{AdditiveBlind, Blind};
 
 pub use curve25519_dalek::Scalar;
 pub use proof::{Proof, generate_proof, verify_proof};
@@ -20,7 +23,7 @@ pub(crate) use suite::hash_to_scalar_with;
 
 use crate::{
     Error,
-    encode::{lp2, push_lp2},
+    encode::push_lp2,
     name::{Epoch, ListId},
 };
 
@@ -76,11 +79,7 @@ impl SecretKey {
 
     fn from_scalar(scalar: Scalar) -> Self {
         let point = RistrettoPoint::mul_base(&scalar);
-        Self {
-            shared: SharedScalar::new(&scalar),
-            public: PublicKey { bytes: point.compress().to_bytes(), point },
-            scalar,
-        }
+        Self { shared: SharedScalar::new(&scalar), public: PublicKey::new(point.compress().to_bytes(), point), scalar }
     }
 
     /// The public key, as it stands in the manifest.
@@ -94,14 +93,23 @@ impl SecretKey {
     }
 }
 
-/// The key that proofs are verified against. Comes from a verified manifest and from nowhere else.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublicKey {
+/// The key that proofs are verified against, and that additive blinds are taken off with. Comes from a verified manifest
+/// and from nowhere else. Clones share one table.
+#[derive(Clone)]
+pub struct PublicKey(Arc<Key>);
+
+struct Key {
     bytes: [u8; 32],
     point: RistrettoPoint,
+    // Made when the first frame is unblinded: servers and tools that only read manifests do without.
+    table: OnceLock<FixedBase>,
 }
 
 impl PublicKey {
+    fn new(bytes: [u8; 32], point: RistrettoPoint) -> Self {
+        Self(Arc::new(Key { bytes, point, table: OnceLock::new() }))
+    }
+
     /// Decodes a canonical element.
     ///
     /// # Errors
@@ -109,7 +117,7 @@ impl PublicKey {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         let bytes: [u8; 32] = bytes.try_into().map_err(|_| Error::PublicKey)?;
         match CompressedRistretto(bytes).decompress() {
-            Some(point) if !point.is_identity() => Ok(Self { bytes, point }),
+            Some(point) if !point.is_identity() => Ok(Self::new(bytes, point)),
             _ => Err(Error::PublicKey),
         }
     }
@@ -117,13 +125,31 @@ impl PublicKey {
     /// The 32 bytes of the element.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.bytes
+        &self.0.bytes
     }
 
     pub(crate) fn point(&self) -> &RistrettoPoint {
-        &self.point
+        &self.0.point
+    }
+
+    fn table(&self) -> &FixedBase {
+        self.0.table.get_or_init(|| FixedBase::new(&self.0.bytes).expect("decoded when the key was made"))
     }
 }
+
+impl std::fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("PublicKey").field(&self.0.bytes).finish()
+    }
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.bytes == other.0.bytes
+    }
+}
+
+impl Eq for PublicKey {}
 
 /// Elements from outside that are canonical and not the identity, with their decoded form.
 pub struct Elements {
@@ -175,38 +201,6 @@ impl Elements {
     }
 }
 
-/// A fresh scalar per item that hides it. Wiped when dropped.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Blind(Scalar);
-
-impl Blind {
-    /// Draws a uniform scalar other than zero (RFC 9497, Section 2.1, RandomScalar).
-    pub fn random(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
-        loop {
-            let scalar = Scalar::random(rng);
-            if scalar != Scalar::ZERO {
-                return Self(scalar);
-            }
-        }
-    }
-
-    /// Takes a canonical scalar other than zero, for vectors and for opening a level-2 receipt.
-    ///
-    /// # Security
-    /// A blind serves one item once.
-    #[must_use]
-    pub fn danger_from_bytes(bytes: [u8; 32]) -> Option<Self> {
-        let scalar = Option::<Scalar>::from(Scalar::from_canonical_bytes(bytes))?;
-        (scalar != Scalar::ZERO).then_some(Self(scalar))
-    }
-
-    /// The scalar, little-endian: kept sealed for matches only (SPEC §5).
-    #[must_use]
-    pub fn danger_to_bytes(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.0.to_bytes())
-    }
-}
-
 /// The PRF output y of one item, 64 bytes. Everything the list publishes about the item follows from it.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Output([u8; 64]);
@@ -234,10 +228,47 @@ impl PartialEq for Output {
 /// If there is not one blind per input.
 pub fn blind<I: AsRef<[u8]>>(mode: Mode, inputs: &[I], blinds: &[Blind]) -> Result<Elements, Error> {
     let points = mode.hash_to_group(inputs);
-    let scalars = scalars(blinds);
+    let scalars = Blind::scalars(blinds);
     let mut bytes = vec![[0; 32]; inputs.len()];
     let points = points.multiply_each_kept(&scalars, &mut bytes);
     // A blind is not zero, so a product is the identity only if the input's element is.
+    if bytes.contains(&[0; 32]) { Err(Error::InvalidInput) } else { Ok(Elements { bytes, points }) }
+}
+
+/// Blinds additively: element i is HashToGroup(input i) plus blind i times the generator (SPEC §5.1). Draws the blinds.
+///
+/// # Security
+/// As hiding as [`blind`]: every element is uniform, whatever its input. To be taken off only by [`finalize_additive`],
+/// under the conditions of SPEC §5.3.
+pub fn blind_additive<I: AsRef<[u8]>>(
+    mode: Mode,
+    inputs: &[I],
+    rng: &mut (impl rand::CryptoRng + ?Sized),
+) -> (Vec<AdditiveBlind>, Elements) {
+    loop {
+        let blinds = AdditiveBlind::draw(inputs.len(), rng);
+        // The identity is no element of a frame: drawn again, which nobody will see.
+        if let Ok(elements) = blind_additive_with(mode, inputs, &blinds) {
+            return (blinds, elements);
+        }
+    }
+}
+
+/// As [`blind_additive`], with given blinds, for vectors and for opening a level-2 receipt.
+///
+/// # Errors
+/// [`Error::InvalidInput`] if a sum is the identity.
+///
+/// # Panics
+/// If there is not one blind per input.
+pub fn blind_additive_with<I: AsRef<[u8]>>(
+    mode: Mode,
+    inputs: &[I],
+    blinds: &[AdditiveBlind],
+) -> Result<Elements, Error> {
+    let scalars = AdditiveBlind::scalars(blinds);
+    let mut bytes = vec![[0; 32]; inputs.len()];
+    let points = mode.hash_to_group(inputs).add_multiples(FixedBase::generator(), &scalars, &mut bytes);
     if bytes.contains(&[0; 32]) { Err(Error::InvalidInput) } else { Ok(Elements { bytes, points }) }
 }
 
@@ -262,11 +293,37 @@ pub fn blind_evaluate(key: &SecretKey, blinded: &Elements) -> Vec<[u8; 32]> {
 #[must_use]
 pub fn finalize<I: AsRef<[u8]>>(inputs: &[I], blinds: &[Blind], evaluated: &Elements) -> Vec<Output> {
     assert_eq!(inputs.len(), evaluated.len(), "one element per input");
-    let mut inverses = scalars(blinds);
+    let mut inverses = Blind::scalars(blinds);
     invert_scalars(&mut inverses);
     let mut unblinded = Zeroizing::new(vec![[0; 32]; inputs.len()]);
     evaluated.points.multiply_each(&inverses, &mut unblinded);
     outputs(inputs, &unblinded)
+}
+
+/// Finalize for additive blinds (SPEC §5.3): takes blind i times the public key off element i, and hashes to the outputs.
+///
+/// # Security
+/// What is taken off must be exactly what the key holder's multiplication made of the blind. So `key` is the one of the
+/// verified manifest that the elements' proof was verified against; frames go through [`crate::frame`], where all of this
+/// is one type.
+///
+/// # Errors
+/// [`Error::InvalidInput`] if an input hashes to the identity.
+///
+/// # Panics
+/// If there is not one blind and one element per input.
+pub fn finalize_additive<I: AsRef<[u8]>>(
+    inputs: &[I],
+    blinds: &[AdditiveBlind],
+    key: &PublicKey,
+    evaluated: &Elements,
+) -> Result<Vec<Output>, Error> {
+    assert_eq!(inputs.len(), evaluated.len(), "one element per input");
+    let scalars = AdditiveBlind::scalars(blinds);
+    let mut unblinded = Zeroizing::new(vec![[0; 32]; inputs.len()]);
+    drop(evaluated.points.subtract_multiples(key.table(), &scalars, &mut unblinded));
+    // The key is not zero, so a multiple is the identity only if the input's element is.
+    if unblinded.contains(&[0; 32]) { Err(Error::InvalidInput) } else { Ok(outputs(inputs, &unblinded)) }
 }
 
 /// Evaluate of RFC 9497, Section 3.3.1: the outputs for inputs that the key's holder knows; builds a list.
@@ -280,20 +337,19 @@ pub fn evaluate<I: AsRef<[u8]>>(mode: Mode, key: &SecretKey, inputs: &[I]) -> Re
     if evaluated.contains(&[0; 32]) { Err(Error::InvalidInput) } else { Ok(outputs(inputs, &evaluated)) }
 }
 
-fn scalars(blinds: &[Blind]) -> Zeroizing<Vec<Scalar>> {
-    Zeroizing::new(blinds.iter().map(|blind| blind.0).collect())
-}
-
 // Hash(I2OSP(len(input), 2) ‖ input ‖ I2OSP(len(element), 2) ‖ element ‖ "Finalize")
 fn outputs<I: AsRef<[u8]>>(inputs: &[I], elements: &[[u8; 32]]) -> Vec<Output> {
-    let output = |(input, element): (&I, &[u8; 32])| {
-        let mut hash = Sha512::new();
-        lp2(&mut hash, input.as_ref());
-        lp2(&mut hash, element);
-        Digest::update(&mut hash, b"Finalize");
-        Output(hash.finalize().into())
-    };
-    inputs.iter().zip(elements).map(output).collect()
+    static HASH: LazyLock<Sha512Many> = LazyLock::new(|| Sha512Many::new(b""));
+    let mut digests = Zeroizing::new(vec![[0; 64]; inputs.len()]);
+    HASH.digests(&mut digests, |i, message| {
+        let input = inputs[i].as_ref();
+        message.extend(&u16::try_from(input.len()).expect("an item is short").to_be_bytes());
+        message.extend(input);
+        message.extend(&[0, 32]);
+        message.extend(&elements[i]);
+        message.extend(b"Finalize");
+    });
+    digests.iter().copied().map(Output).collect()
 }
 
 #[cfg(test)]

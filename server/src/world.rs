@@ -312,7 +312,7 @@ impl Platform {
             platform: self.name.clone(),
             batch: BatchId::random(&mut rng),
         };
-        let blinded = BlindedFrame::blind(size, items, &mut rng).unwrap();
+        let blinded = BlindedFrame::blind(size, items, &mut rng);
         let frame = EvaluateFrame {
             list: context.list.clone(),
             epoch: context.epoch,

@@ -135,7 +135,7 @@ mod tests {
     fn a_busy_server_is_asked_as_long_as_there_is_patience() {
         // SPEC §9.6. Refusals of a busy server used up the eight tries of a frame, so a scan gave up after eleven seconds
         // where the configuration promises ten minutes.
-        let request = crate::fake::any_request();
+        let request = pb::EvaluateRequest::default();
         let after = |status: Status, tries: &mut Tries| tries.again(&judge(&request, &status, None).ok().unwrap());
         for reason in [Reason::Overloaded, Reason::NotServing, Reason::AuditUnavailable] {
             let mut tries = Tries::new(Duration::from_secs(600));

@@ -4,6 +4,7 @@
 use curve25519_dalek::{RistrettoPoint, Scalar, ristretto::CompressedRistretto};
 use rand::CryptoRng;
 use sha2::{Digest, Sha512};
+use veilmatch_ristretto::Sha512Many;
 use zeroize::Zeroize;
 
 use super::FrameContext;
@@ -79,17 +80,12 @@ pub(super) fn transcript(
 
 /// Block j = SHA-512("veilmatch/v1/weights" ‖ T ‖ I2OSP(j, 4)) holds four weights of 128 bits, little-endian.
 pub(super) fn weights(transcript: &[u8; 64], m: usize) -> Vec<u128> {
-    let domain = Sha512::new().chain_update(b"veilmatch/v1/weights").chain_update(transcript);
-    let block = |j: u32| -> [u8; 64] { domain.clone().chain_update(j.to_be_bytes()).finalize().into() };
-    (0_u32..)
-        .flat_map(|j| {
-            let block = block(j);
-            let (weights, _) = block.as_chunks::<16>();
-            [weights[0], weights[1], weights[2], weights[3]]
-        })
-        .map(u128::from_le_bytes)
-        .take(m)
-        .collect()
+    let mut blocks = vec![[0; 64]; m.div_ceil(4)];
+    Sha512Many::new(&[b"veilmatch/v1/weights", &transcript[..]].concat()).digests(&mut blocks, |j, message| {
+        message.extend(&u32::try_from(j).expect("at most 1,024 blocks").to_be_bytes());
+    });
+    let weights = blocks.as_flattened().as_chunks::<16>().0;
+    weights[..m].iter().copied().map(u128::from_le_bytes).collect()
 }
 
 fn challenge(

@@ -27,7 +27,7 @@ use sha2::Digest as _;
 /// A frame, its honest answer, and a generator that repeats, so that the same frame can be made twice.
 fn asked(size: FrameSize, n: usize) -> (BlindedFrame, Answer) {
     let mut rng = StdRng::seed_from_u64(size.len() as u64);
-    let frame = BlindedFrame::blind(size, &items(n), &mut rng).unwrap();
+    let frame = BlindedFrame::blind(size, &items(n), &mut rng);
     let answer = answer(&context(), &key(1), frame.elements(), &mut rng);
     (frame, answer)
 }
@@ -40,7 +40,7 @@ fn verify(frame: BlindedFrame, evaluated: &[[u8; 32]], proof: &Proof) -> Result<
 fn a_verified_frame_gives_the_outputs_that_the_key_holder_computes() {
     for (size, n) in [(FrameSize::One, 1), (FrameSize::Four, 1), (FrameSize::Four, 4), (FrameSize::Quarter, 200)] {
         let (frame, answer) = asked(size, n);
-        let outputs = verify(frame, &answer.evaluated, &answer.proof).unwrap().finalize();
+        let outputs = verify(frame, &answer.evaluated, &answer.proof).unwrap().finalize().unwrap();
         let inputs: Vec<_> = items(n).iter().map(|item| item.as_bytes().to_vec()).collect();
         let want = oprf::evaluate(Mode::Voprf, &key(1), &inputs).unwrap();
         assert_eq!(outputs.len(), n);
@@ -118,12 +118,12 @@ fn the_published_voprf_crate_agrees_with_a_frame_of_one_as_client_and_as_server(
         assert_eq!(&output[..], want[0].danger_as_bytes());
 
         // Our frame, their server.
-        let frame = BlindedFrame::blind(FrameSize::One, std::slice::from_ref(&item), &mut rng).unwrap();
+        let frame = BlindedFrame::blind(FrameSize::One, std::slice::from_ref(&item), &mut rng);
         let message = voprf::BlindedElement::<Theirs>::deserialize(frame.elements().as_bytes()).unwrap();
         let result = theirs.blind_evaluate(&mut theirs_rng, &message);
         let (evaluated, proof) = (result.message.serialize(), result.proof.serialize());
         let verified = frame.verify(&context(), key(1).public(), &evaluated, &proof).unwrap();
-        assert!(verified.finalize()[0].output == want[0]);
+        assert!(verified.finalize().unwrap()[0].output == want[0]);
     }
 }
 
@@ -159,7 +159,7 @@ fn swapped_items_opposite_errors_and_short_or_foreign_answers_are_refused() {
     let other_batch = FrameContext { batch: BatchId([8; 16]), ..context() };
     let replayed = answer(&other_batch, &key(1), frame.elements(), &mut rng);
     refused(&replayed.evaluated, &replayed.proof);
-    let other = BlindedFrame::blind(size, &items(16), &mut rng).unwrap();
+    let other = BlindedFrame::blind(size, &items(16), &mut rng);
     let foreign = answer(&context(), &key(1), other.elements(), &mut rng);
     refused(&foreign.evaluated, &foreign.proof);
     refused(&honest.evaluated, &foreign.proof);
@@ -226,7 +226,7 @@ fn blinds_and_positions_are_fresh_for_every_frame() {
     let mut seen = std::collections::HashSet::new();
     let mut at = [0; 4];
     for _ in 0..200 {
-        let frame = BlindedFrame::blind(FrameSize::Four, &one, &mut rng).unwrap();
+        let frame = BlindedFrame::blind(FrameSize::Four, &one, &mut rng);
         at[usize::from(frame.positions[0])] += 1;
         for element in frame.elements().encodings() {
             assert!(seen.insert(*element), "no element repeats, although the item does");

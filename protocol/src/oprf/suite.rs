@@ -3,9 +3,8 @@
 use std::sync::LazyLock;
 
 use curve25519_dalek::Scalar;
-use sha2::{Digest, Sha512};
-use veilmatch_ristretto::Points;
-use zeroize::{Zeroize, Zeroizing};
+use veilmatch_ristretto::{Points, Sha512Many};
+use zeroize::Zeroizing;
 
 /// Mode byte of RFC 9497, Section 3.1. Veilmatch runs [`Mode::Voprf`]; the other is there for its vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +33,7 @@ impl Mode {
     /// HashToGroup of every input.
     pub(crate) fn hash_to_group<I: AsRef<[u8]>>(self, inputs: &[I]) -> Points {
         let dst = self.pick(tag!("HashToGroup-", "\x00"), tag!("HashToGroup-", "\x01"));
-        let uniform: Vec<[u8; 64]> = inputs.iter().map(|input| expand_message(input.as_ref(), dst)).collect();
-        Points::from_uniform(&Zeroizing::new(uniform))
+        Points::from_uniform(&expand_messages(inputs, dst))
     }
 
     /// HashToScalar.
@@ -57,26 +55,29 @@ impl Mode {
 
 /// 64 bytes of expand_message, reduced as a little-endian integer, under any domain.
 pub(crate) fn hash_to_scalar_with(message: &[u8], dst: &[u8]) -> Scalar {
-    let mut uniform = expand_message(message, dst);
-    let scalar = Scalar::from_bytes_mod_order_wide(&uniform);
-    uniform.zeroize();
-    scalar
+    Scalar::from_bytes_mod_order_wide(&expand_messages(&[message], dst)[0])
 }
 
-/// expand_message_xmd with SHA-512 for 64 bytes, which is one output block.
-fn expand_message(message: &[u8], dst: &[u8]) -> [u8; 64] {
+/// expand_message_xmd with SHA-512 for 64 bytes, which is one output block, of every message.
+fn expand_messages<I: AsRef<[u8]>>(messages: &[I], dst: &[u8]) -> Zeroizing<Vec<[u8; 64]>> {
     // Z_pad is one zero block: its compression is the same for every message.
-    static PADDED: LazyLock<Sha512> = LazyLock::new(|| Sha512::new().chain_update([0; 128]));
-    let dst_len = [u8::try_from(dst.len()).expect("our domain strings are short")];
+    static PADDED: LazyLock<Sha512Many> = LazyLock::new(|| Sha512Many::new(&[0; 128]));
+    static PLAIN: LazyLock<Sha512Many> = LazyLock::new(|| Sha512Many::new(b""));
+    let dst_len = u8::try_from(dst.len()).expect("our domain strings are short");
 
     // b_0 = H(Z_pad ‖ msg ‖ I2OSP(64, 2) ‖ I2OSP(0, 1) ‖ DST_prime)
-    let b0 = PADDED
-        .clone()
-        .chain_update(message)
-        .chain_update([0, 64, 0])
-        .chain_update(dst)
-        .chain_update(dst_len)
-        .finalize();
+    let tail = [&[0, 64, 0], dst, &[dst_len]].concat();
+    let mut b0 = Zeroizing::new(vec![[0; 64]; messages.len()]);
+    PADDED.digests(&mut b0, |i, message| {
+        message.extend(messages[i].as_ref());
+        message.extend(&tail);
+    });
     // b_1 = H(b_0 ‖ I2OSP(1, 1) ‖ DST_prime)
-    Sha512::new().chain_update(b0).chain_update([1]).chain_update(dst).chain_update(dst_len).finalize().into()
+    let tail = [&[1], dst, &[dst_len]].concat();
+    let mut b1 = Zeroizing::new(vec![[0; 64]; messages.len()]);
+    PLAIN.digests(&mut b1, |i, message| {
+        message.extend(&b0[i]);
+        message.extend(&tail);
+    });
+    b1
 }

@@ -1,5 +1,6 @@
 use curve25519_dalek::{RistrettoPoint, Scalar};
 use serde::Deserialize;
+use sha2::{Digest, Sha512};
 
 use super::*;
 

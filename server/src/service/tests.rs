@@ -55,6 +55,7 @@ async fn a_listed_item_is_found_with_its_label_and_an_unlisted_one_is_not() {
     let context = EpochContext { list: world.list.clone(), epoch: Epoch(1) };
     let labels: Vec<Option<Vec<u8>>> = verified
         .finalize()
+        .unwrap()
         .iter()
         .map(|evaluated| {
             let okm = context.okm(&evaluated.output);

@@ -6,7 +6,7 @@ use std::{hint::black_box, process::ExitCode};
 use curve25519_dalek::{RistrettoPoint, Scalar, ristretto::CompressedRistretto, traits::VartimeMultiscalarMul};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sha2::{Digest, Sha256};
-use veilmatch_bench::{Task, serve};
+use veilmatch_baseline::{Task, serve};
 
 fn main() -> ExitCode {
     serve("curve25519-dalek 5, crate voprf 0.5", prepare)
