@@ -65,14 +65,18 @@ pub struct Claim<'a> {
 /// Used is durable; reserved belongs to frames in work.
 #[derive(Debug, Default, Clone, Copy)]
 struct DayUse {
-    day: u64,
     used: BudgetUse,
     reserved: BudgetUse,
 }
 
+/// Whose budget, of which list, of which UTC day.
+type Account = (PlatformId, ListId, u64);
+
 #[derive(Debug, Default)]
 struct State {
-    days: HashMap<(PlatformId, ListId), DayUse>,
+    // Frames come here in another order than they read the clock, and the clock may step back: each day has its own row
+    // as long as a frame in work belongs to it.
+    days: HashMap<Account, DayUse>,
     // Elements evaluated or reserved under each key.
     keys: HashMap<(ListId, Epoch), u64>,
 }
@@ -106,29 +110,55 @@ impl Budgets {
         if !state.keys.contains_key(&key) {
             state.keys.insert(key.clone(), store.evaluations(list, epoch)?);
         }
-        let who = (platform.clone(), list.clone());
-        if state.days.get(&who).is_none_or(|known| known.day != day) {
+        let account = (platform.clone(), list.clone(), day);
+        if !state.days.contains_key(&account) {
             let used = store.budget_use(platform, list, day)?;
-            state.days.insert(who.clone(), DayUse { day, used, reserved: BudgetUse::default() });
+            // What nobody has reserved of a day that is over is on the disk, should the clock step back to it.
+            state.days.retain(|(_, _, of), row| *of >= day || row.reserved.frames > 0);
+            state.days.insert(account.clone(), DayUse { used, reserved: BudgetUse::default() });
         }
-        let evaluated = state.keys.get_mut(&key).expect("inserted above");
-        if *evaluated + elements > EPOCH_CAP {
+        let State { days, keys } = &mut *state;
+        let (evaluated, today) =
+            (keys.get_mut(&key).expect("inserted above"), days.get_mut(&account).expect("inserted above"));
+        let evaluated_then = evaluated.saturating_add(elements);
+        if evaluated_then > EPOCH_CAP {
             return Err(NoBudget::EpochCap);
         }
-        *evaluated += elements;
-        let today = state.days.get_mut(&who).expect("inserted above");
-        let taken = |of: fn(&BudgetUse) -> u64| of(&today.used) + of(&today.reserved);
-        if taken(|of| of.elements) + elements > budget.elements || taken(|of| of.frames) + 1 > budget.frames {
-            *state.keys.get_mut(&key).expect("inserted above") -= elements;
+        let taken = |of: fn(&BudgetUse) -> u64, more: u64| {
+            of(&today.used).saturating_add(of(&today.reserved)).saturating_add(more)
+        };
+        if taken(|of| of.elements, elements) > budget.elements || taken(|of| of.frames, 1) > budget.frames {
             return Err(NoBudget::Exhausted { retry_after: Duration::from_secs((day + 1) * DAY - now) });
         }
-        today.reserved.elements += elements;
-        today.reserved.frames += 1;
-        Ok(Reservation { state: Arc::clone(&self.state), who, key, day, elements, charged: false })
+        *evaluated = evaluated_then;
+        today.reserved.add(elements);
+        Ok(Reservation { state: Arc::clone(&self.state), account, key, elements, charged: false })
+    }
+
+    /// Gives back what a frame was charged, once its refund is durable.
+    pub fn refunded(&self, platform: &PlatformId, list: &ListId, day: u64, elements: u32) {
+        // A day that is not known here will be read with the refund in it.
+        if let Some(row) = self.lock().days.get_mut(&(platform.clone(), list.clone(), day)) {
+            row.used.take(elements.into());
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+}
+
+impl BudgetUse {
+    fn add(&mut self, elements: u64) {
+        self.elements = self.elements.saturating_add(elements);
+        self.frames = self.frames.saturating_add(1);
+    }
+
+    // Never below nothing: a number that wrapped around would let everything in, or nothing for a day.
+    fn take(&mut self, elements: u64) {
+        debug_assert!(self.elements >= elements && self.frames > 0, "more is given back than was taken");
+        self.elements = self.elements.saturating_sub(elements);
+        self.frames = self.frames.saturating_sub(1);
     }
 }
 
@@ -141,9 +171,8 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 #[derive(Debug)]
 pub struct Reservation {
     state: Arc<Mutex<State>>,
-    who: (PlatformId, ListId),
+    account: Account,
     key: (ListId, Epoch),
-    day: u64,
     elements: u64,
     charged: bool,
 }
@@ -152,7 +181,7 @@ impl Reservation {
     /// The UTC day that it is charged to, in days since 1970.
     #[must_use]
     pub fn day(&self) -> u64 {
-        self.day
+        self.account.2
     }
 
     /// The frame's record is durable, and with it the charge.
@@ -167,15 +196,13 @@ impl Drop for Reservation {
         if !self.charged
             && let Some(evaluated) = state.keys.get_mut(&self.key)
         {
-            *evaluated -= self.elements;
+            *evaluated = evaluated.saturating_sub(self.elements);
         }
-        // After midnight the day's row is another one, and this reservation is none of its.
-        if let Some(today) = state.days.get_mut(&self.who).filter(|today| today.day == self.day) {
-            today.reserved.elements -= self.elements;
-            today.reserved.frames -= 1;
+        // The row is there: it is not forgotten while this reservation stands in it.
+        if let Some(day) = state.days.get_mut(&self.account) {
+            day.reserved.take(self.elements);
             if self.charged {
-                today.used.elements += self.elements;
-                today.used.frames += 1;
+                day.used.add(self.elements);
             }
         }
     }
@@ -238,6 +265,79 @@ mod tests {
         world.reserve(100, last_second + 1).unwrap();
         drop(over_midnight);
         world.reserve(100, last_second + 1).unwrap();
+    }
+
+    #[test]
+    fn frames_that_come_in_another_order_than_they_read_the_clock_keep_their_own_day() {
+        // One row served all days of a platform: a thread that had read the clock before midnight put the old day back
+        // over the new one, whose reservations then went below zero: nothing was counted, or nothing answered, all day.
+        let world = world();
+        let midnight = 20_001 * DAY;
+        let before = world.reserve(60, midnight - 1).unwrap();
+        let after = world.reserve(60, midnight).unwrap();
+        let late = world.reserve(40, midnight - 1).unwrap();
+        assert!(matches!(world.reserve(1, midnight - 1), Err(NoBudget::Exhausted { .. })));
+        after.charged();
+        before.charged();
+        drop(late);
+        assert!(matches!(world.reserve(41, midnight), Err(NoBudget::Exhausted { .. })));
+        world.reserve(40, midnight).unwrap().charged();
+        assert!(matches!(world.reserve(41, midnight - 1), Err(NoBudget::Exhausted { .. })));
+    }
+
+    #[test]
+    fn a_day_is_forgotten_when_it_is_over_and_nothing_of_it_is_in_work() {
+        let world = world();
+        let held = world.reserve(1, NOON).unwrap();
+        world.reserve(1, NOON + DAY).unwrap();
+        assert_eq!(world.budgets.lock().days.len(), 2);
+        drop(held);
+        world.reserve(1, NOON + 2 * DAY).unwrap();
+        assert_eq!(world.budgets.lock().days.len(), 1);
+    }
+
+    #[test]
+    fn frames_at_midnight_from_many_threads_leave_nothing_reserved_and_exceed_no_budget() {
+        const MIDNIGHT: u64 = 20_001 * DAY;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("veilmatch.db");
+        drop(Store::open(&path).unwrap());
+        let budgets = Budgets::default();
+        let (platform, list) = (PlatformId::parse("p").unwrap(), ListId::parse("l").unwrap());
+        let claim = Claim { platform: &platform, list: &list, epoch: Epoch(1), elements: 7 };
+        let budget = DayBudget { elements: 100, frames: 1_000 };
+        std::thread::scope(|scope| {
+            for thread in 0..4_u64 {
+                let (budgets, claim, path) = (&budgets, &claim, &path);
+                scope.spawn(move || {
+                    let store = Store::open(path).unwrap();
+                    for step in 0..200 {
+                        // The clock goes over midnight, and for one of the threads back and forth.
+                        let now = MIDNIGHT - 1 + if thread == 0 { step % 2 } else { step / 100 };
+                        if let Ok(held) = budgets.reserve(&store, budget, claim, now) {
+                            if step % 3 == 0 { held.charged() } else { drop(held) }
+                        }
+                    }
+                });
+            }
+        });
+        for row in budgets.lock().days.values() {
+            assert_eq!(row.reserved, BudgetUse::default());
+            assert!(row.used.elements <= 100 && row.used.elements == 7 * row.used.frames);
+        }
+        // Nobody wrote what was charged, so the key has it and the disk has not.
+        assert!(budgets.lock().keys[&(list, Epoch(1))] <= 4 * 200 * 7);
+    }
+
+    #[test]
+    fn a_refund_is_there_to_be_asked_again() {
+        let world = world();
+        world.reserve(100, NOON).unwrap().charged();
+        let (platform, list) = (PlatformId::parse("p").unwrap(), ListId::parse("l").unwrap());
+        world.budgets.refunded(&platform, &list, NOON / DAY + 1, 100);
+        assert!(matches!(world.reserve(1, NOON), Err(NoBudget::Exhausted { .. })));
+        world.budgets.refunded(&platform, &list, NOON / DAY, 100);
+        world.reserve(100, NOON).unwrap();
     }
 
     #[test]
