@@ -33,7 +33,7 @@ pub struct Client {
 pub struct ServedEpoch {
     /// Its row.
     pub row: EpochRow,
-    /// Its key, until it is destroyed.
+    /// Its key, as long as it is served.
     pub key: Option<Arc<SecretKey>>,
 }
 
@@ -83,11 +83,12 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// Reads the store and the keys. What `previous` has already is taken from there.
+    /// Reads the store and the keys of the epochs that are served at this time. What `previous` has already is taken from
+    /// there. The key of an epoch whose time is over is not looked at: its destruction may have been interrupted.
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::KeyFile`], [`Error::KeyFileMode`], [`Error::Damaged`] if a key does not fit its epoch.
-    pub fn load(store: &Store, dir: &StateDir, previous: Option<&Self>) -> Result<Self, Error> {
+    pub fn load(store: &Store, dir: &StateDir, previous: Option<&Self>, now: u64) -> Result<Self, Error> {
         // Read first: a change that comes in between is then read again.
         let revision = store.revision()?;
         let mut by_key = HashMap::new();
@@ -101,7 +102,7 @@ impl Catalogue {
         let mut lists = HashMap::new();
         for row in store.lists()? {
             let known = previous.and_then(|previous| previous.lists.get(&row.list));
-            lists.insert(row.list.clone(), Arc::new(load_list(store, dir, row, known)?));
+            lists.insert(row.list.clone(), Arc::new(load_list(store, dir, row, known, now)?));
         }
         Ok(Self { revision, by_key, lists })
     }
@@ -135,6 +136,7 @@ fn load_list(
     dir: &StateDir,
     row: ListRow,
     known: Option<&Arc<ServedList>>,
+    now: u64,
 ) -> Result<ServedList, Error> {
     let mut versions = known.map(|known| known.versions.clone()).unwrap_or_default();
     let after = versions.last().map_or(Version(0), |newest| newest.version);
@@ -149,7 +151,7 @@ fn load_list(
     for epoch in store.epochs(&row.list)? {
         let known = known.and_then(|known| known.epochs.get(&epoch.epoch)).and_then(|known| known.key.clone());
         let key = match known {
-            _ if epoch.destroyed_at.is_some() => None,
+            _ if !epoch.is_served(now) => None,
             Some(key) => Some(key),
             None => Some(Arc::new(load_key(dir, &epoch)?)),
         };

@@ -30,7 +30,10 @@ const MAINTENANCE: Duration = Duration::from_secs(5);
 /// How long to wait after a failure of what was due.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
 
-/// The thread that follows. It ends when this is dropped.
+/// How long to wait after a failure to read what has changed: what was served before is served meanwhile.
+const AFTER_BAD_READ: Duration = Duration::from_secs(5);
+
+/// The thread that follows. It ends when it is stopped, or soon after this is dropped.
 #[derive(Debug)]
 pub struct Follower {
     stop: Option<Sender<()>>,
@@ -47,11 +50,8 @@ impl Follower {
         config: Config,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, watch::Receiver<Arc<Catalogue>>), Error> {
-        let store = Store::open(&dir.database())?;
-        let data_version = store.data_version()?;
-        let (catalogue, current) = watch::channel(Arc::new(Catalogue::load(&store, &dir, None)?));
         let poll = Duration::from_millis(config.process.poll_ms.into());
-        let mut following = Following { store, dir, config, clock, catalogue, data_version };
+        let (mut following, current) = Following::open(dir, config, clock)?;
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new()
             .name("follow".into())
@@ -61,13 +61,22 @@ impl Follower {
     }
 }
 
-impl Drop for Follower {
-    fn drop(&mut self) {
+impl Follower {
+    /// Stops, and waits until what was begun is finished: a publication may take minutes. For a thread that may wait.
+    pub fn stop(mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
             // A panic of the thread was reported where it happened.
             drop(thread.join());
         }
+    }
+}
+
+impl Drop for Follower {
+    // Does not wait: this may be a worker of a runtime. What the thread still does it does under the lock of changes, so
+    // whoever comes after it is as safe as from a command.
+    fn drop(&mut self) {
+        self.stop = None;
     }
 }
 
@@ -81,20 +90,28 @@ struct Following {
 }
 
 impl Following {
+    fn open(
+        dir: StateDir,
+        config: Config,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, watch::Receiver<Arc<Catalogue>>), Error> {
+        let store = Store::open(&dir.database())?;
+        let data_version = store.data_version()?;
+        let (catalogue, current) = watch::channel(Arc::new(Catalogue::load(&store, &dir, None, clock.now())?));
+        Ok((Self { store, dir, config, clock, catalogue, data_version }, current))
+    }
+
     fn run(&mut self, stopped: &Receiver<()>, poll: Duration) {
-        let mut due = Instant::now();
+        let (mut look, mut due) = (Instant::now(), Instant::now());
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(poll) {
-            if let Err(error) = self.look() {
+            if Instant::now() >= look
+                && let Err(error) = self.look()
+            {
                 log("read what has changed", &error);
+                look = Instant::now() + AFTER_BAD_READ;
             }
             if Instant::now() >= due {
-                let pause = match self.maintain() {
-                    Ok(()) => MAINTENANCE,
-                    Err(error) => {
-                        log("do what is due", &error);
-                        AFTER_FAILURE
-                    }
-                };
+                let pause = if self.maintain() { MAINTENANCE } else { AFTER_FAILURE };
                 due = Instant::now() + pause;
             }
         }
@@ -114,7 +131,7 @@ impl Following {
     }
 
     fn reload(&self, current: &Catalogue) -> Result<(), Error> {
-        let next = Arc::new(Catalogue::load(&self.store, &self.dir, Some(current))?);
+        let next = Arc::new(Catalogue::load(&self.store, &self.dir, Some(current), self.clock.now())?);
         for list in next.lists() {
             let before = current.list(&list.row.list).and_then(|list| list.newest());
             if let Some(newest) =
@@ -127,7 +144,9 @@ impl Following {
         Ok(())
     }
 
-    fn maintain(&mut self) -> Result<(), Error> {
+    // Whether everything that was due is done. Each thing by itself: a list that cannot be published, or a key that cannot
+    // be destroyed, stops no other. Failures are logged here.
+    fn maintain(&mut self) -> bool {
         let now = self.clock.now();
         let current = Arc::clone(&self.catalogue.borrow());
         let mut retired: Vec<EpochRow> = Vec::new();
@@ -135,31 +154,56 @@ impl Following {
         for list in current.lists() {
             let over = |epoch: &EpochRow| epoch.destroyed_at.is_none() && !epoch.is_served(now);
             retired.extend(list.epochs.values().map(|epoch| &epoch.row).filter(|row| over(row)).cloned());
-            if list.newest().is_some_and(|row| now >= row.not_before + (row.not_after - row.not_before) / 2) {
+            if list.newest().is_some_and(|row| row.is_due(now)) {
                 expiring.push(list.row.list.clone());
             }
         }
         if retired.is_empty() && expiring.is_empty() {
-            return Ok(());
+            return true;
         }
         let _lock = match self.dir.lock_changes() {
+            Ok(lock) => lock,
             // A command is at work; it may even be doing this.
-            Err(Error::Busy) => return Ok(()),
-            lock => lock?,
+            Err(Error::Busy) => return true,
+            Err(error) => {
+                log("do what is due", &error);
+                return false;
+            }
         };
+        let mut all_done = true;
         for epoch in retired {
-            destroy_epoch(&self.dir, &mut self.store, &epoch, now)?;
-            tracing::info!(list = %epoch.list, epoch = epoch.epoch.0, "the epoch is retired and its key destroyed");
+            match destroy_epoch(&self.dir, &mut self.store, &epoch, now) {
+                Ok(()) => {
+                    tracing::info!(list = %epoch.list, epoch = epoch.epoch.0, "the epoch is retired and its key destroyed");
+                }
+                Err(error) => {
+                    log(&format!("destroy the key of epoch {} of list {}", epoch.epoch.0, epoch.list), &error);
+                    all_done = false;
+                }
+            }
         }
         for list in expiring {
-            let mut publisher = Publisher::new(&self.dir, &self.config, &mut self.store, &|_| ())?;
-            for version in publisher.publish(&list, Occasion::Renewal, now)? {
-                let until = rfc3339(version.not_after);
-                tracing::info!(%list, version = version.version.0, until, "published the list again before it expires");
+            if let Err(error) = self.renew(&list, now) {
+                log(&format!("publish list {list} again before it expires"), &error);
+                all_done = false;
             }
         }
         // Our own connection made these changes, so its data version does not tell.
-        self.reload(&current)
+        if let Err(error) = self.reload(&current) {
+            log("read what has changed", &error);
+            all_done = false;
+        }
+        all_done
+    }
+
+    // Under the lock of changes. Whether it is still due is read anew: a command may have published meanwhile.
+    fn renew(&mut self, list: &ListId, now: u64) -> Result<(), Error> {
+        let mut publisher = Publisher::new(&self.dir, &self.config, &mut self.store, &|_| ())?;
+        for version in publisher.publish(list, Occasion::Renewal, now)? {
+            let until = rfc3339(version.not_after);
+            tracing::info!(%list, version = version.version.0, until, "published the list again before it expires");
+        }
+        Ok(())
     }
 }
 
@@ -209,6 +253,40 @@ mod tests {
         let list = Arc::clone(catalogue.borrow().list(&world.list).unwrap());
         assert!(list.epochs[&Epoch(1)].key.is_none());
         assert!(list.epochs[&Epoch(2)].key.is_some());
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_renewed_stops_no_other_and_makes_nobody_publish_twice() {
+        // The first failure ended the round before what had been published was read back: the lists after it were not
+        // renewed and expired, and those before it were published again every minute.
+        let world = World::published(10);
+        for name in ["aaa", "zzz"] {
+            let list = ListId::parse(name).unwrap();
+            world.agency().list_create(&list, 4, &[veilmatch_protocol::item::Kind::Sha256], world.now()).unwrap();
+            world.agency().publish(&list, false, world.now(), &|_| ()).unwrap();
+            std::fs::remove_file(world.root().join(format!("lists/{name}/1.vml"))).unwrap();
+        }
+        world.clock.advance(84 * 3_600);
+        let agency = world.agency();
+        let (mut following, catalogue) =
+            Following::open(agency.dir().clone(), agency.config().clone(), Arc::new(world.clock.clone())).unwrap();
+        for _ in 0..3 {
+            assert!(!following.maintain());
+            assert_eq!(newest(&world), (2, 10));
+            assert_eq!(catalogue.borrow().list(&world.list).unwrap().newest().unwrap().version.0, 2);
+        }
+    }
+
+    #[test]
+    fn a_list_that_a_command_published_meanwhile_is_not_published_again() {
+        let world = World::published(10);
+        world.clock.advance(84 * 3_600);
+        let agency = world.agency();
+        let (mut following, _catalogue) =
+            Following::open(agency.dir().clone(), agency.config().clone(), Arc::new(world.clock.clone())).unwrap();
+        world.publish();
+        assert!(following.maintain());
+        assert_eq!(newest(&world), (2, 10));
     }
 
     #[test]

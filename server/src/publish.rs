@@ -129,6 +129,7 @@ impl<'a> Publisher<'a> {
     /// [`Error::Store`], [`Error::Damaged`].
     pub fn publish(&mut self, list: &ListId, occasion: Occasion, now: u64) -> Result<Vec<Published>, Error> {
         let row = self.store.list(list)?;
+        self.check_frame_sizes(&row)?;
         let folder = self.dir.list(list);
         create_private_dir(&folder)?;
         files::remove_leftovers(&folder)?;
@@ -145,9 +146,13 @@ impl<'a> Publisher<'a> {
             _ => Some(Entries::open(&self.dir.entries_database())?),
         };
         let last_change = entries.as_ref().map_or(Ok(published), |entries| entries.last_change(list))?;
-        let is_due = |newest: &VersionRow| now >= newest.not_before + (newest.not_after - newest.not_before) / 2;
-        let nothing_new = newest.as_ref().is_some_and(|newest| last_change == published && !is_due(newest));
-        if occasion == Occasion::Asked && nothing_new {
+        let is_current = newest.as_ref().is_some_and(|newest| !newest.is_due(now));
+        let nothing_to_do = match occasion {
+            Occasion::Asked => is_current && last_change == published,
+            Occasion::Renewal => is_current,
+            Occasion::Forced | Occasion::Rotation => false,
+        };
+        if nothing_to_do {
             return Ok(Vec::new());
         }
 
@@ -162,6 +167,20 @@ impl<'a> Publisher<'a> {
         self.store.publish(&batch.epochs, &batch.versions)?;
         self.prune(list)?;
         Ok(batch.published)
+    }
+
+    // The list was created when this held; the configuration may have changed since.
+    fn check_frame_sizes(&self, row: &ListRow) -> Result<(), Error> {
+        let largest = self.config.publication.frame_sizes.last().copied().unwrap_or(0);
+        if usize::try_from(largest).is_ok_and(|largest| largest >= row.kinds.len()) {
+            return Ok(());
+        }
+        let (list, kinds) = (&row.list, row.kinds.len());
+        let why = format!(
+            "publication.frame_sizes: a file is asked with its {kinds} kinds of list {list} in one frame, and the largest \
+             has {largest} places"
+        );
+        Err(Error::Config { path: self.dir.config(), why })
     }
 
     // The old epoch gets its end, the new one its seeds. Both are recorded with the new versions.
@@ -181,6 +200,9 @@ impl<'a> Publisher<'a> {
         let validity = u64::from(self.config.publication.validity_hours) * 3_600;
         let not_after = (work.now + validity).min(epoch.retire_at.unwrap_or(u64::MAX));
         if not_after <= work.now {
+            // Without an overlap there is nothing more to publish for the old epoch. That its time is over is recorded
+            // all the same: until then its key answers.
+            batch.epochs.push(epoch);
             return Ok(());
         }
         let version = next_version(batch.newest.as_ref());
@@ -318,20 +340,25 @@ pub fn open_manifest(config: &Config, key: &SigningKey, row: &VersionRow) -> Res
     })
 }
 
-/// Deletes everything that belongs to an epoch but its rows: seeds first, then its files.
+/// Deletes everything that belongs to an epoch but its rows: seeds first, then its files. Its row says so last: killed
+/// in between, the epoch is still one whose time is over and whose key was not destroyed, and whoever destroys it again
+/// finds less to do.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Store`].
 pub fn destroy_epoch(dir: &StateDir, store: &mut Store, epoch: &EpochRow, now: u64) -> Result<(), Error> {
     crate::state_dir::destroy_secret(&dir.epoch_seed(&epoch.list, epoch.epoch))?;
-    store.epoch_destroyed(&epoch.list, epoch.epoch, now)?;
     for version in store.versions_after(&epoch.list, Version(0))? {
         if version.epoch == epoch.epoch {
             files::remove(&dir.artifact(&epoch.list, version.version))?;
             files::remove(&dir.delta(&epoch.list, version.version))?;
         }
     }
-    Ok(())
+    let folder = dir.list(&epoch.list);
+    if folder.is_dir() {
+        crate::state_dir::sync_dir(&folder)?;
+    }
+    store.epoch_destroyed(&epoch.list, epoch.epoch, now)
 }
 
 /// SHA-256 of a file.

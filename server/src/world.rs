@@ -119,6 +119,17 @@ impl World {
         Store::open(&self.root().join("veilmatch.db")).unwrap()
     }
 
+    /// Sets a key of the configuration, in place of the line that comments its default.
+    pub(crate) fn configure(&self, key: &str, value: &str) {
+        let path = self.root().join("config.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let is_key = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{key} ="));
+        assert_eq!(text.lines().filter(|line| is_key(line)).count(), 1, "{key}");
+        let set =
+            text.lines().map(|line| if is_key(line) { format!("{key} = {value}\n") } else { format!("{line}\n") });
+        std::fs::write(&path, set.collect::<String>()).unwrap();
+    }
+
     /// Writes a list file with the digests of the numbered items.
     pub(crate) fn list_file(&self, items: impl IntoIterator<Item = u32>) -> PathBuf {
         let path = self.path("list.txt");

@@ -15,10 +15,13 @@ pub struct Rotated {
     pub published: Vec<Published>,
     /// When the old epoch stops being served and its key is destroyed.
     pub old_retires_at: u64,
+    /// Whether that is now, and the old key is gone: the configuration has no overlap.
+    pub old_destroyed: bool,
 }
 
 impl Agency {
-    /// Begins a new epoch with a key of its own, built from the whole list, and publishes it beside the old one.
+    /// Begins a new epoch with a key of its own, built from the whole list, and publishes it beside the old one. Without
+    /// an overlap the old key is destroyed at once; a running server drops it when it next looks for changes.
     ///
     /// # Errors
     /// [`Error::EpochsOverlap`] while an older epoch is still served, [`Error::NothingPublished`], and those of
@@ -28,8 +31,11 @@ impl Agency {
         self.destroy_retired(list, now)?;
         let mut publisher = Publisher::new(&self.dir, &self.config, &mut self.store, progress)?;
         let published = publisher.publish(list, Occasion::Rotation, now)?;
-        let retiring = self.store.epochs(list)?.into_iter().filter_map(|epoch| epoch.retire_at).max();
-        Ok(Rotated { published, old_retires_at: retiring.unwrap_or(now) })
+        let old = self.store.epochs(list)?.into_iter().rev().nth(1);
+        let old_retires_at = old.as_ref().and_then(|old| old.retire_at);
+        let old_retires_at = old_retires_at.ok_or(Error::Internal("a rotation did not record the old epoch's end"))?;
+        let old_destroyed = !self.destroy_retired(list, now)?.is_empty();
+        Ok(Rotated { published, old_retires_at, old_destroyed })
     }
 
     /// Destroys the keys of every epoch whose time is over. `publish` and `serve` do this by themselves.

@@ -78,9 +78,12 @@ fn versions(list: &ListId, published: &[Published]) -> String {
 }
 
 pub(super) fn rotated(list: &ListId, rotated: &Rotated) -> String {
-    let retires = rfc3339(rotated.old_retires_at);
-    versions(list, &rotated.published)
-        + &format!("{list}: the old epoch is served until {retires}; then its key is destroyed\n")
+    let old = if rotated.old_destroyed {
+        "is no longer served; its key is destroyed".to_owned()
+    } else {
+        format!("is served until {}; then its key is destroyed", rfc3339(rotated.old_retires_at))
+    };
+    versions(list, &rotated.published) + &format!("{list}: the old epoch {old}\n")
 }
 
 pub(super) fn retired(list: &ListId, destroyed: &[Epoch]) -> String {

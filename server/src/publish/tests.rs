@@ -8,7 +8,7 @@ use veilmatch_protocol::{
 };
 
 use super::*;
-use crate::world::World;
+use crate::{catalogue::Catalogue, world::World};
 
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> =
@@ -197,6 +197,80 @@ fn a_version_of_a_retiring_epoch_is_not_valid_beyond_its_end() {
     let published = world.publish();
     assert_eq!(published[0].not_after, rotated.old_retires_at);
     assert_eq!(published[1].not_after, world.now() + 168 * 3_600);
+}
+
+#[test]
+fn without_an_overlap_the_old_key_is_destroyed_by_the_rotation_itself() {
+    // SPEC §8.7. The end of the old epoch was decided and never recorded, because nothing was published for it: its key
+    // answered for ever although the command said that it was destroyed, and every later rotation failed.
+    let world = World::published(10);
+    world.configure("overlap_hours", "0");
+    let rotated = world.agency().rotate(&world.list, world.now(), &|_| ()).unwrap();
+    assert!(rotated.old_destroyed);
+    assert_eq!(rotated.old_retires_at, world.now());
+    let versions: Vec<_> = rotated.published.iter().map(|version| (version.version.0, version.epoch.0)).collect();
+    assert_eq!(versions, [(2, 2)]);
+    let old = &world.store().epochs(&world.list).unwrap()[0];
+    assert_eq!((old.retire_at, old.destroyed_at), (Some(world.now()), Some(world.now())));
+    assert!(!world.root().join("keys/oprf/base-1.seed").exists());
+    assert_eq!(names(&world.root().join("lists/base")), ["2.vml"]);
+    world.manifest(2).follows(Some(&world.manifest(1))).unwrap();
+    world.agency().rotate(&world.list, world.now() + 1, &|_| ()).unwrap();
+}
+
+#[test]
+fn an_overlap_shorter_than_a_versions_life_ends_what_is_published_after_the_rotation() {
+    // SPEC §8.7
+    let world = World::published(10);
+    world.configure("overlap_hours", "24");
+    let rotated = world.agency().rotate(&world.list, world.now(), &|_| ()).unwrap();
+    assert!(!rotated.old_destroyed);
+    let ends: Vec<u64> = rotated.published.iter().map(|version| version.not_after - world.now()).collect();
+    assert_eq!(ends, [24 * 3_600, 168 * 3_600]);
+    assert_eq!(rotated.old_retires_at, world.now() + 24 * 3_600);
+}
+
+#[test]
+fn a_destruction_that_was_killed_at_any_point_stops_no_start_and_is_finished() {
+    // The seed went first and the row said so last, but the start read the key of every epoch that the row did not call
+    // destroyed: a server killed in between never started again. And files that were left were left for ever.
+    let kills: [fn(&World); 4] = [
+        |world| fs::write(world.root().join("keys/oprf/base-1.seed"), [0; 115]).unwrap(),
+        |world| fs::remove_file(world.root().join("keys/oprf/base-1.seed")).unwrap(),
+        |world| {
+            fs::remove_file(world.root().join("keys/oprf/base-1.seed")).unwrap();
+            fs::remove_file(world.artifact_path(1)).unwrap();
+        },
+        |world| {
+            fs::remove_file(world.root().join("keys/oprf/base-1.seed")).unwrap();
+            for file in [world.artifact_path(1), world.artifact_path(2), world.delta(2)] {
+                fs::remove_file(file).unwrap();
+            }
+        },
+    ];
+    for kill in kills {
+        let world = World::published(10);
+        world.agency().rotate(&world.list, world.now(), &|_| ()).unwrap();
+        world.clock.advance(168 * 3_600);
+        kill(&world);
+        let agency = world.agency();
+        Catalogue::load(&world.store(), agency.dir(), None, world.now()).unwrap();
+        assert_eq!(world.agency().retire(&world.list, world.now()).unwrap(), [Epoch(1)]);
+        assert_eq!(names(&world.root().join("lists/base")), ["3.vml"]);
+        assert_eq!(names(&world.root().join("keys/oprf")), ["base-2.seed"]);
+        assert_eq!(world.store().epochs(&world.list).unwrap()[0].destroyed_at, Some(world.now()));
+    }
+}
+
+#[test]
+fn frames_too_small_for_the_kinds_of_a_list_are_named_when_it_is_published() {
+    // The manifest was refused by our own encoder: "protocol", "tell us", for what stood in the configuration.
+    let world = World::new();
+    world.configure("frame_sizes", "[1]");
+    let refused = world.agency().publish(&world.list, false, world.now(), &|_| ()).unwrap_err();
+    assert_eq!(refused.reason(), "BAD_CONFIG");
+    assert!(refused.to_string().contains("publication.frame_sizes"), "{refused}");
+    assert_eq!(names(&world.root().join("lists")), [""; 0]);
 }
 
 #[test]

@@ -74,6 +74,14 @@ pub struct VersionRow {
     pub not_after: u64,
 }
 
+impl VersionRow {
+    /// Whether half of its validity is gone: time to publish the list again.
+    #[must_use]
+    pub fn is_due(&self, now: u64) -> bool {
+        now >= self.not_before + (self.not_after - self.not_before) / 2
+    }
+}
+
 impl Store {
     /// Creates a list with its first epoch.
     ///
