@@ -27,7 +27,7 @@ use crate::{
     status::Chain,
 };
 
-/// How the process ends, as docs/operating.md and `--help` say it.
+/// How the process ends, as `--help` says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -168,8 +168,8 @@ fn list(dir: &Path, command: ListCommand, now: u64) -> Result<String, Error> {
 fn client(dir: &Path, command: ClientCommand, now: u64) -> Result<String, Error> {
     let mut agency = Agency::open(dir)?;
     match command {
-        ClientCommand::Add { request, out, elements_per_day, frames_per_day, lists, replace } => {
-            let terms = ClientTerms { elements_per_day, frames_per_day, lists, replace };
+        ClientCommand::Add { request, out, elements_per_day, frames_per_day, lists, all_lists, replace } => {
+            let terms = ClientTerms { elements_per_day, frames_per_day, lists, all_lists, replace };
             let added = agency.client_add(&request, &out, &terms, now)?;
             Ok(report::client_added(&added, &out))
         }

@@ -15,6 +15,13 @@ use veilmatch_protocol::{frame::FrameSize, name::AgencyName};
 
 use crate::{Error, limits::Limits, state_dir::StateDir};
 
+/// No budget reaches this: canonical JSON holds smaller integers exactly (SPEC §8.2).
+pub const MAX_BUDGET: u64 = 1 << 53;
+
+/// Ten years: no certificate, version or epoch is meant to last longer, and no date computed from it is one that cannot
+/// be written.
+const MAX_DAYS: u32 = 3_650;
+
 /// One key of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
@@ -128,7 +135,9 @@ table! {
         /// How long a version may be used after it was published. Half-way through, `serve` publishes the same list
         /// again.
         validity_hours: u32 = validity_hours, "hours";
-        /// How long an old epoch is served beside the new one after `key rotate`; then its key is destroyed.
+        /// How long an old epoch is served beside the new one after `key rotate`; then its key is destroyed. 0 destroys
+        /// it at once. With less than `validity_hours`, platforms that have not synchronised get no evaluations after it,
+        /// although the version that they hold is still valid.
         overlap_hours: u32 = overlap_hours, "hours";
         /// Newest artifacts kept per epoch, so that a download which has begun can end.
         kept_artifacts: u32 = kept_artifacts, "versions";
@@ -304,6 +313,17 @@ impl Config {
             if !legal {
                 return Err(format!("publication.frame_sizes: {size} is none of 1, 4, 16, 256, 1024, 4096"));
             }
+        }
+        let most: [(&str, u64, u64); 6] = [
+            ("budget.elements_per_day", self.budget.elements_per_day, MAX_BUDGET - 1),
+            ("budget.frames_per_day", self.budget.frames_per_day, MAX_BUDGET - 1),
+            ("enrolment.certificate_days", self.enrolment.certificate_days.into(), MAX_DAYS.into()),
+            ("publication.validity_hours", self.publication.validity_hours.into(), u64::from(MAX_DAYS) * 24),
+            ("publication.overlap_hours", self.publication.overlap_hours.into(), u64::from(MAX_DAYS) * 24),
+            ("frames.retry_hours", self.frames.retry_hours.into(), u64::from(MAX_DAYS) * 24),
+        ];
+        if let Some((key, _, most)) = most.into_iter().find(|(_, value, most)| value > most) {
+            return Err(format!("{key}: must be at most {most}"));
         }
         let ascending = self.publication.frame_sizes.is_sorted_by(|a, b| a < b);
         let positive: [(&str, u64); 8] = [

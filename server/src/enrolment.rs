@@ -12,6 +12,9 @@ use crate::{Error, authority::CertificateRequest};
 /// Longest request file that is read.
 const MAX_REQUEST: u64 = 64 * 1_024;
 
+/// Type of an invitation.
+pub const INVITATION: &str = "veilmatch/invitation/v1";
+
 /// Longest contact.
 const MAX_CONTACT: usize = 256;
 

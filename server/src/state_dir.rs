@@ -8,6 +8,7 @@ use std::{
 };
 
 use rustix::fs::{FlockOperation, flock};
+use tempfile::NamedTempFile;
 use veilmatch_protocol::name::{Epoch, ListId, Version};
 use zeroize::Zeroizing;
 
@@ -193,6 +194,36 @@ pub fn write_public(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 }
 
 fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
+    prepare(path, bytes, mode)?.put_in_place()
+}
+
+/// Writes what [`write_private`] writes, all but its name: what can fail for want of space or rights has happened.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn prepare_private(path: &Path, bytes: &[u8]) -> Result<Prepared, Error> {
+    prepare(path, bytes, 0o600)
+}
+
+/// A file on the disk that has not got its name yet, and is gone if it never gets it.
+pub struct Prepared {
+    temporary: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Prepared {
+    /// Gives it its name, in place of what had it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn put_in_place(self) -> Result<(), Error> {
+        let Self { temporary, path } = self;
+        temporary.persist(&path).map_err(|error| Error::io("write", &path)(error.error))?;
+        sync_dir(parent(&path))
+    }
+}
+
+fn prepare(path: &Path, bytes: &[u8], mode: u32) -> Result<Prepared, Error> {
     let parent = parent(path);
     let mut temporary = tempfile::Builder::new()
         .prefix(".new-")
@@ -201,8 +232,7 @@ fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
         .map_err(Error::io("write", path))?;
     temporary.write_all(bytes).map_err(Error::io("write", path))?;
     temporary.as_file().sync_all().map_err(Error::io("write", path))?;
-    temporary.persist(path).map_err(|error| Error::io("write", path)(error.error))?;
-    sync_dir(parent)
+    Ok(Prepared { temporary, path: path.to_owned() })
 }
 
 /// Makes the names in a folder durable.

@@ -1,6 +1,6 @@
 //! `client add`, `list`, `suspend`.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use veilmatch_protocol::{
     name::{ListId, Origin, PlatformId},
@@ -11,11 +11,15 @@ use super::Agency;
 use crate::{
     Error,
     authority::Authority,
-    enrolment::{EnrolmentRequest, Invitation, InvitedBudget},
+    config::MAX_BUDGET,
+    enrolment::{EnrolmentRequest, INVITATION, Invitation, InvitedBudget},
     keys::read_signing_key,
-    state_dir::write_private,
+    state_dir::prepare_private,
     store::ClientRow,
 };
+
+/// Longest file that may be an invitation (SPEC §9.2).
+const MAX_INVITATION: u64 = 64 * 1_024;
 
 /// What the agency decides about a platform.
 #[derive(Debug, Clone, Default)]
@@ -24,8 +28,10 @@ pub struct ClientTerms {
     pub elements_per_day: Option<u64>,
     /// Frames of one list per UTC day; the configuration's default if not told.
     pub frames_per_day: Option<u64>,
-    /// The lists that it may ask; all of them if none is told.
+    /// The lists that it may ask. If none is told: those that it may ask already, or all of them if it is new.
     pub lists: Vec<ListId>,
+    /// Open all lists to it, also if it is known and may ask some.
+    pub all_lists: bool,
     /// Take a platform's new keys in place of those that it was enrolled with.
     pub replace: bool,
 }
@@ -42,8 +48,8 @@ pub enum ClientAdded {
 }
 
 impl Agency {
-    /// Answers a platform's request with an invitation. The client is enrolled before the file is written: whoever has
-    /// an invitation can use it.
+    /// Answers a platform's request with an invitation. The invitation is on the disk before the client is enrolled, and
+    /// gets its name afterwards: whoever finds one can use it, and where none can be written nobody is enrolled.
     ///
     /// # Errors
     /// [`Error::EnrolmentRequest`], [`Error::ClientExists`], [`Error::KeyInUse`], [`Error::UnknownList`],
@@ -57,7 +63,6 @@ impl Agency {
     ) -> Result<ClientAdded, Error> {
         let _lock = self.dir.lock_changes()?;
         let request = EnrolmentRequest::read(request)?;
-        let lists = self.invited_lists(terms)?;
         let known = self.store.client(&request.platform)?;
         let same_keys = known.as_ref().is_some_and(|known| {
             known.spki_sha256 == request.certificate.spki_sha256() && known.request_key == request.request_key
@@ -65,6 +70,7 @@ impl Agency {
         if known.is_some() && !same_keys && !terms.replace {
             return Err(Error::ClientExists { platform: request.platform.to_string() });
         }
+        let lists = self.invited_lists(terms, known.as_ref())?;
         let row = self.enrol(&request, known.as_ref(), lists, terms, now, invitation)?;
         Ok(match known {
             None => ClientAdded::Enrolled(row),
@@ -86,6 +92,12 @@ impl Agency {
         let budget = &self.config.budget;
         let elements = terms.elements_per_day.or(known.map(|known| known.elements_per_day));
         let frames = terms.frames_per_day.or(known.map(|known| known.frames_per_day));
+        for (what, told) in [("--elements-per-day", terms.elements_per_day), ("--frames-per-day", terms.frames_per_day)]
+        {
+            if told.is_some_and(|told| told >= MAX_BUDGET) {
+                return Err(Error::argument(what, format!("must be less than {MAX_BUDGET}")));
+            }
+        }
         let authority_file = self.dir.resolve(&self.config.tls.authority);
         let authority = Authority::read(&authority_file, &self.dir.resolve(&self.config.tls.authority_key))?;
         let days = self.config.enrolment.certificate_days;
@@ -105,7 +117,7 @@ impl Agency {
         };
         let key = read_signing_key(&self.dir.manifest_key())?.verifying_key();
         let file = Invitation {
-            r#type: "veilmatch/invitation/v1",
+            r#type: INVITATION,
             agency: agency.to_string(),
             address: self.config.network.address.clone(),
             server_name: self.config.server_name().map_err(|why| Error::argument("network.address", why))?.to_owned(),
@@ -117,12 +129,21 @@ impl Agency {
             lists: row.lists.iter().map(ListId::to_string).collect(),
             budget: InvitedBudget { elements: row.elements_per_day, frames: row.frames_per_day },
         };
+        refuse_to_replace(invitation)?;
+        let written = prepare_private(invitation, file.to_json().as_bytes())?;
         self.store.put_client(&row)?;
-        write_private(invitation, file.to_json().as_bytes())?;
+        written.put_in_place()?;
         Ok(row)
     }
 
-    fn invited_lists(&self, terms: &ClientTerms) -> Result<Vec<ListId>, Error> {
+    // A renewal changes nothing that the operator did not name: who may ask one list goes on with that one.
+    fn invited_lists(&self, terms: &ClientTerms, known: Option<&ClientRow>) -> Result<Vec<ListId>, Error> {
+        if terms.all_lists && !terms.lists.is_empty() {
+            return Err(Error::argument("--all-lists", "cannot be given together with --list"));
+        }
+        if let Some(known) = known.filter(|_| terms.lists.is_empty() && !terms.all_lists) {
+            return Ok(known.lists.clone());
+        }
         let all = self.lists()?;
         if terms.lists.is_empty() {
             return if all.is_empty() {
@@ -155,10 +176,28 @@ impl Agency {
 
     /// Suspends a client, or with `resume` admits it again. A running server refuses its next call.
     ///
+    /// Waits for no other command: it is one transaction, and an import or a publication may hold the lock of changes for
+    /// longer than a stolen key may be used.
+    ///
     /// # Errors
-    /// [`Error::UnknownClient`], [`Error::Busy`], [`Error::Store`].
+    /// [`Error::UnknownClient`], [`Error::Store`].
     pub fn client_suspend(&mut self, platform: &PlatformId, resume: bool, now: u64) -> Result<(), Error> {
-        let _lock = self.dir.lock_changes()?;
         self.store.suspend_client(platform, (!resume).then_some(now))
+    }
+}
+
+// What already has the invitation's name may be replaced only if it is an invitation.
+fn refuse_to_replace(path: &Path) -> Result<(), Error> {
+    let refuse = || Err(Error::argument("--out", format!("{} exists and is no invitation", path.display())));
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io("read", path)(error)),
+        Ok(metadata) if !metadata.is_file() || metadata.len() > MAX_INVITATION => return refuse(),
+        Ok(_) => {}
+    }
+    let text = fs::read(path).map_err(Error::io("read", path))?;
+    match serde_json::from_slice::<serde_json::Value>(&text) {
+        Ok(file) if file["type"] == INVITATION => Ok(()),
+        _ => refuse(),
     }
 }

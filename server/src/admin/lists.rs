@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader},
+    io::{self, BufRead, BufReader, Read, Seek},
     path::Path,
 };
 
@@ -18,6 +18,7 @@ use crate::{
     Error,
     clock::DAY,
     publish::{Occasion, OnProgress, Published, Publisher, destroy_epoch, new_epoch},
+    state_dir::StateDir,
     store::{Change, ChangeKind, Entries, Import, ListRow, NewChange, PastChange, Tally},
 };
 
@@ -144,14 +145,16 @@ impl Agency {
         on_row: &mut dyn FnMut(u64),
         mut take: impl FnMut(&mut Import<'_>, &Item) -> Result<(), Error>,
     ) -> Result<Change, Error> {
-        let _lock = self.dir.lock_changes()?;
         let Intake { row, kind, file, options, now } = *intake;
+        // Whoever writes into a pipe may take its time. Others do not wait for it.
+        let source = open(&self.dir, file)?;
+        let _lock = self.dir.lock_changes()?;
         let refuse = |source| Error::HashList { path: file.to_owned(), source };
-        let mut rows = Rows::open(open(file)?, &options.reading).map_err(refuse)?;
+        let mut rows = Rows::open(source, &options.reading).map_err(refuse)?;
         let published = self.store.newest_version(&row.list, None)?.map_or(0, |newest| newest.changes);
-        let source = file.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned());
+        let name = file.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned());
         let mut entries = Entries::open(&self.dir.entries_database())?;
-        let new = NewChange { list: &row.list, kind, source: &source, published, now, dry_run: options.dry_run };
+        let new = NewChange { list: &row.list, kind, source: &name, published, now, dry_run: options.dry_run };
         entries.change(&new, |import| {
             for next in &mut rows {
                 match next.map_err(refuse)? {
@@ -256,12 +259,25 @@ struct Intake<'a> {
     now: u64,
 }
 
-fn open(file: &Path) -> Result<Box<dyn BufRead>, Error> {
-    if file == Path::new("-") {
-        return Ok(Box::new(BufReader::new(io::stdin())));
-    }
-    let opened = File::open(file).map_err(Error::io("read", file))?;
+fn open(dir: &StateDir, file: &Path) -> Result<Box<dyn BufRead>, Error> {
+    let read = |error| Error::io("read", file)(error);
+    let opened = if file == Path::new("-") {
+        spooled(dir, &mut io::stdin().lock()).map_err(read)?
+    } else {
+        let mut opened = File::open(file).map_err(read)?;
+        let kind = opened.metadata().map_err(read)?.file_type();
+        // A folder fails where it is read, as a list that cannot be read.
+        if kind.is_file() || kind.is_dir() { opened } else { spooled(dir, &mut opened).map_err(read)? }
+    };
     Ok(Box::new(BufReader::with_capacity(1 << 20, opened)))
+}
+
+// What a pipe gives, in an unnamed file of the agency's own directory: it holds digests in clear.
+fn spooled(dir: &StateDir, pipe: &mut dyn Read) -> io::Result<File> {
+    let mut file = tempfile::tempfile_in(dir.root())?;
+    io::copy(pipe, &mut file)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 // A label is text to the operator and bytes of one length to everybody else.

@@ -177,6 +177,91 @@ fn a_suspended_platform_stays_suspended_when_its_certificate_is_renewed() {
 }
 
 #[test]
+fn a_renewal_keeps_the_lists_that_a_platform_may_ask_unless_they_are_named() {
+    // Without --list a renewal gave the platform every list of the agency, and said so in one line among others.
+    let world = World::published(10);
+    let second = ListId::parse("second").unwrap();
+    world.agency().list_create(&second, 4, &[Kind::Sha256], NOON).unwrap();
+    let (tls, key) = (rcgen::KeyPair::generate().unwrap(), SigningKey::from_bytes(&[1; 32]));
+    let request = world.request_file("platform.example", &tls, &key);
+    let add = |terms: ClientTerms| {
+        world.agency().client_add(&request, &world.path("i.json"), &terms, NOON).unwrap();
+        let invited: Value = serde_json::from_str(&fs::read_to_string(world.path("i.json")).unwrap()).unwrap();
+        let lists = world.agency().clients().unwrap().remove(0).lists;
+        assert_eq!(invited["lists"], serde_json::json!(lists.iter().map(ListId::as_str).collect::<Vec<_>>()));
+        lists.iter().map(ListId::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(add(ClientTerms { lists: vec![second.clone()], ..ClientTerms::default() }), ["second"]);
+    assert_eq!(add(ClientTerms::default()), ["second"]);
+    assert_eq!(add(ClientTerms { all_lists: true, ..ClientTerms::default() }), ["base", "second"]);
+    assert_eq!(add(ClientTerms { lists: vec![world.list.clone()], ..ClientTerms::default() }), ["base"]);
+    let both = ClientTerms { lists: vec![second], all_lists: true, ..ClientTerms::default() };
+    let refused = world.agency().client_add(&request, &world.path("i.json"), &both, NOON).unwrap_err();
+    assert_eq!(refused.reason(), "BAD_ARGUMENT");
+}
+
+#[test]
+fn where_no_invitation_can_be_written_nobody_is_enrolled() {
+    // The client was enrolled first: a typing error in --out left a platform that could ask and had no invitation, and
+    // any file of that name was replaced by one.
+    let world = World::published(10);
+    let (tls, key) = (rcgen::KeyPair::generate().unwrap(), SigningKey::from_bytes(&[1; 32]));
+    let request = world.request_file("platform.example", &tls, &key);
+    let add = |out: &std::path::Path| world.agency().client_add(&request, out, &ClientTerms::default(), NOON);
+    assert_eq!(add(&world.path("absent/invitation.json")).unwrap_err().reason(), "IO");
+    for text in ["notes of the operator", r#"{"type":"something/else"}"#, ""] {
+        fs::write(world.path("mine.txt"), text).unwrap();
+        assert_eq!(add(&world.path("mine.txt")).unwrap_err().reason(), "BAD_ARGUMENT");
+        assert_eq!(fs::read_to_string(world.path("mine.txt")).unwrap(), text);
+    }
+    assert_eq!(add(&world.root()).unwrap_err().reason(), "BAD_ARGUMENT");
+    assert!(world.agency().clients().unwrap().is_empty());
+    add(&world.path("invitation.json")).unwrap();
+    add(&world.path("invitation.json")).unwrap();
+}
+
+#[test]
+fn a_budget_that_no_manifest_could_say_is_refused() {
+    // 2^63 and more made the store panic.
+    let world = World::published(10);
+    let (tls, key) = (rcgen::KeyPair::generate().unwrap(), SigningKey::from_bytes(&[1; 32]));
+    let request = world.request_file("platform.example", &tls, &key);
+    for too_many in [1 << 53, 1 << 63, u64::MAX] {
+        let elements = ClientTerms { elements_per_day: Some(too_many), ..ClientTerms::default() };
+        let frames = ClientTerms { frames_per_day: Some(too_many), ..ClientTerms::default() };
+        for terms in [elements, frames] {
+            let refused = world.agency().client_add(&request, &world.path("i.json"), &terms, NOON).unwrap_err();
+            assert_eq!(refused.reason(), "BAD_ARGUMENT");
+        }
+    }
+    let most = ClientTerms { elements_per_day: Some((1 << 53) - 1), ..ClientTerms::default() };
+    world.agency().client_add(&request, &world.path("i.json"), &most, NOON).unwrap();
+}
+
+#[test]
+fn a_platform_is_suspended_while_another_command_is_at_work() {
+    // It answered BUSY as long as an import or a publication ran: hours in which a stolen key could be used.
+    let world = World::published(10);
+    let platform = world.enrol("platform.example", &ClientTerms::default()).name;
+    let agency = world.agency();
+    let _held = agency.dir().lock_changes().unwrap();
+    world.agency().client_suspend(&platform, false, NOON).unwrap();
+    assert_eq!(world.agency().clients().unwrap()[0].suspended_at, Some(NOON));
+    world.agency().client_suspend(&platform, true, NOON).unwrap();
+}
+
+#[test]
+fn a_suspension_in_the_middle_of_a_renewal_stands() {
+    let world = World::published(10);
+    let platform = world.enrol("platform.example", &ClientTerms::default()).name;
+    let mut store = world.store();
+    let before = store.client(&platform).unwrap().unwrap();
+    world.agency().client_suspend(&platform, false, NOON).unwrap();
+    store.put_client(&before).unwrap();
+    assert_eq!(store.client(&platform).unwrap().unwrap().suspended_at, Some(NOON));
+}
+
+#[test]
 fn two_commands_do_not_change_a_directory_at_once() {
     let world = World::published(10);
     let agency = world.agency();

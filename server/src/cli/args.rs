@@ -2,13 +2,20 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, builder::RangedU64ValueParser, value_parser};
 use clap_complete::Shell;
 use veilmatch_lists::{Format, Options};
 use veilmatch_protocol::{
     item::Kind,
     name::{AgencyName, ListId, PlatformId},
 };
+
+use crate::config::MAX_BUDGET;
+
+// A number of a day's budget, which must fit a manifest.
+fn budget() -> RangedU64ValueParser<u64> {
+    value_parser!(u64).range(..MAX_BUDGET)
+}
 
 /// The agency's side of Veilmatch: holds a list of digests, publishes it so that nobody can read it, and answers
 /// platforms without learning what they ask.
@@ -174,14 +181,18 @@ pub(super) enum ClientCommand {
         #[arg(long)]
         out: PathBuf,
         /// Elements that it may ask of one list in a UTC day
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = budget())]
         elements_per_day: Option<u64>,
         /// Frames that it may ask of one list in a UTC day
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = budget())]
         frames_per_day: Option<u64>,
-        /// A list that it may ask; may be repeated; all lists if not given
-        #[arg(long = "list", value_name = "NAME")]
+        /// A list that it may ask; may be repeated; if not given, a new platform may ask all lists and a known one those
+        /// that it could ask before
+        #[arg(long = "list", value_name = "NAME", conflicts_with = "all_lists")]
         lists: Vec<ListId>,
+        /// Open all lists to a known platform
+        #[arg(long)]
+        all_lists: bool,
         /// Take new keys in place of those that the platform was enrolled with
         #[arg(long)]
         replace: bool,

@@ -47,6 +47,11 @@ fn values_that_cannot_work_are_refused_with_their_key() {
         ("# frame_sizes = [1, 4, 16, 256, 1024, 4096]", "frame_sizes = []", "publication.frame_sizes"),
         ("# frame_sizes = [1, 4, 16, 256, 1024, 4096]", "frame_sizes = [4, 1]", "publication.frame_sizes"),
         ("# frame_sizes = [1, 4, 16, 256, 1024, 4096]", "frame_sizes = [5]", "publication.frame_sizes"),
+        ("# elements_per_day = 10000000", "elements_per_day = 9007199254740992", "budget.elements_per_day"),
+        ("# frames_per_day = 500000", "frames_per_day = 9223372036854775807", "budget.frames_per_day"),
+        ("# certificate_days = 30", "certificate_days = 3651", "enrolment.certificate_days"),
+        ("# validity_hours = 168", "validity_hours = 4294967295", "publication.validity_hours"),
+        ("# overlap_hours = 168", "overlap_hours = 4294967295", "publication.overlap_hours"),
         ("agency = \"agency.example\"", "agency = \"Agency\"", "agency"),
         ("address = \"localhost:7443\"", "address = \"localhost\"", "network.address"),
     ];

@@ -34,7 +34,8 @@ pub struct ClientRow {
 }
 
 impl Store {
-    /// Writes a client and what it may ask: a new one, or in place of the one of the same name.
+    /// Writes a client and what it may ask: a new one, or in place of the one of the same name. Whether that one is
+    /// suspended stays as it is: another command may have decided it a moment ago.
     ///
     /// # Errors
     /// [`Error::KeyInUse`] if another client has the TLS key, [`Error::Store`].
@@ -56,7 +57,7 @@ impl Store {
                  ON CONFLICT (platform) DO UPDATE SET spki_sha256 = excluded.spki_sha256, uri_san = excluded.uri_san,
                      request_key = excluded.request_key, contact = excluded.contact,
                      elements_per_day = excluded.elements_per_day, frames_per_day = excluded.frames_per_day,
-                     certificate_until = excluded.certificate_until, suspended_at = excluded.suspended_at",
+                     certificate_until = excluded.certificate_until",
                 (
                     platform,
                     client.spki_sha256,
