@@ -167,7 +167,8 @@ table! {
 table! {
     /// How frames are answered.
     Frames, "frames" {
-        /// Elements that may wait for a processor; beyond it frames are refused with a time to wait.
+        /// Elements that may wait for a processor; beyond it frames are refused with a time to wait. An eighth is kept for
+        /// frames of at most 16; of larger ones a platform may have half waiting, of small ones a sixteenth.
         waiting_elements: u32 = waiting_elements, "elements";
         /// Processors that evaluate; 0 takes all.
         threads: u32 = threads, "threads";
@@ -334,11 +335,11 @@ impl Config {
             ("budget.frames_per_day", self.budget.frames_per_day),
             ("enrolment.certificate_days", self.enrolment.certificate_days.into()),
             ("process.poll_ms", self.process.poll_ms.into()),
-            ("frames.waiting_elements", u64::from(self.frames.waiting_elements) / 4_096),
+            ("frames.waiting_elements", u64::from(self.frames.waiting_elements) / 8_192),
         ];
         match positive.into_iter().find(|(_, value)| *value == 0) {
             Some(("frames.waiting_elements", _)) => {
-                Err("frames.waiting_elements: must hold one frame of 4096 at least".to_owned())
+                Err("frames.waiting_elements: must hold two frames of 4096 at least".to_owned())
             }
             Some(("publication.frame_sizes", _)) => {
                 Err("publication.frame_sizes: must be a non-empty ascending list".to_owned())

@@ -43,7 +43,7 @@ fn an_unknown_key_is_refused_with_its_line() {
 fn values_that_cannot_work_are_refused_with_their_key() {
     let cases = [
         ("# kept_artifacts = 2", "kept_artifacts = 0", "publication.kept_artifacts"),
-        ("# waiting_elements = 65536", "waiting_elements = 4095", "frames.waiting_elements"),
+        ("# waiting_elements = 65536", "waiting_elements = 8191", "frames.waiting_elements"),
         ("# frame_sizes = [1, 4, 16, 256, 1024, 4096]", "frame_sizes = []", "publication.frame_sizes"),
         ("# frame_sizes = [1, 4, 16, 256, 1024, 4096]", "frame_sizes = [4, 1]", "publication.frame_sizes"),
         ("# frame_sizes = [1, 4, 16, 256, 1024, 4096]", "frame_sizes = [5]", "publication.frame_sizes"),
