@@ -24,6 +24,7 @@ use crate::{
     Error,
     admin::{Agency, ClientTerms, ImportOptions, InitOptions, init},
     clock::{Clock, SystemClock},
+    hardening::forbid_core_dumps,
     status::Chain,
 };
 
@@ -83,7 +84,8 @@ impl Exit {
 #[must_use]
 pub fn main() -> ExitCode {
     let args = Args::parse();
-    match run(args) {
+    // Every command that opens a directory may hold a key of it.
+    match forbid_core_dumps().and_then(|()| run(args)) {
         Ok(output) => {
             // A reader that has gone away, as `head` does, is no failure of the command.
             let _ = io::stdout().write_all(output.as_bytes());

@@ -161,7 +161,7 @@ impl Following {
         if retired.is_empty() && expiring.is_empty() {
             return true;
         }
-        let _lock = match self.dir.lock_changes() {
+        let lock = match self.dir.lock_changes() {
             Ok(lock) => lock,
             // A command is at work; it may even be doing this.
             Err(Error::Busy) => return true,
@@ -188,6 +188,8 @@ impl Following {
                 all_done = false;
             }
         }
+        // Free before anybody can see what was done.
+        drop(lock);
         // Our own connection made these changes, so its data version does not tell.
         if let Err(error) = self.reload(&current) {
             log("read what has changed", &error);

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 use veilmatch_protocol::name::Origin;
@@ -45,15 +45,23 @@ impl Default for ServeOptions {
 /// A server before it is started.
 pub struct Server;
 
-/// A server that accepts connections.
+/// A server that accepts connections. Dropped without [`Self::shutdown`], it ends at once: nothing is accepted any more,
+/// and every connection is cut.
 pub struct Running {
     local_addr: SocketAddr,
     shutdown: CancellationToken,
     failed: CancellationToken,
-    serving: JoinHandle<Drained>,
-    // Fields are dropped in this order: the follower stops, then the lock is free.
-    _follower: Follower,
+    // Taken away by `shutdown` only.
+    serving: Option<JoinHandle<Drained>>,
+    follower: Option<Follower>,
     _lock: DirLock,
+}
+
+/// What decides whether the server calls itself healthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Condition {
+    writable: bool,
+    draining: bool,
 }
 
 impl Server {
@@ -79,8 +87,8 @@ impl Server {
 
         let shutdown = CancellationToken::new();
         let failed = CancellationToken::new();
-        let health = HealthReporter::new();
-        let writer = start_writer(&dir, &health, &failed)?;
+        let condition = watch::Sender::new(Condition { writable: true, draining: false });
+        let writer = start_writer(&dir, &condition, &failed)?;
         let cpu = CpuPool::start(
             usize::try_from(config.frames.threads).unwrap_or(0),
             usize::try_from(config.frames.waiting_elements).unwrap_or(usize::MAX),
@@ -93,16 +101,18 @@ impl Server {
         let service = Service::new(catalogue, Arc::new(frames), dir.clone(), leaving.clone());
         let peers = service.clients();
         let reflection = options.reflection || config.process.reflection;
+        let health = HealthReporter::new();
         let routes = service.routes(
             HealthService::new(tonic_health::server::HealthService::from_health_reporter(health.clone())),
             reflection,
         )?;
-        serve_status(&health, true).await;
+        follow_condition(health, condition.subscribe()).await;
         let edge = Edge { tls, limits: config.limits.clone(), peers: Arc::new(peers), routes };
-        let stop = Stop { requested: shutdown.clone(), not_serving: end_health(health), leaving };
+        let not_serving = Box::new(move || condition.send_modify(|condition| condition.draining = true));
+        let stop = Stop { requested: shutdown.clone(), not_serving, leaving };
         let serving = tokio::spawn(serve(listener, edge, stop));
         tracing::info!(address = %local_addr, backend = veilmatch_ristretto::backend(), "serving");
-        Ok(Running { local_addr, shutdown, failed, serving, _follower: follower, _lock: lock })
+        Ok(Running { local_addr, shutdown, failed, serving: Some(serving), follower: Some(follower), _lock: lock })
     }
 }
 
@@ -118,45 +128,78 @@ impl Running {
     /// # Errors
     /// [`Error::AuditFailed`] if a record could not be written and the process must end; [`Error::Network`].
     pub async fn ended(&mut self) -> Result<(), Error> {
+        let Self { failed, serving: Some(serving), .. } = self else { return Ok(()) };
         tokio::select! {
-            () = self.failed.cancelled() => Err(Error::AuditFailed),
-            _ = &mut self.serving => Err(Error::Internal("the accepting task ended")),
+            () = failed.cancelled() => Err(Error::AuditFailed),
+            _ = serving => Err(Error::Internal("the accepting task ended")),
         }
     }
 
-    /// Stops: not serving at once, then no new connections, then the open ones come to their end or are cut.
+    /// Stops: not serving at once, then no new connections, then the open ones come to their end or are cut. A publication
+    /// that has begun is finished.
     ///
     /// # Errors
     /// [`Error::Internal`] if the accepting task panicked.
-    pub async fn shutdown(self) -> Result<Drained, Error> {
+    pub async fn shutdown(mut self) -> Result<Drained, Error> {
         self.shutdown.cancel();
-        self.serving.await.map_err(|_| Error::Internal("the accepting task ended"))
+        let drained = match self.serving.as_mut() {
+            // Not taken away before its end: a caller who gives up waiting cuts the rest by dropping this.
+            Some(serving) => serving.await.map_err(|_| Error::Internal("the accepting task ended")),
+            None => Err(Error::Internal("the accepting task ended")),
+        };
+        self.serving = None;
+        if let Some(follower) = self.follower.take() {
+            let stopped = tokio::task::spawn_blocking(move || follower.stop());
+            stopped.await.map_err(|_| Error::Internal("the following thread could not be waited for"))?;
+        }
+        drained
     }
 }
 
-// Called once, when the server is asked to stop.
-fn end_health(health: HealthReporter) -> Box<dyn FnOnce() + Send> {
-    let runtime = tokio::runtime::Handle::current();
-    Box::new(move || {
-        runtime.spawn(async move { serve_status(&health, false).await });
-    })
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            // With the task go the listener and the connections' tasks. Records that are on their way are written.
+            serving.abort();
+        }
+    }
+}
+
+// Says at once how things stand, and then each change of it. One task says it all, so that what is said last is how
+// things are: a writer that recovers during a drain does not make the server healthy again.
+async fn follow_condition(health: HealthReporter, mut condition: watch::Receiver<Condition>) {
+    let now = *condition.borrow_and_update();
+    serve_status(&health, now).await;
+    tokio::spawn(async move {
+        // Ends when the writer and the edge have gone, which is when nobody can ask any more.
+        while condition.changed().await.is_ok() {
+            let now = *condition.borrow_and_update();
+            serve_status(&health, now).await;
+        }
+    });
 }
 
 // The names that health checks ask for: the whole server, and each service.
-async fn serve_status(health: &HealthReporter, serving: bool) {
-    let status = if serving { tonic_health::ServingStatus::Serving } else { tonic_health::ServingStatus::NotServing };
+async fn serve_status(health: &HealthReporter, condition: Condition) {
+    let status = if condition.writable && !condition.draining {
+        tonic_health::ServingStatus::Serving
+    } else {
+        tonic_health::ServingStatus::NotServing
+    };
     for service in ["", "veilmatch.v1.Lists", "veilmatch.v1.Evaluation"] {
         health.set_service_status(service, status).await;
     }
 }
 
 // Health follows the writer: what cannot be recorded is not answered, and everybody may know.
-fn start_writer(dir: &StateDir, health: &HealthReporter, failed: &CancellationToken) -> Result<FrameWriter, Error> {
-    let (health, failed) = (health.clone(), failed.clone());
-    let runtime = tokio::runtime::Handle::current();
+fn start_writer(
+    dir: &StateDir,
+    condition: &watch::Sender<Condition>,
+    failed: &CancellationToken,
+) -> Result<FrameWriter, Error> {
+    let (condition, failed) = (condition.clone(), failed.clone());
     FrameWriter::start(&dir.database(), move |state| {
-        let health = health.clone();
-        runtime.spawn(async move { serve_status(&health, state == AuditState::Writable).await });
+        condition.send_modify(|condition| condition.writable = state == AuditState::Writable);
         if state == AuditState::Failed {
             failed.cancel();
         }
@@ -181,4 +224,49 @@ fn bind(address: SocketAddr) -> Result<tokio::net::TcpListener, Error> {
 
 fn network(what: &'static str) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::Network { what, source: source.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_health::{
+        pb::{HealthCheckRequest, health_server::Health},
+        server::HealthService,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn health_is_how_things_stand_and_not_who_spoke_last() {
+        // Two tasks wrote the status, each what it knew: a writer that recovered during a drain made the server healthy
+        // again, and of two changes in a row the older one could be written last.
+        let reporter = HealthReporter::new();
+        let service = HealthService::from_health_reporter(reporter.clone());
+        let condition = watch::Sender::new(Condition { writable: true, draining: false });
+        follow_condition(reporter, condition.subscribe()).await;
+        for (writable, draining) in
+            [(true, false), (false, false), (true, false), (false, false), (false, true), (true, true)]
+        {
+            condition.send_replace(Condition { writable, draining });
+            let wanted = if writable && !draining { 1 } else { 2 };
+            for name in ["", "veilmatch.v1.Lists", "veilmatch.v1.Evaluation"] {
+                let told = async || {
+                    let request = tonic::Request::new(HealthCheckRequest { service: name.to_owned() });
+                    service.check(request).await.unwrap().into_inner().status
+                };
+                tokio::time::timeout(std::time::Duration::from_secs(10), async {
+                    while told().await != wanted {
+                        tokio::task::yield_now().await;
+                    }
+                })
+                .await
+                .unwrap();
+            }
+        }
+        // Nothing is written later.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let request = tonic::Request::new(HealthCheckRequest { service: String::new() });
+        assert_eq!(service.check(request).await.unwrap().into_inner().status, 2);
+    }
 }

@@ -21,8 +21,11 @@ pub use frames::{FrameRules, Frames};
 
 use crate::{Error, catalogue::Catalogue, state_dir::StateDir};
 
-/// Largest request of the Lists service: a name and two numbers.
+/// Largest request of the Lists service: a name, two numbers and a digest.
 const MAX_LISTS_REQUEST: usize = 4 * 1_024;
+
+/// Largest request of the services that are not ours, health and reflection: a name.
+const MAX_OTHER_REQUEST: usize = 4 * 1_024;
 
 /// What the services share.
 #[derive(Clone)]
@@ -45,7 +48,7 @@ impl Service {
         Self { catalogue, frames, dir, draining }
     }
 
-    /// Both services with their message limits; compression is never offered, since sizes are what frames hide.
+    /// All services with their message limits; compression is never offered, since sizes are what frames hide.
     ///
     /// # Errors
     /// [`Error::Network`] if the descriptors for reflection cannot be read.
@@ -56,13 +59,14 @@ impl Service {
         let lists = ListsServer::new(self)
             .max_decoding_message_size(MAX_LISTS_REQUEST)
             .max_encoding_message_size(MAX_MANIFESTS_MESSAGE.max(MAX_CHUNK_MESSAGE));
-        let mut routes = Routes::new(evaluation).add_service(lists).add_service(health);
+        let mut routes =
+            Routes::new(evaluation).add_service(lists).add_service(health.max_decoding_message_size(MAX_OTHER_REQUEST));
         if reflection {
             let reflection = tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(DESCRIPTORS)
                 .build_v1()
                 .map_err(|source| Error::Network { what: "describe the services", source: source.into() })?;
-            routes = routes.add_service(reflection);
+            routes = routes.add_service(reflection.max_decoding_message_size(MAX_OTHER_REQUEST));
         }
         Ok(routes)
     }

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -159,7 +159,21 @@ pub fn create_private_dir(path: &Path) -> Result<(), Error> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Error::io("create", path))
 }
 
-/// Reads a key file, which its owner alone may read.
+// Closes a folder that was there to everybody but its owner, if nothing is in it yet.
+fn close(folder: &Path) -> Result<(), Error> {
+    let read = |error| Error::io("read", folder)(error);
+    let mode = fs::metadata(folder).map_err(read)?.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    if fs::read_dir(folder).map_err(read)?.next().is_some() {
+        return Err(Error::DirectoryMode { path: folder.to_owned(), mode });
+    }
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(Error::io("close", folder))
+}
+
+/// Reads a key file, which its owner alone may read: ourselves, or root who put it there for us. Whoever owns a file can
+/// change it, whatever its mode.
 ///
 /// # Errors
 /// [`Error::KeyFileMode`] if group or others have any right to it, [`Error::Io`].
@@ -174,6 +188,9 @@ pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     let len = usize::try_from(metadata.len()).unwrap_or(0).min(1 << 20);
     let mut bytes = Zeroizing::new(Vec::with_capacity(len + 1));
     file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    if !is_ours(metadata.uid()) {
+        return Err(Error::KeyFile { path: path.to_owned(), why: "belongs to another user" });
+    }
     Ok(bytes)
 }
 
@@ -181,6 +198,10 @@ pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
 ///
 /// # Errors
 /// [`Error::Io`].
+fn is_ours(owner: u32) -> bool {
+    owner == 0 || owner == rustix::process::geteuid().as_raw()
+}
+
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write_whole(path, bytes, 0o600)
 }
@@ -287,6 +308,22 @@ mod tests {
     fn a_directory_is_made_once_and_closed_to_others() {
         let parent = tempfile::tempdir().unwrap();
         let root = parent.path().join("agency");
+    #[test]
+    fn a_key_of_another_user_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.key");
+        write_private(&path, b"secret").unwrap();
+        // Only root can give a file away; everybody else is told by the rule alone.
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(1), None).unwrap();
+            let refused = read_secret(&path).unwrap_err();
+            assert_eq!(refused.reason(), "BAD_KEY_FILE");
+            assert!(refused.to_string().contains("another user"), "{refused}");
+        }
+        let ourselves = rustix::process::geteuid().as_raw();
+        assert!(is_ours(0) && is_ours(ourselves) && !is_ours(ourselves + 1));
+    }
+
         assert_eq!(StateDir::open(&root).unwrap_err().reason(), "NOT_INITIALISED");
         let dir = StateDir::create(&root).unwrap();
         write_public(&dir.config(), b"").unwrap();

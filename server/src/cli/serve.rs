@@ -8,14 +8,15 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     Error,
     config::{Config, LogFormat},
-    hardening::forbid_core_dumps,
+    hardening::raise_open_files,
     server::{ServeOptions, Server},
     state_dir::StateDir,
 };
 
 pub(super) fn serve(dir: &Path, listen: Option<SocketAddr>, reflection: bool) -> Result<(), Error> {
-    forbid_core_dumps()?;
-    start_log(&Config::read(&StateDir::open(dir)?)?)?;
+    let config = Config::read(&StateDir::open(dir)?)?;
+    start_log(&config)?;
+    raise_open_files(config.limits.connections);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

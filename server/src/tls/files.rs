@@ -1,6 +1,6 @@
 //! PEM files of certificates and keys.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{fs, path::Path};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
@@ -18,11 +18,6 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 /// The first private key of a file that is ours and nobody else's to read.
 pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
     let pem = read_secret(path)?;
-    // Whoever owns the file can change it, whatever its mode. Only root may put a key there for us.
-    let owner = fs::metadata(path).map_err(Error::io("read", path))?.uid();
-    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
-        return Err(Error::KeyFile { path: path.to_owned(), why: "belongs to another user" });
-    }
     PrivateKeyDer::from_pem_slice(&pem)
         .map_err(|_| Error::KeyFile { path: path.to_owned(), why: "holds no private key in PEM" })
 }
