@@ -18,7 +18,7 @@ use veilmatch_protocol::{
     Error as ProtocolError,
     delta::{self, Delta},
     frame::View,
-    manifest::{Hash, SignedManifest},
+    manifest::{Hash, Manifest, SignedManifest},
     name::{Epoch, ListId, Version},
     note::Verifier,
 };
@@ -334,10 +334,7 @@ impl Sync<'_> {
     /// Fetches a file, going on where an earlier try stopped; what does not have the manifest's digest is removed.
     async fn fetch(&self, signed: &SignedManifest, which: File) -> Result<PathBuf, Error> {
         let manifest = signed.manifest();
-        let (bytes, sha256, name) = match which {
-            File::Artifact => (manifest.artifact.bytes, Some(manifest.artifact.sha256), "artifact"),
-            File::Delta => (manifest.delta.bytes, manifest.delta.sha256, "delta"),
-        };
+        let (bytes, sha256, name) = which.named_by(manifest);
         let path = self.dir.list(self.list).join(format!("{}.{name}.fetch", manifest.version));
         let mut file = OpenOptions::new()
             .create(true)
@@ -353,7 +350,7 @@ impl Sync<'_> {
             file.set_len(0).map_err(Error::io("truncate", &path))?;
         }
         loop {
-            let complete = self.download(manifest.version, which, &mut file, &path, bytes).await;
+            let complete = self.download(manifest, which, &mut file, &path).await;
             complete.inspect_err(|error| {
                 if is_full(error) {
                     discard(&path);
@@ -380,17 +377,22 @@ impl Sync<'_> {
     /// Brings what is missing at the end of a file.
     async fn download(
         &self,
-        version: u32,
+        manifest: &Manifest,
         which: File,
         file: &mut fs::File,
         path: &Path,
-        bytes: u64,
     ) -> Result<(), Error> {
+        let (bytes, sha256, _) = which.named_by(manifest);
         let mut done = file.seek(SeekFrom::End(0)).map_err(Error::io("read", path))?;
         let mut reading = self.connection.reading();
         while done < bytes {
             let from = done;
-            let request = pb::FetchRequest { list_id: self.list.to_string(), version, offset: done };
+            let request = pb::FetchRequest {
+                list_id: self.list.to_string(),
+                version: manifest.version,
+                offset: done,
+                sha256: sha256.map(|Hash(digest)| digest.to_vec()).unwrap_or_default(),
+            };
             let mut lists = self.connection.lists();
             let stream = match which {
                 File::Artifact => self.connection.in_time(lists.fetch_artifact(request)).await,
@@ -465,6 +467,16 @@ impl Sync<'_> {
 enum File {
     Artifact,
     Delta,
+}
+
+impl File {
+    /// Length, digest and name, as a version's manifest has them.
+    fn named_by(self, manifest: &Manifest) -> (u64, Option<Hash>, &'static str) {
+        match self {
+            Self::Artifact => (manifest.artifact.bytes, Some(manifest.artifact.sha256), "artifact"),
+            Self::Delta => (manifest.delta.bytes, manifest.delta.sha256, "delta"),
+        }
+    }
 }
 
 fn create(path: &Path) -> Result<fs::File, Error> {

@@ -146,7 +146,7 @@ impl From<FrameAnswer> for pb::EvaluateResponse {
     }
 }
 
-fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Refused> {
+pub(crate) fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Refused> {
     bytes.try_into().map_err(|_| Reason::BadRequest.into())
 }
 

@@ -2,7 +2,11 @@
 
 use veilmatch_protocol::name::{ListId, Version};
 
-use crate::{Reason, Refused, evaluate::nonzero, pb};
+use crate::{
+    Reason, Refused,
+    evaluate::{array, nonzero},
+    pb,
+};
 
 /// Longest signed manifest.
 pub const MAX_MANIFEST_NOTE: usize = 16 * 1_024;
@@ -51,6 +55,8 @@ pub struct Fetch {
     pub version: Version,
     /// First byte wanted.
     pub offset: u64,
+    /// SHA-256 of the file that is wanted; `None` for whatever the version has.
+    pub sha256: Option<[u8; 32]>,
 }
 
 impl TryFrom<pb::FetchRequest> for Fetch {
@@ -61,6 +67,7 @@ impl TryFrom<pb::FetchRequest> for Fetch {
             list: list_id(&request.list_id)?,
             version: Version(nonzero(request.version)?),
             offset: request.offset,
+            sha256: if request.sha256.is_empty() { None } else { Some(array(&request.sha256)?) },
         })
     }
 }
@@ -132,7 +139,21 @@ mod tests {
 
     #[test]
     fn version_zero_fetches_nothing() {
-        let request = pb::FetchRequest { list_id: "a".into(), version: 0, offset: 0 };
+        let request = pb::FetchRequest { list_id: "a".into(), ..Default::default() };
         assert!(Fetch::try_from(request).is_err());
+    }
+
+    #[test]
+    fn the_digest_of_a_file_is_32_bytes_or_absent() {
+        // SPEC §9.3
+        let fetch = |len| {
+            let request =
+                pb::FetchRequest { list_id: "a".into(), version: 1, sha256: vec![7; len], ..Default::default() };
+            Fetch::try_from(request).map(|fetch| fetch.sha256)
+        };
+        assert_eq!((fetch(0), fetch(32)), (Ok(None), Ok(Some([7; 32]))));
+        for len in [1, 31, 33, 64] {
+            assert_eq!(fetch(len), Err(Reason::BadRequest.into()));
+        }
     }
 }

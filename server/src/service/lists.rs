@@ -18,7 +18,7 @@ use veilmatch_proto::{
     pb::{self, lists_server::Lists},
 };
 use veilmatch_protocol::{
-    manifest::Manifest,
+    manifest::{Hash, Manifest},
     name::{ListId, Version},
 };
 
@@ -84,15 +84,18 @@ impl Lists for Service {
         &self,
         request: Request<pb::FetchRequest>,
     ) -> Result<Response<Self::FetchArtifactStream>, Status> {
-        self.fetch("FetchArtifact", request, StateDir::artifact, |manifest| Some(manifest.artifact.bytes)).await
+        self.fetch("FetchArtifact", request, StateDir::artifact, |manifest| {
+            Some((manifest.artifact.bytes, manifest.artifact.sha256))
+        })
+        .await
     }
 
     async fn fetch_delta(
         &self,
         request: Request<pb::FetchRequest>,
     ) -> Result<Response<Self::FetchDeltaStream>, Status> {
-        let bytes = |manifest: &Manifest| manifest.delta.sha256.map(|_| manifest.delta.bytes);
-        self.fetch("FetchDelta", request, StateDir::delta, bytes).await
+        let file = |manifest: &Manifest| manifest.delta.sha256.map(|sha256| (manifest.delta.bytes, sha256));
+        self.fetch("FetchDelta", request, StateDir::delta, file).await
     }
 }
 
@@ -129,14 +132,18 @@ impl Service {
         name: &'static str,
         request: Request<pb::FetchRequest>,
         path: fn(&StateDir, &ListId, Version) -> PathBuf,
-        bytes: fn(&Manifest) -> Option<u64>,
+        file: fn(&Manifest) -> Option<(u64, Hash)>,
     ) -> Result<Response<Out<pb::Chunk>>, Status> {
         let checked = self.call(name, request, |service, request, call| {
             let fetch = Fetch::try_from(request)?;
             let list = call.list(&fetch.list)?;
             let row = list.version(fetch.version).ok_or(CallError::UnknownVersion)?;
             // The first version of an epoch has no delta.
-            let bytes = bytes(&manifest(row)?).ok_or(CallError::UnknownVersion)?;
+            let (bytes, sha256) = file(&manifest(row)?).ok_or(CallError::UnknownVersion)?;
+            // After a restore a version's number may name another file than the one that a download began with.
+            if fetch.sha256.is_some_and(|wanted| wanted != sha256.0) {
+                return Err(CallError::UnknownVersion);
+            }
             if fetch.offset > bytes {
                 return Err(CallError::OffsetOutOfRange);
             }

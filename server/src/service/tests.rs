@@ -511,7 +511,7 @@ async fn a_broken_download_is_continued_from_where_it_stopped() {
     let platform = world.enrol("platform.example", &ClientTerms::default());
     let served = world.serve();
     let mut lists = served.lists(&platform);
-    let fetch = |offset| pb::FetchRequest { list_id: "base".into(), version: 1, offset };
+    let fetch = |offset| pb::FetchRequest { list_id: "base".into(), version: 1, offset, ..Default::default() };
     let file = std::fs::read(world.artifact_path(1)).unwrap();
     for offset in [0, 1, 70_000, file.len()] {
         let mut chunks = lists.fetch_artifact(fetch(offset as u64)).await.unwrap().into_inner();
@@ -538,7 +538,7 @@ async fn a_file_that_is_not_as_it_was_published_is_our_fault_and_the_peer_hears_
     let path = world.artifact_path(1);
     let published = std::fs::read(&path).unwrap();
     let fetch = async || {
-        let request = pb::FetchRequest { list_id: "base".into(), version: 1, offset: 0 };
+        let request = pb::FetchRequest { list_id: "base".into(), version: 1, ..Default::default() };
         served.lists(&platform).fetch_artifact(request).await.map(|_| ())
     };
     for length in [0, published.len() - 1] {
@@ -554,6 +554,29 @@ async fn a_file_that_is_not_as_it_was_published_is_our_fault_and_the_peer_hears_
     std::fs::create_dir(&path).unwrap();
     assert_eq!(reason(&fetch().await.unwrap_err()), Reason::Internal);
     std::fs::remove_dir(&path).unwrap();
+#[tokio::test]
+async fn a_download_that_names_its_file_gets_that_file_and_no_other() {
+    // SPEC §9.3. The request had an offset alone: continued after the agency had restored a backup and published the same
+    // number again, a download joined pieces of two files, found the digest wrong and began anew.
+    let world = World::published(1_500);
+    world.retract([1]);
+    world.publish();
+    let platform = world.enrol("platform.example", &ClientTerms::default());
+    let served = world.serve();
+    let mut lists = served.lists(&platform);
+    let manifest = world.manifest(2);
+    let (artifact, delta) = (manifest.manifest().artifact.sha256.0, manifest.manifest().delta.sha256.unwrap().0);
+    let fetch =
+        |sha256: &[u8]| pb::FetchRequest { list_id: "base".into(), version: 2, offset: 1_000, sha256: sha256.to_vec() };
+    lists.fetch_artifact(fetch(&artifact)).await.unwrap();
+    lists.fetch_delta(fetch(&delta)).await.unwrap();
+    for other in [fetch(&[0; 32]), fetch(&delta)] {
+        assert_eq!(reason(&lists.fetch_artifact(other).await.unwrap_err()), Reason::UnknownVersion);
+    }
+    assert_eq!(reason(&lists.fetch_delta(fetch(&artifact)).await.unwrap_err()), Reason::UnknownVersion);
+    assert_eq!(reason(&lists.fetch_artifact(fetch(&[0; 31])).await.unwrap_err()), Reason::BadRequest);
+}
+
     assert_eq!(reason(&fetch().await.unwrap_err()), Reason::UnknownVersion);
     std::fs::write(&path, published).unwrap();
     fetch().await.unwrap();
