@@ -21,7 +21,7 @@ use super::refusals::{Refusals, is_recorded};
 use crate::{
     budget::{Budgets, Claim, DayBudget, Reservation},
     catalogue::{Client, ServedList},
-    clock::Clock,
+    clock::{Clock, DAY},
     cpu::CpuPool,
     status::CallError,
     store::{AnsweredFrame, AuditState, FrameKey, FrameRecord, FrameStatus, FrameWriter, Recorded, Store},
@@ -75,6 +75,8 @@ struct Asked<'a> {
 enum Evaluated {
     Fresh { record: FrameRecord, reservation: Reservation, answer: FrameAnswer },
     Again { key: FrameKey, answer: FrameAnswer },
+    // The answer cannot be repeated: the charge, to this day, is given back.
+    Mismatch { key: FrameKey, elements: u32, day: u64 },
     Refused { record: FrameRecord, why: CallError },
 }
 
@@ -133,18 +135,38 @@ impl Frames {
             Evaluated::Fresh { record, reservation, answer } => match self.record(record, Some(reservation)).await {
                 Recorded::Durable => Ok(Some(answer)),
                 Recorded::AlreadyAnswered => Ok(None),
-                Recorded::TooManyRetries | Recorded::Unavailable => Err(CallError::AuditUnavailable),
+                Recorded::TooManyRetries | Recorded::AlreadyRefunded | Recorded::Unavailable => {
+                    Err(CallError::AuditUnavailable)
+                }
             },
             Evaluated::Again { key, answer } => match self.writer.retry(key, self.work.rules.retries).await {
                 Recorded::Durable => Ok(Some(answer)),
                 Recorded::TooManyRetries => Err(CallError::RetryLimit),
-                Recorded::AlreadyAnswered | Recorded::Unavailable => Err(CallError::AuditUnavailable),
+                Recorded::AlreadyAnswered | Recorded::AlreadyRefunded | Recorded::Unavailable => {
+                    Err(CallError::AuditUnavailable)
+                }
             },
+            Evaluated::Mismatch { key, elements, day } => {
+                self.refund(key, elements, day).await;
+                Err(CallError::ResponseMismatch)
+            }
             Evaluated::Refused { record, why } => match self.record(record, None).await {
                 Recorded::Durable => Err(why),
                 _ => Err(CallError::AuditUnavailable),
             },
         }
+    }
+
+    // Runs to its end even if the call is cut off meanwhile. If it cannot be written the next retry does it.
+    async fn refund(&self, key: FrameKey, elements: u32, day: u64) {
+        let (writer, work) = (Arc::clone(&self.writer), Arc::clone(&self.work));
+        let task = tokio::spawn(async move {
+            if writer.refund(key.clone(), day).await == Recorded::Durable {
+                work.budgets.refunded(&key.platform, &key.list, day, elements);
+            }
+        });
+        // A panic of the task was reported where it happened.
+        drop(task.await);
     }
 
     // Runs to its end even if the call is cut off meanwhile: what is charged on the disk is charged in memory.
@@ -245,11 +267,16 @@ impl Work {
         }
         let secret = served_key(list, frame, now)?;
         let evaluated = oprf::blind_evaluate(secret, &decode(frame)?);
-        let proof = Proof::from_bytes(&answered.proof).map_err(|_| CallError::ResponseMismatch)?;
-        if response_digest(&request, &evaluated, &proof) != answered.response {
-            return Err(CallError::ResponseMismatch);
+        let is_the_same = Proof::from_bytes(&answered.proof)
+            .is_ok_and(|proof| response_digest(&request, &evaluated, &proof) == answered.response);
+        let key = key.clone();
+        if is_the_same {
+            Ok(Evaluated::Again { key, answer: frame_answer(frame, evaluated, answered.proof) })
+        } else {
+            // The minute of the record is of the clock's reading that chose the day of the charge.
+            let day = answered.minute * 60 / DAY;
+            Ok(Evaluated::Mismatch { key, elements: u32::from(frame.size as u16), day })
         }
-        Ok(Evaluated::Again { key: key.clone(), answer: frame_answer(frame, evaluated, answered.proof) })
     }
 
     // A connection of its own for each thread that reads at the same time.

@@ -99,6 +99,30 @@ async fn an_answer_that_comes_out_otherwise_than_it_was_recorded_is_not_given() 
 }
 
 #[tokio::test]
+async fn what_an_answer_cost_that_cannot_be_repeated_is_given_back_once() {
+    // SPEC §6.9, §9.6. The refund was missing: the platform had paid for an answer that nobody could give it.
+    let world = World::published(10);
+    let terms = ClientTerms { elements_per_day: Some(8), ..ClientTerms::default() };
+    let platform = world.enrol("platform.example", &terms);
+    let served = world.serve();
+    let mut client = served.evaluation(&platform);
+    let (lost, _) = platform.ask(&world, FrameSize::Four, &[item(1)]);
+    client.evaluate(lost.request()).await.unwrap();
+    client.evaluate(platform.ask(&world, FrameSize::Four, &[]).0.request()).await.unwrap();
+    let store = rusqlite::Connection::open(world.root().join("veilmatch.db")).unwrap();
+    store.execute("UPDATE frame SET resp = zeroblob(32) WHERE batch = ?1", [lost.frame.batch.0]).unwrap();
+    for _ in 0..3 {
+        let refused = client.evaluate(lost.request()).await.unwrap_err();
+        assert_eq!(reason(&refused), Reason::ResponseMismatch);
+        assert_eq!(used(&world, &platform), BudgetUse { elements: 4, frames: 1 });
+    }
+    // And it can be asked again, by the running server's own count too.
+    client.evaluate(platform.ask(&world, FrameSize::Four, &[]).0.request()).await.unwrap();
+    let spent = client.evaluate(platform.ask_anything(&world).request()).await.unwrap_err();
+    assert_eq!(reason(&spent), Reason::BudgetExhausted);
+}
+
+#[tokio::test]
 async fn a_retry_after_a_day_is_refused() {
     // SPEC §6.9
     let (world, platform) = world();
@@ -531,6 +555,29 @@ async fn a_broken_download_is_continued_from_where_it_stopped() {
 }
 
 #[tokio::test]
+async fn a_download_that_names_its_file_gets_that_file_and_no_other() {
+    // SPEC §9.3. The request had an offset alone: continued after the agency had restored a backup and published the same
+    // number again, a download joined pieces of two files, found the digest wrong and began anew.
+    let world = World::published(1_500);
+    world.retract([1]);
+    world.publish();
+    let platform = world.enrol("platform.example", &ClientTerms::default());
+    let served = world.serve();
+    let mut lists = served.lists(&platform);
+    let manifest = world.manifest(2);
+    let (artifact, delta) = (manifest.manifest().artifact.sha256.0, manifest.manifest().delta.sha256.unwrap().0);
+    let fetch =
+        |sha256: &[u8]| pb::FetchRequest { list_id: "base".into(), version: 2, offset: 1_000, sha256: sha256.to_vec() };
+    lists.fetch_artifact(fetch(&artifact)).await.unwrap();
+    lists.fetch_delta(fetch(&delta)).await.unwrap();
+    for other in [fetch(&[0; 32]), fetch(&delta)] {
+        assert_eq!(reason(&lists.fetch_artifact(other).await.unwrap_err()), Reason::UnknownVersion);
+    }
+    assert_eq!(reason(&lists.fetch_delta(fetch(&artifact)).await.unwrap_err()), Reason::UnknownVersion);
+    assert_eq!(reason(&lists.fetch_artifact(fetch(&[0; 31])).await.unwrap_err()), Reason::BadRequest);
+}
+
+#[tokio::test]
 async fn a_file_that_is_not_as_it_was_published_is_our_fault_and_the_peer_hears_a_number_for_our_log() {
     // SPEC §10
     let (world, platform) = world();
@@ -554,29 +601,6 @@ async fn a_file_that_is_not_as_it_was_published_is_our_fault_and_the_peer_hears_
     std::fs::create_dir(&path).unwrap();
     assert_eq!(reason(&fetch().await.unwrap_err()), Reason::Internal);
     std::fs::remove_dir(&path).unwrap();
-#[tokio::test]
-async fn a_download_that_names_its_file_gets_that_file_and_no_other() {
-    // SPEC §9.3. The request had an offset alone: continued after the agency had restored a backup and published the same
-    // number again, a download joined pieces of two files, found the digest wrong and began anew.
-    let world = World::published(1_500);
-    world.retract([1]);
-    world.publish();
-    let platform = world.enrol("platform.example", &ClientTerms::default());
-    let served = world.serve();
-    let mut lists = served.lists(&platform);
-    let manifest = world.manifest(2);
-    let (artifact, delta) = (manifest.manifest().artifact.sha256.0, manifest.manifest().delta.sha256.unwrap().0);
-    let fetch =
-        |sha256: &[u8]| pb::FetchRequest { list_id: "base".into(), version: 2, offset: 1_000, sha256: sha256.to_vec() };
-    lists.fetch_artifact(fetch(&artifact)).await.unwrap();
-    lists.fetch_delta(fetch(&delta)).await.unwrap();
-    for other in [fetch(&[0; 32]), fetch(&delta)] {
-        assert_eq!(reason(&lists.fetch_artifact(other).await.unwrap_err()), Reason::UnknownVersion);
-    }
-    assert_eq!(reason(&lists.fetch_delta(fetch(&artifact)).await.unwrap_err()), Reason::UnknownVersion);
-    assert_eq!(reason(&lists.fetch_artifact(fetch(&[0; 31])).await.unwrap_err()), Reason::BadRequest);
-}
-
     assert_eq!(reason(&fetch().await.unwrap_err()), Reason::UnknownVersion);
     std::fs::write(&path, published).unwrap();
     fetch().await.unwrap();

@@ -1,8 +1,8 @@
 //! Opening a database: durable settings, set and read back, and the schema's version.
 
-use std::{path::Path, time::Duration};
+use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior, config::DbConfig};
 
 use super::schema::Schema;
 use crate::Error;
@@ -11,6 +11,7 @@ use crate::Error;
 const BUSY: Duration = Duration::from_secs(10);
 
 pub(super) fn open(path: &Path, schema: &Schema) -> Result<Connection, Error> {
+    create_private(path)?;
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
     set(&connection, "journal_mode", "WAL", "wal")?;
@@ -20,8 +21,27 @@ pub(super) fn open(path: &Path, schema: &Schema) -> Result<Connection, Error> {
     set(&connection, "temp_store", "MEMORY", "2")?;
     set(&connection, "secure_delete", "ON", "1")?;
     set(&connection, "cache_size", schema.cache, schema.cache)?;
+    if schema.checkpointed_by_the_writer {
+        // SQLite's own checkpoints, after a commit and when the last connection is closed, drop their errors: a failed
+        // sync of the database would be followed by one that succeeds and forgets the log that still had the pages.
+        set(&connection, "wal_autocheckpoint", "0", "0")?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    }
     migrate(&mut connection, path, schema)?;
     Ok(connection)
+}
+
+// SQLite makes a database with the umask's rights, and its log and index with those of the database.
+fn create_private(path: &Path) -> Result<(), Error> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::io("create", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Moves what the log has into the database, as far as no reader needs it where it is.
+pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
 fn set(connection: &Connection, setting: &'static str, value: &str, wanted: &'static str) -> Result<(), Error> {

@@ -235,3 +235,21 @@ pub(super) fn count_retry(connection: &Connection, key: &FrameKey, most: u32) ->
     ))?;
     Ok(counted == 1)
 }
+
+// Gives back what an answered frame was charged, if it was not given back before. The key's evaluations stay counted:
+// they were made.
+pub(super) fn refund(connection: &Connection, key: &FrameKey, day: u64) -> rusqlite::Result<bool> {
+    let sql = "UPDATE frame SET refunded = 1
+               WHERE platform = ?1 AND list = ?2 AND epoch = ?3 AND batch = ?4 AND status = 'ok' AND refunded = 0
+               RETURNING n";
+    let frame = (key.platform.as_str(), key.list.as_str(), key.epoch.0, key.batch.0);
+    let charged: Option<u32> = connection.prepare_cached(sql)?.query_row(frame, |row| row.get(0)).optional()?;
+    let Some(elements) = charged else { return Ok(false) };
+    connection
+        .prepare_cached(
+            "UPDATE budget SET elements = elements - ?4, frames = frames - 1
+             WHERE platform = ?1 AND list = ?2 AND day = ?3",
+        )?
+        .execute((key.platform.as_str(), key.list.as_str(), signed(day), elements))?;
+    Ok(true)
+}

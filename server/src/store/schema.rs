@@ -5,12 +5,16 @@ pub(super) struct Schema {
     pub(super) steps: &'static [&'static str],
     /// Page cache of a connection, in KiB, as SQLite writes it.
     pub(super) cache: &'static str,
+    /// Whether the log is moved into the database by the writer of frames alone, who ends the process if that fails.
+    pub(super) checkpointed_by_the_writer: bool,
 }
 
 pub(super) const STORE: Schema = Schema {
     // Several connections of a server that is to stay small.
     cache: "-4096",
-    steps: &["
+    checkpointed_by_the_writer: true,
+    steps: &[
+        "
 CREATE TABLE agency (
     agency  TEXT   NOT NULL PRIMARY KEY,
     founded BIGINT NOT NULL
@@ -111,12 +115,18 @@ CREATE TABLE frame (
 );
 -- A refusal is not sticky; an answer is given for one frame only.
 CREATE UNIQUE INDEX frame_answered ON frame (platform, list, epoch, batch) WHERE status = 'ok';
-"],
+",
+        "
+-- 1: the answer could not be repeated, and the charge was given back.
+ALTER TABLE frame ADD COLUMN refunded INTEGER NOT NULL DEFAULT 0;
+",
+    ],
 };
 
 pub(super) const ENTRIES: Schema = Schema {
     // One connection of a command that inserts at random places of a large tree.
     cache: "-65536",
+    checkpointed_by_the_writer: false,
     steps: &["
 CREATE TABLE list (
     id   INTEGER NOT NULL PRIMARY KEY,

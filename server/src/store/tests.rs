@@ -56,7 +56,7 @@ fn a_store_of_a_newer_program_is_refused_and_left_alone() {
     let path = dir.path().join("veilmatch.db");
     Store::open(&path).unwrap().connection.pragma_update(None, "user_version", 99).unwrap();
     let refused = Store::open(&path).unwrap_err();
-    assert!(matches!(refused, Error::NewerSchema { found: 99, known: 1, .. }), "{refused}");
+    assert!(matches!(refused, Error::NewerSchema { found: 99, known: 2, .. }), "{refused}");
     assert_eq!(refused.reason(), "NEWER_SCHEMA");
 }
 
@@ -224,6 +224,39 @@ async fn an_answered_batch_id_is_neither_written_nor_charged_again() {
     assert_eq!(writer.retry(frame(1, 4).key, 1).await, Recorded::Durable);
     assert_eq!(writer.retry(frame(1, 4).key, 1).await, Recorded::TooManyRetries);
     assert_eq!(writer.retry(frame(2, 4).key, 1).await, Recorded::TooManyRetries);
+}
+
+#[test]
+fn databases_and_their_logs_are_their_owners_alone_from_the_first_byte() {
+    // SQLite made them with the umask's rights. The entries are the list in clear.
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let _store = Store::open(&dir.path().join("veilmatch.db")).unwrap();
+    let _entries = Entries::open(&dir.path().join("entries.db")).unwrap();
+    let mut seen = 0;
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.file_name());
+        seen += 1;
+    }
+    assert_eq!(seen, 6, "two databases, each with its log and its index");
+}
+
+#[tokio::test]
+async fn a_charge_is_given_back_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("veilmatch.db");
+    let writer = FrameWriter::start(&path, |_| ()).unwrap();
+    for batch in [1, 2] {
+        assert_eq!(writer.record(frame(batch, 4), 7).await, Recorded::Durable);
+    }
+    assert_eq!(writer.refund(frame(1, 4).key, 7).await, Recorded::Durable);
+    assert_eq!(writer.refund(frame(1, 4).key, 7).await, Recorded::AlreadyRefunded);
+    assert_eq!(writer.refund(frame(3, 4).key, 7).await, Recorded::AlreadyRefunded);
+    let store = Store::open(&path).unwrap();
+    let used = store.budget_use(&frame(1, 4).key.platform, &list(), 7).unwrap();
+    assert_eq!(used, BudgetUse { elements: 4, frames: 1 });
+    assert_eq!(store.evaluations(&list(), Epoch(1)).unwrap(), 8);
 }
 
 #[tokio::test]

@@ -17,14 +17,17 @@ use std::{
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use super::{FrameKey, FrameRecord, FrameStatus, Store, frames};
+use super::{FrameKey, FrameRecord, FrameStatus, Store, connection, frames};
 use crate::Error;
 
 /// Most records in one transaction.
 const GROUP: usize = 512;
 
-/// Records that may wait. More cannot be in work: admission counts elements, and a frame has one at least.
+/// Records that may wait. Beyond it frames are refused, as on a disk that cannot be written.
 const QUEUE: usize = 1 << 16;
+
+/// Commits after which the log is moved into the database, if the writer does not come to rest before. Some thousand pages.
+const COMMITS: u32 = 256;
 
 /// How often a writer that could not write tries again.
 const PROBE: Duration = Duration::from_secs(1);
@@ -38,6 +41,8 @@ pub enum Recorded {
     AlreadyAnswered,
     /// The frame was answered again as often as it may be.
     TooManyRetries,
+    /// The frame's charge was given back before, or there is no such frame.
+    AlreadyRefunded,
     /// It could not be written; nothing of it is kept.
     Unavailable,
 }
@@ -56,6 +61,7 @@ pub enum AuditState {
 enum Work {
     Record { record: Box<FrameRecord>, day: u64 },
     Retry { key: FrameKey, most: u32 },
+    Refund { key: FrameKey, day: u64 },
 }
 
 struct Job {
@@ -83,7 +89,12 @@ impl FrameWriter {
     pub(crate) fn run(store: Store, on_change: impl Fn(AuditState) + Send + 'static) -> Result<Self, Error> {
         let (jobs, queue) = sync_channel(QUEUE);
         let state = Arc::new(AtomicU8::new(AuditState::Writable as u8));
-        let writer = Writer { connection: store.connection, state: Arc::clone(&state), on_change: Box::new(on_change) };
+        let writer = Writer {
+            connection: store.connection,
+            state: Arc::clone(&state),
+            on_change: Box::new(on_change),
+            commits: 0,
+        };
         let thread = std::thread::Builder::new()
             .name("frame-writer".into())
             .spawn(move || writer.run(&queue))
@@ -99,6 +110,11 @@ impl FrameWriter {
     /// Counts another answer to an answered frame, at most `most` of them.
     pub async fn retry(&self, key: FrameKey, most: u32) -> Recorded {
         self.submit(Work::Retry { key, most }).await
+    }
+
+    /// Gives back what an answered frame was charged to `day`, once.
+    pub async fn refund(&self, key: FrameKey, day: u64) -> Recorded {
+        self.submit(Work::Refund { key, day }).await
     }
 
     async fn submit(&self, work: Work) -> Recorded {
@@ -135,6 +151,8 @@ struct Writer {
     connection: Connection,
     state: Arc<AtomicU8>,
     on_change: Box<dyn Fn(AuditState) + Send>,
+    // Since the log was last moved into the database.
+    commits: u32,
 }
 
 impl Drop for Writer {
@@ -153,14 +171,35 @@ impl Writer {
                 Ok(job) => job,
                 Err(RecvTimeoutError::Timeout) => {
                     self.probe();
+                    self.checkpoint(1);
                     continue;
                 }
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => return self.checkpoint(1),
             };
             let mut group = vec![first];
             group.extend(queue.try_iter().take(GROUP - 1));
             self.write(group);
+            self.checkpoint(COMMITS);
         }
+    }
+
+    // Moves the log into the database if so many commits wait for it.
+    fn checkpoint(&mut self, commits: u32) {
+        if self.commits >= commits && self.current() == AuditState::Writable {
+            let moved = connection::checkpoint(&self.connection);
+            self.settle(moved);
+        }
+    }
+
+    // A full disk leaves the log as it is, and the next one tries again. After a failed sync nothing may be tried again:
+    // it would seem to succeed, and the log would be forgotten.
+    fn settle(&mut self, moved: rusqlite::Result<()>) {
+        match moved {
+            Err(error) if !can_recover(&error) => self.fail(&error),
+            Err(error) => tracing::warn!(%error, "the store's log could not be moved into it; it grows until it can"),
+            Ok(()) => {}
+        }
+        self.commits = 0;
     }
 
     fn write(&mut self, group: Vec<Job>) {
@@ -169,6 +208,7 @@ impl Writer {
         }
         match commit(&mut self.connection, &group) {
             Ok(outcomes) => {
+                self.commits += 1;
                 self.become_state(AuditState::Writable);
                 let mut outcomes = outcomes.into_iter();
                 answer(group, |_| outcomes.next().unwrap_or(Recorded::Unavailable));
@@ -247,6 +287,10 @@ fn apply(tx: &Transaction<'_>, work: &Work) -> rusqlite::Result<Recorded> {
             let counted = frames::count_retry(tx, key, *most)?;
             Ok(if counted { Recorded::Durable } else { Recorded::TooManyRetries })
         }
+        Work::Refund { key, day } => {
+            let given_back = frames::refund(tx, key, *day)?;
+            Ok(if given_back { Recorded::Durable } else { Recorded::AlreadyRefunded })
+        }
     }
 }
 
@@ -256,4 +300,50 @@ pub(super) fn can_recover(error: &rusqlite::Error) -> bool {
     let rusqlite::Error::SqliteFailure(failure, _) = error else { return false };
     matches!(failure.code, ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
         || failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer(dir: &Path) -> Writer {
+        let connection = Store::open(&dir.join("veilmatch.db")).unwrap().connection;
+        let state = Arc::new(AtomicU8::new(AuditState::Writable as u8));
+        Writer { connection, state, on_change: Box::new(|_| ()), commits: 1 }
+    }
+
+    fn failure(code: i32) -> rusqlite::Result<()> {
+        Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None))
+    }
+
+    #[test]
+    fn a_checkpoint_that_cannot_be_synced_is_as_final_as_a_commit_that_cannot() {
+        // SQLite made checkpoints by itself after a commit, and dropped their errors: the next one seemed to succeed, and
+        // what only the log still had was gone.
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = writer(dir.path());
+        writer.settle(failure(rusqlite::ffi::SQLITE_FULL));
+        assert_eq!(writer.current(), AuditState::Writable);
+        writer.settle(failure(rusqlite::ffi::SQLITE_IOERR_FSYNC));
+        assert_eq!(writer.current(), AuditState::Failed);
+    }
+
+    #[test]
+    fn the_log_is_moved_by_the_writer_and_by_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = writer(dir.path());
+        let pages: i64 = writer.connection.pragma_query_value(None, "wal_autocheckpoint", |row| row.get(0)).unwrap();
+        assert_eq!(pages, 0);
+        let database = || std::fs::metadata(dir.path().join("veilmatch.db")).unwrap().len();
+        let (before, filler) = (database(), "x".repeat(1_000_000));
+        writer.connection.execute("INSERT INTO agency (agency, founded) VALUES (?1, 0)", [filler]).unwrap();
+        // Closing a connection does not move it either.
+        drop(Store::open(&dir.path().join("veilmatch.db")).unwrap());
+        assert_eq!(database(), before);
+        writer.checkpoint(2);
+        assert_eq!(database(), before);
+        writer.checkpoint(1);
+        assert!(database() > before + 1_000_000);
+        assert_eq!(writer.commits, 0);
+    }
 }
