@@ -375,13 +375,7 @@ impl Sync<'_> {
     }
 
     /// Brings what is missing at the end of a file.
-    async fn download(
-        &self,
-        manifest: &Manifest,
-        which: File,
-        file: &mut fs::File,
-        path: &Path,
-    ) -> Result<(), Error> {
+    async fn download(&self, manifest: &Manifest, which: File, file: &mut fs::File, path: &Path) -> Result<(), Error> {
         let (bytes, sha256, _) = which.named_by(manifest);
         let mut done = file.seek(SeekFrom::End(0)).map_err(Error::io("read", path))?;
         let mut reading = self.connection.reading();

@@ -54,6 +54,7 @@ impl Exit {
             | Error::Config { .. }
             | Error::Argument { .. }
             | Error::KeyFileMode { .. }
+            | Error::DirectoryMode { .. }
             | Error::KeyFile { .. }
             | Error::UnknownList { .. }
             | Error::ListExists { .. }

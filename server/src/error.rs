@@ -45,6 +45,14 @@ pub enum Error {
         /// Its permission bits.
         mode: u32,
     },
+    /// The directory that is to hold an agency has other things in it and is open to others.
+    #[error("directory {} has mode {mode:04o}; others can enter it", path.display())]
+    DirectoryMode {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// A key file does not hold what it should.
     #[error("key file {}: {why}", path.display())]
     KeyFile {
@@ -201,6 +209,7 @@ impl Error {
                 format!("veilmatch-server --dir {} init --agency NAME --address HOST:PORT", dir.display())
             }
             Self::KeyFileMode { path, .. } => format!("chmod 600 {}", path.display()),
+            Self::DirectoryMode { path, .. } => format!("chmod 700 {}, or choose another --dir", path.display()),
             Self::ListExists { list } => format!("list import {list} FILE"),
             Self::NothingPublished { list } => format!("list publish {list}"),
             Self::EpochsOverlap { list } => format!("`list status {list}` tells when the old epoch retires"),
@@ -248,6 +257,7 @@ reasons! {
     Self::Config { .. } => "BAD_CONFIG", "docs/config.md names every key; `init` in an empty directory writes a fresh file";
     Self::Argument { .. } => "BAD_ARGUMENT", "correct the argument that the message names";
     Self::KeyFileMode { .. } => "KEY_FILE_MODE", "chmod 600 the file; if others could read it, rotate the key";
+    Self::DirectoryMode { .. } => "DIRECTORY_MODE", "chmod 700 the directory, or choose another --dir";
     Self::KeyFile { .. } => "BAD_KEY_FILE", "restore the file from your backup";
     Self::UnknownList { .. } => "UNKNOWN_LIST", "`list status` names the lists, `list create NAME` makes one";
     Self::ListExists { .. } => "LIST_EXISTS", "go on with `list import`";
@@ -265,7 +275,7 @@ reasons! {
     Self::Io { .. } => "IO", "mend what the message names, then repeat the command; nothing was half done";
     Self::Store(_) => "STORE", "look whether the disk is full or failing, then repeat the command; nothing was half done";
     Self::StoreSetting { .. } => "STORE_SETTING", "keep the directory on a local file system; network file systems lose records";
-    Self::AuditFailed => "AUDIT_FAILED", "look at the disk; at the next start the store is checked and goes on";
+    Self::AuditFailed => "AUDIT_FAILED", "look at the disk and the system's log of it before you start again: it failed to keep what was written";
     Self::Network { .. } => "NETWORK", "look whether the address is this machine's and the port is free";
     Self::Certificate { .. } => "CERTIFICATE", "restore the keys folder from your backup";
     Self::Damaged { .. } => "DAMAGED", "restore the directory from a backup, or ask for help with the whole message";

@@ -30,16 +30,19 @@ impl StateDir {
         if dir.config().is_file() { Ok(dir) } else { Err(Error::NotInitialised { dir: root.to_owned() }) }
     }
 
-    /// Makes the directory with its folders, readable by its owner alone.
+    /// Makes the directory with its folders, readable by its owner alone. An empty one that exists is closed to others;
+    /// one with other things in it is left as it is, since it may be somebody's home.
     ///
     /// # Errors
-    /// [`Error::AlreadyInitialised`] if it holds a configuration, [`Error::Io`].
+    /// [`Error::AlreadyInitialised`] if it holds a configuration, [`Error::DirectoryMode`], [`Error::Io`].
     pub fn create(root: &Path) -> Result<Self, Error> {
         let dir = Self { root: root.to_owned() };
         if dir.config().exists() {
             return Err(Error::AlreadyInitialised { dir: root.to_owned() });
         }
-        for folder in [dir.root.clone(), dir.keys(), dir.keys().join("oprf"), dir.root.join("lists")] {
+        create_private_dir(root)?;
+        close(root)?;
+        for folder in [dir.keys(), dir.keys().join("oprf"), dir.root.join("lists")] {
             create_private_dir(&folder)?;
         }
         Ok(dir)
@@ -176,7 +179,8 @@ fn close(folder: &Path) -> Result<(), Error> {
 /// change it, whatever its mode.
 ///
 /// # Errors
-/// [`Error::KeyFileMode`] if group or others have any right to it, [`Error::Io`].
+/// [`Error::KeyFileMode`] if group or others have any right to it, [`Error::KeyFile`] if it belongs to another user,
+/// [`Error::Io`].
 pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut file = File::open(path).map_err(Error::io("read", path))?;
     let metadata = file.metadata().map_err(Error::io("read", path))?;
@@ -184,24 +188,24 @@ pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     if mode & 0o077 != 0 {
         return Err(Error::KeyFileMode { path: path.to_owned(), mode });
     }
+    if !is_ours(metadata.uid()) {
+        return Err(Error::KeyFile { path: path.to_owned(), why: "belongs to another user" });
+    }
     // Reserved in one piece, so that no growth leaves a copy behind.
     let len = usize::try_from(metadata.len()).unwrap_or(0).min(1 << 20);
     let mut bytes = Zeroizing::new(Vec::with_capacity(len + 1));
     file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-    if !is_ours(metadata.uid()) {
-        return Err(Error::KeyFile { path: path.to_owned(), why: "belongs to another user" });
-    }
     Ok(bytes)
+}
+
+fn is_ours(owner: u32) -> bool {
+    owner == 0 || owner == rustix::process::geteuid().as_raw()
 }
 
 /// Writes a file readable by its owner alone, durably and in one step: it is there whole or it is not there.
 ///
 /// # Errors
 /// [`Error::Io`].
-fn is_ours(owner: u32) -> bool {
-    owner == 0 || owner == rustix::process::geteuid().as_raw()
-}
-
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write_whole(path, bytes, 0o600)
 }
@@ -305,10 +309,6 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_made_once_and_closed_to_others() {
-        let parent = tempfile::tempdir().unwrap();
-        let root = parent.path().join("agency");
-    #[test]
     fn a_key_of_another_user_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.key");
@@ -324,12 +324,41 @@ mod tests {
         assert!(is_ours(0) && is_ours(ourselves) && !is_ours(ourselves + 1));
     }
 
+    #[test]
+    fn a_directory_is_made_once_and_closed_to_others() {
+        let parent = tempfile::tempdir().unwrap();
+        let root = parent.path().join("agency");
         assert_eq!(StateDir::open(&root).unwrap_err().reason(), "NOT_INITIALISED");
         let dir = StateDir::create(&root).unwrap();
         write_public(&dir.config(), b"").unwrap();
         assert_eq!(fs::metadata(&root).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(StateDir::create(&root).unwrap_err().reason(), "ALREADY_INITIALISED");
         StateDir::open(&root).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_others_can_enter_is_closed_if_it_is_empty_and_refused_if_not() {
+        // An existing directory kept its mode and the databases got the umask's: the list in clear could be read by all.
+        let parent = tempfile::tempdir().unwrap();
+        let open = |name: &str| {
+            let root = parent.path().join(name);
+            fs::create_dir(&root).unwrap();
+            fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
+            root
+        };
+        let empty = open("empty");
+        StateDir::create(&empty).unwrap();
+        assert_eq!(fs::metadata(&empty).unwrap().permissions().mode() & 0o777, 0o700);
+
+        let home = open("home");
+        fs::write(home.join("letter"), b"").unwrap();
+        let refused = StateDir::create(&home).unwrap_err();
+        assert_eq!(refused.reason(), "DIRECTORY_MODE");
+        assert_eq!(refused.hint(), format!("chmod 700 {}, or choose another --dir", home.display()));
+        assert_eq!(fs::metadata(&home).unwrap().permissions().mode() & 0o777, 0o755);
+        assert!(!home.join("keys").exists());
+        fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+        StateDir::create(&home).unwrap();
     }
 
     #[test]

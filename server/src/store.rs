@@ -58,12 +58,13 @@ impl Store {
         Ok(self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
     }
 
-    /// Writes the agency's name, once.
+    /// Writes the agency's name, in place of one that an `init` wrote which was killed before its end.
     ///
     /// # Errors
     /// [`Error::Store`].
     pub fn found_agency(&mut self, agency: &AgencyName, now: u64) -> Result<(), Error> {
         self.change(|tx| {
+            tx.execute("DELETE FROM agency", [])?;
             tx.execute("INSERT INTO agency (agency, founded) VALUES (?1, ?2)", (agency.as_str(), signed(now)))?;
             Ok(())
         })

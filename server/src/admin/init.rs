@@ -48,6 +48,17 @@ pub fn init(root: &Path, options: &InitOptions, now: u64) -> Result<StateDir, Er
     let (host, _) = split_address(&options.address).map_err(|why| Error::argument("--address", why))?;
     let dir = StateDir::create(root)?;
     let _lock = dir.lock_changes()?;
+    // Under the lock: another `init` may have ended meanwhile.
+    if dir.config().exists() {
+        return Err(Error::AlreadyInitialised { dir: root.to_owned() });
+    }
+    let mut store = Store::open(&dir.database())?;
+    let founded = store.agency()?;
+    let another = founded.as_deref().is_some_and(|founded| founded != options.agency.as_str());
+    if another && !store.lists()?.is_empty() {
+        // Its configuration is gone, but not what it is for.
+        return Err(Error::AlreadyInitialised { dir: root.to_owned() });
+    }
 
     let (authority, own) = Authority::create(&options.agency, now)?;
     let server = authority.certify_server(host, now)?;
@@ -58,8 +69,7 @@ pub fn init(root: &Path, options: &InitOptions, now: u64) -> Result<StateDir, Er
     write_public(&keys.join("server.pem"), server.certificate.as_bytes())?;
     create_signing_key(&dir.manifest_key())?;
 
-    let mut store = Store::open(&dir.database())?;
-    if store.agency()?.is_none() {
+    if another || founded.is_none() {
         store.found_agency(&options.agency, now)?;
     }
     Entries::open(&dir.entries_database())?;

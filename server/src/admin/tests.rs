@@ -45,6 +45,31 @@ fn an_init_that_was_killed_before_its_end_can_be_given_again() {
 }
 
 #[test]
+fn a_killed_init_can_be_given_again_with_another_name() {
+    // The first name stayed in the store, and the directory that the second made was refused by every command.
+    let parent = tempfile::tempdir().unwrap();
+    let root = parent.path().join("agency");
+    let options = |agency: &str| InitOptions {
+        agency: AgencyName::parse(agency).unwrap(),
+        address: "localhost:7443".into(),
+        listen: None,
+    };
+    init(&root, &options("misspelt.example"), NOON).unwrap();
+    fs::remove_file(root.join("config.toml")).unwrap();
+    init(&root, &options("agency.example"), NOON).unwrap();
+    let mut agency = Agency::open(&root).unwrap();
+    assert_eq!(agency.config().agency, "agency.example");
+
+    // With a list in it, it is an agency that has lost its configuration.
+    agency.list_create(&ListId::parse("base").unwrap(), 4, &[Kind::Md5], NOON).unwrap();
+    fs::remove_file(root.join("config.toml")).unwrap();
+    let key = fs::read(root.join("keys/manifest-log.key")).unwrap();
+    let refused = init(&root, &options("other.example"), NOON).unwrap_err();
+    assert_eq!(refused.reason(), "ALREADY_INITIALISED");
+    assert_eq!(fs::read(root.join("keys/manifest-log.key")).unwrap(), key);
+}
+
+#[test]
 fn a_configuration_that_names_another_agency_is_refused() {
     let world = World::new();
     let path = world.root().join("config.toml");

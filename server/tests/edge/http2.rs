@@ -66,6 +66,47 @@ async fn rapid_resets_end_the_connection() {
     assert_eq!(goaway[4..8], u32::from(Code::ENHANCE_YOUR_CALM).to_be_bytes());
 }
 
+#[tokio::test]
+async fn a_peer_whose_streams_we_must_reset_again_and_again_is_sent_away() {
+    const RESETS: u32 = 5;
+    let world = World::with(|limits| limits.local_resets = RESETS).await;
+    let mut stream = world.tls_as(&world.enrol("platform.example")).await;
+    let mut requests = PREFACE.to_vec();
+    requests.extend(frame(SETTINGS, 0, 0, &[]));
+    // A header of the connection in a request is malformed (RFC 9113, Section 8.2.2).
+    let malformed = [&[0x83, 0x87, 0x84, 0, 10][..], b"connection", &[1], b"x"].concat();
+    for stream in (1..200).step_by(2) {
+        requests.extend(frame(HEADERS, END_HEADERS, stream, &malformed));
+    }
+    stream.write_all(&requests).await.unwrap();
+    let (said, _) = until_closed(stream).await;
+    let resets = frames(&said).filter(|(kind, _)| *kind == RST_STREAM).count();
+    assert!(resets <= RESETS as usize, "{resets}");
+    let (_, goaway) = frames(&said).filter(|(kind, _)| *kind == GOAWAY).last().expect("there is a GOAWAY");
+    assert_eq!(goaway[4..8], u32::from(Code::ENHANCE_YOUR_CALM).to_be_bytes());
+}
+
+#[tokio::test]
+async fn a_frame_longer_than_the_limit_ends_the_connection() {
+    let world = World::start().await;
+    let leaf = world.enrol("platform.example");
+    for (length, is_refused) in [(16_384, false), (16_385, true)] {
+        let mut stream = world.tls_as(&leaf).await;
+        let mut bytes = PREFACE.to_vec();
+        bytes.extend(frame(SETTINGS, 0, 0, &[]));
+        // Of a kind that nobody knows, which a peer ignores unless it is too long (RFC 9113, Section 4.1).
+        bytes.extend(frame(0xee, 0, 0, &vec![0; length]));
+        // A frame of DATA on a stream that is idle, so that the server ends the connection either way.
+        bytes.extend(frame(0, 0, 1, &[]));
+        stream.write_all(&bytes).await.unwrap();
+        let (said, _) = until_closed(stream).await;
+        let (_, goaway) = frames(&said).filter(|(kind, _)| *kind == GOAWAY).last().expect("there is a GOAWAY");
+        let code = if is_refused { Code::FRAME_SIZE_ERROR } else { Code::PROTOCOL_ERROR };
+        assert_eq!(goaway[4..8], u32::from(code).to_be_bytes(), "{length}");
+    }
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
