@@ -1,12 +1,14 @@
 //! Building one version of one epoch: evaluate what changed, merge it into the last artifact, write the delta.
 //!
-//! Memory is bounded: entries stream from the store in batches, records sort in runs on disk, artifacts stream from file
-//! to file. Only a delta is held whole, and a delta that would be larger than the artifact is not made.
+//! Memory is bounded: entries stream from the store in batches, what goes and what comes sorts in runs on disk, artifacts
+//! stream from file to file. Only a delta is held whole, in two pieces, and a delta that would be larger than the artifact
+//! is neither made nor held.
 
 use std::{
     fs::File,
     io::{self, BufReader, Read, Seek, SeekFrom, Write},
     ops::Range,
+    path::PathBuf,
 };
 
 use rayon::prelude::*;
@@ -37,7 +39,7 @@ const BATCH: usize = 32_768;
 /// Entries of one call of the batch arithmetic.
 const CHUNK: usize = 512;
 
-/// Bytes of a sorted run in memory.
+/// Bytes of a sorted run in memory; those of tags alone are a quarter.
 const RUN_BYTES: usize = 64 << 20;
 
 /// Records between two reports of progress.
@@ -80,12 +82,61 @@ pub(super) struct Built {
     pub(super) dummies: Range<u64>,
 }
 
-// What the records of the base become: tags that go, records that come, both ascending once sorted.
+// What the records of the base become: tags that go, records that come.
 struct Changes {
-    removed: Vec<Tag>,
-    added: Runs,
-    added_count: u64,
+    removed: Sorting,
+    added: Sorting,
+}
+
+impl Changes {
+    fn new(layout: Layout, folder: PathBuf) -> Result<Self, Error> {
+        // A record without a label is a tag.
+        let removed = Sorting::new(Layout::new(0)?, RUN_BYTES / 4, folder.clone());
+        Ok(Self { removed, added: Sorting::new(layout, RUN_BYTES, folder) })
+    }
+}
+
+// Records on their way into order: in memory up to a bound, beyond it on disk.
+struct Sorting {
+    layout: Layout,
+    folder: PathBuf,
+    runs: Runs,
     spilled: Vec<File>,
+    count: u64,
+}
+
+impl Sorting {
+    fn new(layout: Layout, bytes: usize, folder: PathBuf) -> Self {
+        let runs = Runs::new(layout, bytes / layout.record_len());
+        Self { layout, folder, runs, spilled: Vec::new(), count: 0 }
+    }
+
+    fn push(&mut self, record: &[u8]) -> Result<(), Error> {
+        self.count += 1;
+        if let Some(run) = self.runs.push(record) {
+            let mut file = files::spill(&self.folder)?;
+            file.write_all(&run)
+                .and_then(|()| file.seek(SeekFrom::Start(0)))
+                .map_err(Error::io("write in", &self.folder))?;
+            self.spilled.push(file);
+        }
+        Ok(())
+    }
+
+    // All of them, ascending.
+    fn sorted(self) -> Result<Merge<Box<dyn Read>>, Error> {
+        let last = Box::new(io::Cursor::new(self.runs.finish())) as Box<dyn Read>;
+        let spilled = self.spilled.into_iter();
+        let runs = spilled.map(|file| Box::new(BufReader::with_capacity(1 << 18, file)) as Box<dyn Read>);
+        Merge::new(self.layout, runs.chain([last]).collect()).map_err(Error::io("read in", &self.folder))
+    }
+}
+
+// What a delta says, sorted: tags, and records one after the other.
+#[derive(Default)]
+struct Kept {
+    removed: Vec<Tag>,
+    added: Vec<u8>,
 }
 
 impl Build<'_> {
@@ -97,12 +148,7 @@ impl Build<'_> {
             Some(_) => added + relabelled + removed,
             None => kept + added + relabelled,
         };
-        let mut changes = Changes {
-            removed: Vec::new(),
-            added: Runs::new(layout, RUN_BYTES / layout.record_len()),
-            added_count: 0,
-            spilled: Vec::new(),
-        };
+        let mut changes = Changes::new(layout, self.dir.list(&self.list.list))?;
         self.evaluate(entries, published, total, &mut changes)?;
         let entries = kept + added + relabelled;
         let dummies = self.pad(entries, layout, &mut changes)?;
@@ -116,7 +162,7 @@ impl Build<'_> {
         let layout = Layout::new(self.list.label_bytes)?;
         let old = self.dir.artifact(&self.list.list, base.version);
         files::link(&old, &self.dir.artifact(&self.list.list, self.version))?;
-        let delta = self.write_delta(layout, base, &[], &[])?;
+        let delta = self.write_delta(layout, base, &Kept::default())?;
         Ok(Built { artifact: base.artifact.clone(), delta, entries: base.entries, dummies: self.dummies.clone() })
     }
 
@@ -161,13 +207,12 @@ impl Build<'_> {
             })
             .collect::<Result<_, _>>()?;
         for (entry, record) in batch.iter().zip(records.iter().flatten()) {
-            let tag = tag_of(record);
             let was_there = self.base.is_some() && entry.kind != PendingKind::Added;
             if was_there {
-                changes.removed.push(tag);
+                changes.removed.push(&tag_of(record).0)?;
             }
             if entry.kind != PendingKind::Removed {
-                self.add(record, changes)?;
+                changes.added.push(record)?;
             }
         }
         Ok(())
@@ -181,57 +226,36 @@ impl Build<'_> {
         let low = self.dummies.start + present.saturating_sub(wanted);
         let high = self.dummies.end + wanted.saturating_sub(present);
         for leaving in self.dummies.start..low {
-            changes.removed.push(tag_of(&seed.record(leaving, layout)));
+            changes.removed.push(&tag_of(&seed.record(leaving, layout)).0)?;
         }
         for coming in self.dummies.end..high {
-            self.add(&seed.record(coming, layout), changes)?;
+            changes.added.push(&seed.record(coming, layout))?;
         }
         Ok(low..high)
     }
 
-    fn add(&self, record: &[u8], changes: &mut Changes) -> Result<(), Error> {
-        changes.added_count += 1;
-        if let Some(run) = changes.added.push(record) {
-            let folder = self.dir.list(&self.list.list);
-            let mut file = files::spill(&folder)?;
-            file.write_all(&run)
-                .and_then(|()| file.seek(SeekFrom::Start(0)))
-                .map_err(Error::io("write in", &folder))?;
-            changes.spilled.push(file);
-        }
-        Ok(())
-    }
-
-    fn write(&self, layout: Layout, count: u64, mut changes: Changes) -> Result<(ArtifactRef, DeltaRef), Error> {
-        changes.removed.sort_unstable();
-        let worth_a_delta = self.base.filter(|_| {
-            let delta = delta::file_len(layout, changes.removed.len() as u64, changes.added_count);
-            delta < artifact::file_len(layout, count)
-        });
-        let last_run = changes.added.finish();
-        let folder = self.dir.list(&self.list.list);
-        let runs: Vec<Box<dyn Read>> = changes
-            .spilled
-            .into_iter()
-            .map(|file| Box::new(BufReader::with_capacity(1 << 18, file)) as Box<dyn Read>)
-            .chain([Box::new(io::Cursor::new(last_run)) as Box<dyn Read>])
-            .collect();
-        let mut added = Merge::new(layout, runs).map_err(Error::io("read in", &folder))?;
-        let mut kept_for_delta = worth_a_delta.map(|_| Vec::new());
+    fn write(&self, layout: Layout, count: u64, changes: Changes) -> Result<(ArtifactRef, DeltaRef), Error> {
+        let Changes { removed, added } = changes;
+        let delta_len = delta::file_len(layout, removed.count, added.count);
+        let worth_a_delta = self.base.filter(|_| delta_len < artifact::file_len(layout, count));
+        let mut kept = Kept::default();
         let artifact = {
-            let mut added = std::iter::from_fn(|| added.next()).inspect(|record| {
-                if let (Some(kept), Ok(record)) = (&mut kept_for_delta, record) {
-                    kept.push(record.clone());
+            let (keep_removed, keep_added) = (&mut kept.removed, &mut kept.added);
+            let mut removed = removed.sorted()?.map(|tag| tag.map(|tag| tag_of(&tag))).inspect(|tag| {
+                if let (Some(_), Ok(tag)) = (worth_a_delta, tag) {
+                    keep_removed.push(*tag);
                 }
             });
-            self.write_artifact(layout, count, &changes.removed, &mut added)?
+            let mut added = added.sorted()?.inspect(|record| {
+                if let (Some(_), Ok(record)) = (worth_a_delta, record) {
+                    keep_added.extend_from_slice(record);
+                }
+            });
+            self.write_artifact(layout, count, &mut removed, &mut added)?
         };
-        let delta = match (worth_a_delta, kept_for_delta) {
-            (Some(base), Some(added)) => {
-                let added: Vec<&[u8]> = added.iter().map(Vec::as_slice).collect();
-                self.write_delta(layout, base, &changes.removed, &added)?
-            }
-            _ => DeltaRef::NONE,
+        let delta = match worth_a_delta {
+            Some(base) => self.write_delta(layout, base, &kept)?,
+            None => DeltaRef::NONE,
         };
         Ok((artifact, delta))
     }
@@ -240,7 +264,7 @@ impl Build<'_> {
         &self,
         layout: Layout,
         count: u64,
-        removed: &[Tag],
+        removed: &mut dyn Iterator<Item = io::Result<Tag>>,
         added: &mut dyn Iterator<Item = io::Result<Vec<u8>>>,
     ) -> Result<ArtifactRef, Error> {
         let path = self.dir.artifact(&self.list.list, self.version);
@@ -263,12 +287,12 @@ impl Build<'_> {
         layout: Layout,
         count: u64,
         base: Option<&mut BaseRecords>,
-        removed: &[Tag],
+        removed: &mut dyn Iterator<Item = io::Result<Tag>>,
         added: &mut dyn Iterator<Item = io::Result<Vec<u8>>>,
         out: impl Write + Seek,
     ) -> io::Result<Summary> {
         let mut writer = Writer::new(out, layout, self.epoch, count)?;
-        let mut removed = removed.iter().peekable();
+        let mut removed = removed.peekable();
         let mut added = added.peekable();
         let mut written = 0;
         let mut push = |record: &[u8]| -> io::Result<()> {
@@ -287,8 +311,9 @@ impl Build<'_> {
                     push(&earlier?)?;
                 }
                 // A tag to be removed that the base does not have makes the count wrong, which the writer refuses.
-                if removed.next_if(|removed| **removed == tag).is_none() {
-                    push(record)?;
+                match removed.next_if(|removed| removed.as_ref().map_or(true, |removed| *removed == tag)) {
+                    Some(removed) => drop(removed?),
+                    None => push(record)?,
                 }
             }
         }
@@ -314,11 +339,13 @@ impl Build<'_> {
         Ok(BaseRecords { reader, record: vec![0; layout.record_len()], left: base.artifact.count })
     }
 
-    fn write_delta(&self, layout: Layout, base: &Base, removed: &[Tag], added: &[&[u8]]) -> Result<DeltaRef, Error> {
+    fn write_delta(&self, layout: Layout, base: &Base, kept: &Kept) -> Result<DeltaRef, Error> {
+        let removed = &kept.removed;
+        let added: Vec<&[u8]> = kept.added.chunks_exact(layout.record_len()).collect();
         let path = self.dir.delta(&self.list.list, self.version);
         let span = Span { epoch: self.epoch, from: base.version, to: self.version };
         let mut file = NewFile::create(&self.dir.list(&self.list.list))?;
-        delta::write(file.writer(), layout, span, removed, added).map_err(Error::io("write", &path))?;
+        delta::write(file.writer(), layout, span, removed, &added).map_err(Error::io("write", &path))?;
         let sha256 = files::sha256_of(file.path())?;
         file.persist(&path)?;
         let (removed, added) = (removed.len() as u64, added.len() as u64);
@@ -350,4 +377,25 @@ impl BaseRecords {
 
 fn tag_of(record: &[u8]) -> Tag {
     Tag(*record.first_chunk().expect("a record begins with its tag"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_and_what_comes_is_sorted_whatever_part_of_it_is_on_the_disk() {
+        // The tags that go were all held in memory, however many, and each record that comes in an allocation of its own.
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(4).unwrap();
+        let record = |n: u8| [vec![n; 16], vec![7; 8]].concat();
+        // Three records fit in memory.
+        let mut sorting = Sorting::new(layout, 3 * layout.record_len(), folder.path().to_owned());
+        for n in [9, 3, 7, 1, 8, 2, 6, 4, 5] {
+            sorting.push(&record(n)).unwrap();
+        }
+        assert_eq!((sorting.count, sorting.spilled.len()), (9, 3));
+        let sorted: Vec<Vec<u8>> = sorting.sorted().unwrap().map(Result::unwrap).collect();
+        assert_eq!(sorted, (1..=9).map(record).collect::<Vec<_>>());
+    }
 }
