@@ -232,7 +232,16 @@ impl World {
         })
     }
 
+    /// As [`Self::serve`], with processors that let nothing wait.
+    pub(crate) fn serve_overloaded(&self) -> Served {
+        self.serve_on(CpuPool::start(1, 0).unwrap(), |store| FrameWriter::run(store, |_| ()).unwrap())
+    }
+
     fn serve_with(&self, writer: impl FnOnce(Store) -> FrameWriter) -> Served {
+        self.serve_on(CpuPool::start(2, 65_536).unwrap(), writer)
+    }
+
+    fn serve_on(&self, cpu: CpuPool, writer: impl FnOnce(Store) -> FrameWriter) -> Served {
         let agency = self.agency();
         let (dir, config) = (agency.dir().clone(), agency.config().clone());
         let writer = writer(self.store());
@@ -243,7 +252,6 @@ impl World {
             refusals_per_minute: 5,
         };
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        let cpu = CpuPool::start(2, 65_536).unwrap();
         let origin = Origin::of(&config.agency());
         let frames = Frames::new(cpu, writer, origin, rules, Arc::clone(&clock), dir.database());
         let mut config = config;

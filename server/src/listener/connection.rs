@@ -240,3 +240,18 @@ fn builder(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
         .keep_alive_timeout(ms(limits.keepalive_timeout_ms));
     builder
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_came_together_do_not_grow_old_together() {
+        // SPEC §9.6: 10 min ± 10 %
+        let limits = Limits::default();
+        let lives: Vec<f64> = (0..1_000).map(|_| lifetime(&limits).as_secs_f64() / 600.0).collect();
+        assert!(lives.iter().all(|life| (0.9..=1.1).contains(life)));
+        // A thousand draws that all miss a quarter of the range at either end: less than once in 10^100 runs.
+        assert!(lives.iter().any(|life| *life < 0.95) && lives.iter().any(|life| *life > 1.05));
+    }
+}

@@ -99,6 +99,72 @@ async fn an_answer_that_comes_out_otherwise_than_it_was_recorded_is_not_given() 
 }
 
 #[tokio::test]
+async fn a_frame_for_which_no_processor_is_free_is_told_when_to_come_again_and_costs_nothing() {
+    // SPEC §9.6, §10
+    let (world, platform) = world();
+    let served = world.serve_overloaded();
+    let mut client = served.evaluation(&platform);
+    let asked = platform.ask_anything(&world);
+    let refused = client.evaluate(asked.request()).await.unwrap_err();
+    assert_eq!((reason(&refused), refused.code()), (Reason::Overloaded, Code::ResourceExhausted));
+    assert!(refusal(&refused).retry_after.unwrap() >= Duration::from_millis(50));
+
+    let mut answers = client.evaluate_stream(stream::iter([asked.request()])).await.unwrap().into_inner();
+    let Some(Outcome::Refusal(refused)) = answers.next().await.unwrap().unwrap().outcome else { panic!("answered") };
+    assert_eq!((refused.reason.as_str(), refused.batch_id), ("OVERLOADED", asked.frame.batch.0.to_vec()));
+    assert!(refused.retry_after_ms >= 50);
+
+    assert_eq!(world.store().count_frames().unwrap(), (0, 0));
+    assert_eq!(used(&world, &platform), BudgetUse::default());
+    // The same bytes are answered when there is room.
+    world.serve().evaluation(&platform).evaluate(asked.request()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_that_are_in_work_at_midnight_are_each_charged_to_one_day() {
+    // SPEC §9.6
+    const EACH: u64 = 12;
+    let world = World::published(10);
+    let terms = ClientTerms { frames_per_day: Some(EACH), ..ClientTerms::default() };
+    let platform = world.enrol("platform.example", &terms);
+    let served = world.serve();
+    let before = world.now() / 86_400;
+    world.clock.advance(43_199);
+    let ask = |asked: Asked| {
+        let mut client = served.evaluation(&platform);
+        tokio::spawn(async move { client.evaluate(asked.request()).await.map(drop) })
+    };
+    let frames: Vec<Asked> = (0..2 * EACH).map(|_| platform.ask(&world, FrameSize::Quarter, &[]).0).collect();
+    let mut calls = Vec::new();
+    for (number, asked) in frames.into_iter().enumerate() {
+        if number == 8 {
+            world.clock.advance(1);
+        }
+        calls.push(ask(asked));
+    }
+    let mut answered = 0;
+    for call in calls {
+        match call.await.unwrap() {
+            Ok(()) => answered += 1,
+            // OVERLOADED: more refusals than are recorded in a minute.
+            Err(status) => assert!(matches!(reason(&status), Reason::BudgetExhausted | Reason::Overloaded)),
+        }
+    }
+    world.clock.advance(60);
+    let used = |day| world.store().budget_use(&platform.name, &world.list, day).unwrap();
+    let (old, new) = (used(before), used(before + 1));
+    assert!(old.frames <= EACH && new.frames <= EACH, "{old:?} {new:?}");
+    assert_eq!(old.frames + new.frames, answered);
+    assert_eq!(old.elements + new.elements, 256 * answered);
+    // What is left of the new day is there, and not more.
+    for _ in new.frames..EACH {
+        served.evaluation(&platform).evaluate(platform.ask_anything(&world).request()).await.unwrap();
+    }
+    let spent = served.evaluation(&platform).evaluate(platform.ask_anything(&world).request()).await.unwrap_err();
+    assert_eq!(reason(&spent), Reason::BudgetExhausted);
+}
+
+#[tokio::test]
 async fn what_an_answer_cost_that_cannot_be_repeated_is_given_back_once() {
     // SPEC §6.9, §9.6. The refund was missing: the platform had paid for an answer that nobody could give it.
     let world = World::published(10);

@@ -26,8 +26,11 @@ const GROUP: usize = 512;
 /// Records that may wait. Beyond it frames are refused, as on a disk that cannot be written.
 const QUEUE: usize = 1 << 16;
 
-/// Commits after which the log is moved into the database, if the writer does not come to rest before. Some thousand pages.
-const COMMITS: u32 = 256;
+/// Pages of the log, about, after which it is moved into the database, if the writer does not come to rest before.
+const LOG_PAGES: usize = 4_096;
+
+/// Pages that a transaction writes beside one for each of its records: the ends of tables and the counts.
+const COMMIT_PAGES: usize = 4;
 
 /// How often a writer that could not write tries again.
 const PROBE: Duration = Duration::from_secs(1);
@@ -93,7 +96,7 @@ impl FrameWriter {
             connection: store.connection,
             state: Arc::clone(&state),
             on_change: Box::new(on_change),
-            commits: 0,
+            log_pages: 0,
         };
         let thread = std::thread::Builder::new()
             .name("frame-writer".into())
@@ -151,8 +154,8 @@ struct Writer {
     connection: Connection,
     state: Arc<AtomicU8>,
     on_change: Box<dyn Fn(AuditState) + Send>,
-    // Since the log was last moved into the database.
-    commits: u32,
+    // What the log holds since it was last moved into the database, about.
+    log_pages: usize,
 }
 
 impl Drop for Writer {
@@ -179,13 +182,13 @@ impl Writer {
             let mut group = vec![first];
             group.extend(queue.try_iter().take(GROUP - 1));
             self.write(group);
-            self.checkpoint(COMMITS);
+            self.checkpoint(LOG_PAGES);
         }
     }
 
-    // Moves the log into the database if so many commits wait for it.
-    fn checkpoint(&mut self, commits: u32) {
-        if self.commits >= commits && self.current() == AuditState::Writable {
+    // Moves the log into the database if it has so many pages.
+    fn checkpoint(&mut self, pages: usize) {
+        if self.log_pages >= pages && self.current() == AuditState::Writable {
             let moved = connection::checkpoint(&self.connection);
             self.settle(moved);
         }
@@ -199,7 +202,7 @@ impl Writer {
             Err(error) => tracing::warn!(%error, "the store's log could not be moved into it; it grows until it can"),
             Ok(()) => {}
         }
-        self.commits = 0;
+        self.log_pages = 0;
     }
 
     fn write(&mut self, group: Vec<Job>) {
@@ -208,7 +211,7 @@ impl Writer {
         }
         match commit(&mut self.connection, &group) {
             Ok(outcomes) => {
-                self.commits += 1;
+                self.log_pages += COMMIT_PAGES + group.len();
                 self.become_state(AuditState::Writable);
                 let mut outcomes = outcomes.into_iter();
                 answer(group, |_| outcomes.next().unwrap_or(Recorded::Unavailable));
@@ -309,7 +312,7 @@ mod tests {
     fn writer(dir: &Path) -> Writer {
         let connection = Store::open(&dir.join("veilmatch.db")).unwrap().connection;
         let state = Arc::new(AtomicU8::new(AuditState::Writable as u8));
-        Writer { connection, state, on_change: Box::new(|_| ()), commits: 1 }
+        Writer { connection, state, on_change: Box::new(|_| ()), log_pages: 1 }
     }
 
     fn failure(code: i32) -> rusqlite::Result<()> {
@@ -344,6 +347,6 @@ mod tests {
         assert_eq!(database(), before);
         writer.checkpoint(1);
         assert!(database() > before + 1_000_000);
-        assert_eq!(writer.commits, 0);
+        assert_eq!(writer.log_pages, 0);
     }
 }
