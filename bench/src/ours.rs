@@ -6,10 +6,10 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sha2::{Digest, Sha256};
 use veilmatch_baseline::{Task, serve};
 use veilmatch_protocol::{
+    artifact::{self, Layout},
     derive::EpochContext,
     frame::{self, BatchId, BlindedFrame, FrameContext, FrameSize},
     item::{Item, Kind},
-    label,
     name::{AgencyName, Epoch, ListId, Origin, PlatformId},
     oprf::{self, Elements, Mode, SecretKey},
 };
@@ -130,12 +130,12 @@ impl World {
 fn build(n: usize) -> Task {
     let world = World::new(n);
     let epoch = world.epoch();
+    let layout = Layout::new(4).expect("a legal length");
     Box::new(move || {
         let inputs: Vec<_> = world.items.iter().map(Item::as_bytes).collect();
         let outputs = oprf::evaluate(Mode::Voprf, &world.key, &inputs).expect("no item is the identity");
-        for okm in epoch.okms(&outputs) {
-            black_box((okm.tag(), label::seal(&okm.label_key(), b"four").expect("a legal length")));
-        }
+        let labels = vec![&b"four"[..]; outputs.len()];
+        black_box(artifact::records(layout, &epoch.okms(&outputs), &labels).expect("a legal length"));
     })
 }
 

@@ -6,6 +6,7 @@
 //! The directory lets a client check the root without touching a record, and one shard without the others.
 
 mod dummy;
+mod records;
 mod writer;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 use crate::{Error, derive::Tag, manifest::ArtifactRef, merkle, name::Epoch};
 
 pub use dummy::{DummySeed, padded_count};
+pub use records::records;
 pub use writer::{Summary, Writer};
 
 /// First bytes of the file.

@@ -74,6 +74,10 @@ impl Okm {
         LabelKey(self.0[32..].try_into().expect("half of 64"))
     }
 
+    pub(crate) fn label_half(&self) -> &[u8] {
+        &self.0[32..]
+    }
+
     /// The item's tag.
     #[must_use]
     pub fn tag(&self) -> Tag {

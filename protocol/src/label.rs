@@ -15,7 +15,13 @@ pub const MAX_LABEL_LEN: usize = 64;
 /// Length of the nonce before a sealed label.
 pub const NONCE_LEN: usize = 4;
 
-/// Seals a label of 1 to 64 bytes: 4 + L bytes. A list without labels has nothing to seal, so an empty one gives nothing.
+/// Before what a nonce is made of.
+pub(crate) const NONCE_DOMAIN: &[u8] = b"veilmatch/v1/label-nonce";
+
+/// Before what a pad is made of.
+pub(crate) const PAD_DOMAIN: &[u8] = b"veilmatch/v1/label-pad";
+
+/// Seals a label of 1 to 64 bytes: 4 + L bytes. Many entries are sealed by [`records`](crate::artifact::records). A list without labels has nothing to seal, so an empty one gives nothing.
 ///
 /// # Errors
 /// [`Error::LabelLength`] above 64 bytes.
@@ -49,12 +55,12 @@ pub fn open(key: &LabelKey, sealed: &[u8]) -> Result<Vec<u8>, Error> {
 }
 
 fn nonce(key: &LabelKey, label: &[u8]) -> [u8; NONCE_LEN] {
-    let digest = Sha512::new().chain_update(b"veilmatch/v1/label-nonce").chain_update(key.0).chain_update(label);
+    let digest = Sha512::new().chain_update(NONCE_DOMAIN).chain_update(key.0).chain_update(label);
     digest.finalize()[..NONCE_LEN].try_into().expect("SHA-512 gives 64 bytes")
 }
 
 fn pad(key: &LabelKey, nonce: &[u8; NONCE_LEN]) -> Zeroizing<[u8; 64]> {
-    let digest = Sha512::new().chain_update(b"veilmatch/v1/label-pad").chain_update(key.0).chain_update(nonce);
+    let digest = Sha512::new().chain_update(PAD_DOMAIN).chain_update(key.0).chain_update(nonce);
     Zeroizing::new(digest.finalize().into())
 }
 

@@ -7,8 +7,9 @@
 use std::{
     fs::File,
     io::{self, BufReader, Read, Seek, SeekFrom, Write},
-    ops::Range,
+    ops::{ControlFlow, Range},
     path::PathBuf,
+    sync::mpsc,
 };
 
 use rayon::prelude::*;
@@ -16,7 +17,6 @@ use veilmatch_protocol::{
     artifact::{self, DummySeed, Layout, Summary, Writer, padded_count},
     delta::{self, Span},
     derive::{EpochContext, Tag},
-    label,
     manifest::{ArtifactRef, DeltaRef, Hash},
     name::{Epoch, Version},
     oprf::{self, Mode, SecretKey},
@@ -96,6 +96,37 @@ impl Changes {
     }
 }
 
+// What entries become, without what only the reading side may use.
+struct Evaluator<'a> {
+    key: &'a SecretKey,
+    context: EpochContext,
+    layout: Layout,
+    upon_base: bool,
+}
+
+impl Evaluator<'_> {
+    // On all processors; the records in the order of the entries.
+    fn evaluate(&self, batch: &[PendingEntry], changes: &mut Changes) -> Result<(), Error> {
+        let of_chunk = |chunk: &[PendingEntry]| {
+            let inputs: Vec<&[u8]> = chunk.iter().map(|entry| entry.item.as_bytes()).collect();
+            let labels: Vec<&[u8]> = chunk.iter().map(|entry| entry.label.as_slice()).collect();
+            let okms = self.context.okms(&oprf::evaluate(Mode::Voprf, self.key, &inputs)?);
+            artifact::records(self.layout, &okms, &labels)
+        };
+        let records: Vec<Vec<u8>> = batch.par_chunks(CHUNK).map(of_chunk).collect::<Result<_, _>>()?;
+        let records = records.iter().flat_map(|records| records.chunks_exact(self.layout.record_len()));
+        for (entry, record) in batch.iter().zip(records) {
+            if self.upon_base && entry.kind != PendingKind::Added {
+                changes.removed.push(&tag_of(record).0)?;
+            }
+            if entry.kind != PendingKind::Removed {
+                changes.added.push(record)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 // Records on their way into order: in memory up to a bound, beyond it on disk.
 struct Sorting {
     layout: Layout,
@@ -166,7 +197,32 @@ impl Build<'_> {
         Ok(Built { artifact: base.artifact.clone(), delta, entries: base.entries, dummies: self.dummies.clone() })
     }
 
+    // Reads entries while those before are evaluated: both take their time.
     fn evaluate(&self, entries: &Entries, published: i64, total: u64, changes: &mut Changes) -> Result<(), Error> {
+        let evaluator = Evaluator {
+            key: self.key,
+            context: EpochContext { list: self.list.list.clone(), epoch: self.epoch },
+            layout: Layout::new(self.list.label_bytes)?,
+            upon_base: self.base.is_some(),
+        };
+        std::thread::scope(|scope| {
+            let (batches, queue) = mpsc::sync_channel::<Vec<PendingEntry>>(1);
+            let evaluating =
+                scope.spawn(move || queue.iter().try_for_each(|batch| evaluator.evaluate(&batch, changes)));
+            let read = self.read(entries, published, total, &batches);
+            drop(batches);
+            // Where evaluating stopped, reading stopped too.
+            evaluating.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and(read)
+        })
+    }
+
+    fn read(
+        &self,
+        entries: &Entries,
+        published: i64,
+        total: u64,
+        batches: &mpsc::SyncSender<Vec<PendingEntry>>,
+    ) -> Result<(), Error> {
         let mut batch = Vec::with_capacity(BATCH);
         let mut done = 0;
         entries.visit(&self.list.list, published, |entry| {
@@ -179,42 +235,16 @@ impl Build<'_> {
             }
             if batch.len() == BATCH {
                 done += batch.len() as u64;
-                self.evaluate_batch(&batch, changes)?;
-                batch.clear();
+                let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
+                if batches.send(full).is_err() {
+                    return ControlFlow::Break(());
+                }
                 self.report(Stage::Evaluate, done, total);
             }
-            Ok(())
+            ControlFlow::Continue(())
         })?;
-        self.evaluate_batch(&batch, changes)?;
+        let _ = batches.send(batch);
         self.report(Stage::Evaluate, total, total);
-        Ok(())
-    }
-
-    fn evaluate_batch(&self, batch: &[PendingEntry], changes: &mut Changes) -> Result<(), Error> {
-        let context = EpochContext { list: self.list.list.clone(), epoch: self.epoch };
-        let records: Vec<Vec<Vec<u8>>> = batch
-            .par_chunks(CHUNK)
-            .map(|chunk| {
-                let inputs: Vec<&[u8]> = chunk.iter().map(|entry| entry.item.as_bytes()).collect();
-                let outputs = oprf::evaluate(Mode::Voprf, self.key, &inputs)?;
-                let record = |(entry, output): (&PendingEntry, &oprf::Output)| {
-                    let okm = context.okm(output);
-                    let mut record = okm.tag().0.to_vec();
-                    record.extend(label::seal(&okm.label_key(), &entry.label)?);
-                    Ok(record)
-                };
-                chunk.iter().zip(&outputs).map(record).collect::<Result<_, veilmatch_protocol::Error>>()
-            })
-            .collect::<Result<_, _>>()?;
-        for (entry, record) in batch.iter().zip(records.iter().flatten()) {
-            let was_there = self.base.is_some() && entry.kind != PendingKind::Added;
-            if was_there {
-                changes.removed.push(&tag_of(record).0)?;
-            }
-            if entry.kind != PendingKind::Removed {
-                changes.added.push(record)?;
-            }
-        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The entries of a list in clear, and the imports and retractions that made them.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, ops::ControlFlow, path::Path};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use veilmatch_protocol::{item::Item, name::ListId};
@@ -192,17 +192,18 @@ impl Entries {
         Ok(self.connection.query_row(sql, [list.as_str()], |row| row.get(0))?)
     }
 
-    /// Visits every entry that the last version contains or the next one will, in the order of their items.
+    /// Visits every entry that the last version contains or the next one will, in the order of their items, until `visit`
+    /// breaks off.
     ///
     /// `published` is the last change that the last version contains.
     ///
     /// # Errors
-    /// Those of `visit`, [`Error::Store`].
+    /// [`Error::Store`].
     pub fn visit(
         &self,
         list: &ListId,
         published: i64,
-        mut visit: impl FnMut(PendingEntry) -> Result<(), Error>,
+        mut visit: impl FnMut(PendingEntry) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let sql = "SELECT item, label, since, until, relabelled FROM entry
                    WHERE list = (SELECT id FROM list WHERE list = ?1) ORDER BY item";
@@ -212,7 +213,9 @@ impl Entries {
             let (since, until, relabelled) = (row.get(2)?, row.get(3)?, row.get(4)?);
             if let Some(kind) = pending(published, since, until, relabelled) {
                 let item = Item::from_bytes(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
-                visit(PendingEntry { item, label: row.get(1)?, kind })?;
+                if visit(PendingEntry { item, label: row.get(1)?, kind }).is_break() {
+                    break;
+                }
             }
         }
         Ok(())

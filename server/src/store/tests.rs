@@ -1,5 +1,6 @@
 use std::{
     collections::BTreeMap,
+    ops::ControlFlow,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -184,7 +185,7 @@ proptest! {
                     PendingKind::Relabelled => assert!(next.insert(number, label).is_some()),
                     PendingKind::Removed => assert!(next.remove(&number).is_some()),
                 }
-                Ok(())
+                ControlFlow::Continue(())
             }).unwrap();
             prop_assert_eq!(&next, &listed);
         }
