@@ -136,7 +136,7 @@ impl StateDir {
             .open(&path)
             .map_err(Error::io("open", &path))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(DirLock { _file: file }),
+            Ok(()) => Ok(DirLock { file }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Busy { dir: self.root.clone() }),
             Err(errno) => Err(Error::io("lock", &path)(errno.into())),
         }
@@ -146,7 +146,14 @@ impl StateDir {
 /// A held lock.
 #[derive(Debug)]
 pub struct DirLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a program that another thread is just starting holds a copy until it runs.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 /// Makes a folder with mode 0700, and its parents.

@@ -141,7 +141,7 @@ impl StateDir {
             .open(&path)
             .map_err(Error::io("open", &path))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(DirLock { _file: file })),
+            Ok(()) => Ok(Some(DirLock { file })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(Error::io("lock", &path)(errno.into())),
         }
@@ -151,7 +151,14 @@ impl StateDir {
 /// A held lock.
 #[derive(Debug)]
 pub struct DirLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a program that another thread is just starting holds a copy until it runs.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 /// Makes a folder that its owner alone can enter; an existing one is kept.
