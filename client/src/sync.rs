@@ -18,7 +18,7 @@ use veilmatch_protocol::{
     Error as ProtocolError,
     delta::{self, Delta},
     frame::View,
-    manifest::{Hash, Manifest, SignedManifest},
+    manifest::{Chain, Hash, Manifest, SignedManifest},
     name::{Epoch, ListId, Version},
     note::Verifier,
 };
@@ -187,9 +187,11 @@ impl Sync<'_> {
     }
 
     async fn follow_chain(&self) -> Result<(), Error> {
-        let mut last = self.newest()?;
+        let of_each_epoch = self.store.newest_of_each_epoch(self.list)?;
+        let of_each_epoch: Vec<_> = of_each_epoch.iter().map(|note| self.verify(note)).collect::<Result<_, _>>()?;
+        let mut chain = Chain::resume(self.list.clone(), of_each_epoch);
         loop {
-            let after_version = last.as_ref().map_or(0, |last| last.manifest().version);
+            let after_version = chain.newest().map_or(0, |last| last.manifest().version);
             let request = pb::ListManifestsRequest { list_id: self.list.to_string(), after_version };
             let ask = |mut lists: ListsClient<Channel>| {
                 let request = request.clone();
@@ -200,12 +202,9 @@ impl Sync<'_> {
             let full = notes.len() == veilmatch_proto::MAX_LISTED_MANIFESTS;
             let mut links = Vec::with_capacity(notes.len());
             for note in notes {
-                let link = SignedManifest::verify(&note, self.verifier).and_then(|link| {
-                    let own = link.manifest().list == self.list.as_str();
-                    if own { link.follows(last.as_ref()).map(|()| link) } else { Err(ProtocolError::BrokenChain) }
-                });
-                let link = link.map_err(|error| self.keep_evidence(&note, error))?;
-                last = Some(link.clone());
+                let link = SignedManifest::verify(&note, self.verifier)
+                    .and_then(|link| chain.extend(link.clone()).map(|()| link))
+                    .map_err(|error| self.keep_evidence(&note, error))?;
                 links.push(link);
             }
             self.store.add_manifests(self.list, &links)?;
@@ -213,7 +212,7 @@ impl Sync<'_> {
                 break;
             }
         }
-        self.check_not_behind(last.as_ref()).await
+        self.check_not_behind(chain.newest()).await
     }
 
     /// A server whose newest manifest is older than ours, or another one, has gone back: keep ours, keep the evidence.

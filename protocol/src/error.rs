@@ -93,7 +93,7 @@ reasons! {
     LabelLength = "LABEL_LENGTH";
     Note = "BAD_NOTE";
     Manifest = "BAD_MANIFEST";
-    ManifestExpired = "MANIFEST_EXPIRED";
+    ManifestExpired = "EXPIRED";
     StaleManifest = "STALE_MANIFEST";
     BrokenChain = "BROKEN_CHAIN";
     BadArtifact = "BAD_ARTIFACT";

@@ -1,5 +1,6 @@
 //! The manifest: what an agency signs about one version of a list (SPEC §8).
 
+mod chain;
 mod time;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -7,6 +8,7 @@ use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest, Sha256};
 
+pub use chain::Chain;
 pub use time::Timestamp;
 
 use crate::{
@@ -324,7 +326,11 @@ impl Manifest {
         let numbers = self.epoch >= 1 && self.version >= self.epoch && self.prev.is_none() == (self.version == 1);
         let times = self.not_before < self.not_after;
         let key = PublicKey::from_bytes(&self.oprf_key.0).is_ok();
-        let later = self.categories.is_empty() && self.policy.is_empty() && self.certs.is_empty();
+        // What a later part fills cannot be checked here, so it is refused (SPEC §15.3).
+        let later = self.categories.is_empty()
+            && self.policy.is_empty()
+            && self.certs.is_empty()
+            && self.canary_root.0 == merkle::root([]);
         let software = self.software.len() <= 64 && self.software.bytes().all(|b| (b' '..=b'~').contains(&b));
         let quota = self.quota.elements < 1 << 53 && self.quota.frames < 1 << 53;
         let all = names && numbers && times && key && later && software && quota;
@@ -338,6 +344,7 @@ impl Manifest {
         let shape = file.format == 1
             && file.record_bytes as usize == layout.record_len()
             && file.count < 1 << 48
+            && file.count == artifact::padded_count(file.count)
             && file.shard_bits == u32::from(artifact::shard_bits(file.count))
             && file.bytes == artifact::file_len(layout, file.count);
         let no_delta = *delta == DeltaRef::NONE;
@@ -429,7 +436,8 @@ impl SignedManifest {
         View { size: self.manifest.version.into(), root: merkle::leaf_hash(&self.leaf) }
     }
 
-    /// Whether this is the next link after `previous`, or the first link if there is none.
+    /// Whether this is the next link after `previous`, or the first link if there is none. This is what two neighbours
+    /// show; [`Chain`] also looks at the epoch's earlier manifests.
     ///
     /// # Errors
     /// [`Error::StaleManifest`] if it is not newer, [`Error::BrokenChain`] if a version is left out, `prev` differs, the

@@ -109,6 +109,9 @@ pub fn open<'a>(note: &'a [u8], verifier: &Verifier) -> Result<&'a str, Error> {
         let (name, value) = line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' ')).ok_or(Error::Note)?;
         let value = STANDARD.decode(value).map_err(|_| Error::Note)?;
         let (id, signature) = value.split_first_chunk::<4>().ok_or(Error::Note)?;
+        if name.is_empty() || signature.is_empty() {
+            return Err(Error::Note);
+        }
         if name != verifier.name || *id != verifier.key_id() {
             continue;
         }
@@ -179,6 +182,27 @@ mod tests {
         let bad = STANDARD.encode([&id[..], &[0; 64]].concat());
         note.push_str(&format!("\u{2014} agency.example/log {bad}\n"));
         assert_eq!(open(note.as_bytes(), &verifier()), Err(Error::Note));
+    }
+
+    #[test]
+    fn a_line_of_an_unknown_key_has_a_name_a_key_id_and_something_behind_it() {
+        // SPEC §8.3
+        let note = sign("one\n", "agency.example/log", &key()).unwrap();
+        for line in
+            ["\u{2014} w AAAAAA==", "\u{2014}  AAAAAAA=", "\u{2014} w", "w AAAAAAA=", "\u{2014} w AAAAAAA= ", ""]
+        {
+            assert_eq!(open(format!("{note}{line}\n").as_bytes(), &verifier()), Err(Error::Note), "{line:?}");
+        }
+        assert!(open(format!("{note}\u{2014} w AAAAAAA=\n").as_bytes(), &verifier()).is_ok());
+    }
+
+    #[test]
+    fn a_hundred_lines_are_read_and_no_more() {
+        // SPEC §8.3
+        let note = sign("one\n", "agency.example/log", &key()).unwrap();
+        let lines = |n: usize| format!("{note}{}", "\u{2014} witness.example AAAAAAAA\n".repeat(n));
+        assert!(open(lines(99).as_bytes(), &verifier()).is_ok());
+        assert_eq!(open(lines(100).as_bytes(), &verifier()), Err(Error::Note));
     }
 
     #[test]

@@ -39,6 +39,17 @@ impl Store {
         })
     }
 
+    /// The newest manifest of each epoch of a list: what the next link is checked against.
+    pub(crate) fn newest_of_each_epoch(&self, list: &ListId) -> Result<Vec<Vec<u8>>, Error> {
+        self.read(|c| {
+            // With max(), SQLite takes the other columns from the row that has the maximum.
+            let mut query =
+                c.prepare_cached("SELECT note, max(version) FROM manifest WHERE list = ?1 GROUP BY epoch")?;
+            let rows = query.query_map([list.as_str()], |row| row.get(0))?;
+            rows.collect()
+        })
+    }
+
     /// The manifest of a version.
     pub(crate) fn manifest(&self, list: &ListId, version: Version) -> Result<Option<Vec<u8>>, Error> {
         self.read(|c| {

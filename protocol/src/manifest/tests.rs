@@ -57,13 +57,38 @@ fn signed(manifest: Manifest) -> SignedManifest {
 /// A chain of versions with these epochs.
 fn chain(epochs: &[u32]) -> Vec<SignedManifest> {
     let mut links: Vec<SignedManifest> = Vec::new();
-    for (version, &epoch) in (1..).zip(epochs) {
-        let mut next = manifest(version);
-        next.epoch = epoch;
-        next.prev = links.last().map(SignedManifest::digest);
-        links.push(signed(next));
+    for &epoch in epochs {
+        links.push(signed(next(&links, epoch)));
     }
     links
+}
+
+/// What the agency publishes next for this epoch.
+fn next(links: &[SignedManifest], epoch: u32) -> Manifest {
+    let mut next = manifest(links.len() as u32 + 1);
+    (next.epoch, next.oprf_key) = (epoch, key_of(epoch));
+    next.prev = links.last().map(SignedManifest::digest);
+    let before = links.iter().rfind(|link| link.manifest().epoch == epoch);
+    next.delta.from = before.map_or(0, |before| before.manifest().version);
+    if next.delta.from > 0 {
+        (next.delta.bytes, next.delta.sha256) = (4_096, Some(Hash([1; 32])));
+    }
+    next
+}
+
+fn key_of(epoch: u32) -> Hash {
+    let secret = SecretKey::for_epoch(&[6; 32], &baseline(), Epoch(epoch)).unwrap();
+    Hash(*secret.public().as_bytes())
+}
+
+fn baseline() -> ListId {
+    ListId::parse("baseline").unwrap()
+}
+
+fn followed(links: &[SignedManifest]) -> Chain {
+    let mut chain = Chain::new(baseline());
+    links.iter().for_each(|link| chain.extend(link.clone()).unwrap());
+    chain
 }
 
 #[test]
@@ -143,11 +168,23 @@ fn with(pointer: &str, value: Value) -> Result<Manifest, Error> {
     Manifest::decode(&serde_json_canonicalizer::to_vec(&object).unwrap())
 }
 
+/// An artifact of so many records in which everything else fits.
+fn of_count(count: u64) -> Value {
+    let mut artifact = serde_json::to_value(&manifest(2).artifact).unwrap();
+    artifact["count"] = json!(count);
+    artifact["shard_bits"] = json!(artifact::shard_bits(count));
+    artifact["bytes"] = json!(artifact::file_len(Layout::new(2).unwrap(), count));
+    artifact
+}
+
 #[test]
 fn a_member_outside_its_limits_is_refused() {
-    // SPEC §8.2
+    // SPEC §7.3, §8.2, §15.3
     let hash = |byte: u8| json!(STANDARD.encode([byte; 32]));
     assert!(with("/software", json!("other 1")).is_ok());
+    assert!(
+        [1_024, 1_056, 2_016, 2_048, 5_120, 1_015_808].iter().all(|&count| with("/artifact", of_count(count)).is_ok())
+    );
     for (pointer, value) in [
         ("/type", json!("veilmatch/manifest/v2")),
         ("/suite", json!("P256-SHA256")),
@@ -171,6 +208,10 @@ fn a_member_outside_its_limits_is_refused() {
         ("/oprf_key", hash(0xff)),
         ("/artifact/format", json!(2)),
         ("/artifact/count", json!(1_025)),
+        ("/artifact", of_count(0)),
+        ("/artifact", of_count(1_000)),
+        ("/artifact", of_count(1_025)),
+        ("/artifact", of_count(5_000)),
         ("/artifact/count", json!(1_u64 << 48)),
         ("/artifact/label_bytes", json!(65)),
         ("/artifact/label_bytes", json!(3)),
@@ -196,6 +237,7 @@ fn a_member_outside_its_limits_is_refused() {
         ("/quota/elements", json!(1_u64 << 53)),
         ("/quota/frames", json!(1_u64 << 53)),
         ("/canary_root", json!("")),
+        ("/canary_root", hash(1)),
         ("/categories", json!("x")),
         ("/certs", json!(["x"])),
         ("/policy", json!("x")),
@@ -215,6 +257,7 @@ fn a_chain_goes_up_by_one_from_one() {
         link.follows(before).unwrap();
         before = Some(link);
     }
+    assert_eq!(followed(&links).newest(), links.last());
     assert_eq!(links[1].follows(None), Err(Error::BrokenChain), "not the first");
     assert_eq!(links[2].follows(Some(&links[0])), Err(Error::BrokenChain), "one is left out");
     assert_eq!(links[0].follows(Some(&links[1])), Err(Error::StaleManifest));
@@ -236,6 +279,64 @@ fn a_link_with_another_past_list_agency_or_a_far_epoch_is_refused() {
     let mut third = manifest(3);
     (third.prev, third.epoch) = (Some(links[1].digest()), 3);
     assert_eq!(signed(third).follows(Some(&links[1])), Err(Error::BrokenChain));
+}
+
+#[test]
+fn what_an_epoch_has_stays_and_no_epoch_has_anothers_key() {
+    // SPEC §7.2, §7.6, §8.4
+    let links = chain(&[1, 2, 1, 2]);
+    let refused = |epoch: u32, change: &dyn Fn(&mut Manifest)| {
+        let mut changed = next(&links, epoch);
+        change(&mut changed);
+        let mut chain = followed(&links);
+        assert_eq!(chain.extend(signed(changed)), Err(Error::BrokenChain));
+        assert_eq!(chain.newest(), links.last(), "nothing changes");
+    };
+    refused(2, &|next| next.oprf_key = key_of(3));
+    refused(2, &|next| next.oprf_key = key_of(1));
+    refused(3, &|next| next.oprf_key = key_of(1));
+    refused(2, &|next| next.kinds = vec![Kind::Md5.into()]);
+    refused(2, &|next| {
+        (next.artifact.label_bytes, next.artifact.record_bytes) = (0, 16);
+        next.artifact.bytes = artifact::file_len(Layout::new(0).unwrap(), 1_024);
+    });
+    refused(2, &|next| next.delta.from = 1);
+    refused(2, &|next| next.delta.from = 3);
+    refused(3, &|next| next.delta = DeltaRef { from: 4, bytes: 4_096, sha256: Some(Hash([1; 32])), ..DeltaRef::NONE });
+    for epoch in [1, 2, 3] {
+        followed(&links).extend(signed(next(&links, epoch))).unwrap_or_else(|error| panic!("epoch {epoch}: {error}"));
+    }
+    let mut whole = next(&links, 2);
+    whole.delta = DeltaRef::NONE;
+    followed(&links).extend(signed(whole)).unwrap();
+}
+
+#[test]
+fn an_epoch_does_not_come_back_once_the_next_but_one_has_begun() {
+    // SPEC §8.4, §8.7
+    let links = chain(&[1, 2, 3, 2]);
+    assert_eq!(followed(&links).extend(signed(next(&links, 1))), Err(Error::BrokenChain));
+    followed(&links).extend(signed(next(&links, 3))).unwrap();
+}
+
+#[test]
+fn a_chain_begins_with_the_list_that_was_asked_for() {
+    // SPEC §8.4
+    let mut other = manifest(1);
+    other.list = "other".to_owned();
+    assert_eq!(Chain::new(baseline()).extend(signed(other)), Err(Error::BrokenChain));
+}
+
+#[test]
+fn the_newest_version_of_the_highest_epoch_is_used_even_after_one_of_the_old_epoch() {
+    // SPEC §8.7
+    let links = chain(&[1, 1, 2, 1]);
+    let version = |link: Option<&SignedManifest>| link.map(|link| link.manifest().version);
+    let chain = followed(&links);
+    assert_eq!((version(chain.newest()), version(chain.to_use())), (Some(4), Some(3)));
+    // What is kept of a chain is taken up in any order.
+    let chain = Chain::resume(baseline(), links.into_iter().rev());
+    assert_eq!((version(chain.newest()), version(chain.to_use())), (Some(4), Some(3)));
 }
 
 #[test]
