@@ -22,6 +22,9 @@ pub const MAX_LEAF: usize = 16 * 1_024;
 /// Longest acknowledgement in an answer.
 pub const MAX_ACKNOWLEDGEMENT: usize = 4 * 1_024;
 
+/// Minutes and view sizes are below this: the records' JSON holds them exactly (SPEC §9.4).
+const MAX_NUMBER: u64 = (1 << 53) - 1;
+
 /// A request whose fields have their lengths and grammar. Its elements are not decoded yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EvaluateFrame {
@@ -51,7 +54,7 @@ impl TryFrom<pb::EvaluateRequest> for EvaluateFrame {
     fn try_from(request: pb::EvaluateRequest) -> Result<Self, Refused> {
         let view = request.view.ok_or(Reason::BadRequest)?;
         let (elements, rest) = request.blinded_elements.as_chunks::<32>();
-        if !rest.is_empty() {
+        if !rest.is_empty() || view.size > MAX_NUMBER || request.minute > MAX_NUMBER {
             return Err(Reason::BadRequest.into());
         }
         Ok(Self {
@@ -61,9 +64,10 @@ impl TryFrom<pb::EvaluateRequest> for EvaluateFrame {
             view: View { size: view.size, root: array(&view.root)? },
             batch: BatchId(array(&request.batch_id)?),
             minute: request.minute,
+            signature: array(&request.request_signature)?,
+            // Last: a request that is malformed as well is malformed.
             size: FrameSize::try_from(elements.len()).map_err(|_| Reason::FrameSize)?,
             blinded: elements.to_vec(),
-            signature: array(&request.request_signature)?,
         })
     }
 }
@@ -182,7 +186,7 @@ mod tests {
     fn each_malformed_field_is_refused() {
         // SPEC §9.4
         type Spoil = fn(&mut pb::EvaluateRequest);
-        let bad: [(Reason, Spoil); 16] = [
+        let bad: [(Reason, Spoil); 21] = [
             (Reason::BadRequest, |r| r.list_id = String::new()),
             (Reason::BadRequest, |r| r.list_id = "A".into()),
             (Reason::BadRequest, |r| r.list_id = "a".repeat(65)),
@@ -194,6 +198,14 @@ mod tests {
             (Reason::BadRequest, |r| r.batch_id.clear()),
             (Reason::BadRequest, |r| r.request_signature.truncate(63)),
             (Reason::BadRequest, |r| r.blinded_elements.truncate(127)),
+            (Reason::BadRequest, |r| r.minute = 1 << 53),
+            (Reason::BadRequest, |r| r.minute = u64::MAX),
+            (Reason::BadRequest, |r| r.view.as_mut().unwrap().size = 1 << 53),
+            (Reason::BadRequest, |r| {
+                r.blinded_elements.clear();
+                r.request_signature.clear();
+            }),
+            (Reason::BadRequest, |r| r.view.as_mut().unwrap().size = u64::MAX),
             (Reason::FrameSize, |r| r.blinded_elements.clear()),
             (Reason::FrameSize, |r| r.blinded_elements.truncate(64)),
             (Reason::FrameSize, |r| r.blinded_elements = vec![6; 5 * 32]),

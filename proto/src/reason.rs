@@ -48,7 +48,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// A field is absent, too long or outside its grammar.
+    /// A field is absent, too long or outside its grammar, or the message is too long or does not decode.
     BadRequest = "BAD_REQUEST", InvalidArgument, "a field of the request is malformed", "mend the client; never send it again";
     /// An element is not canonical or is the identity: one reason for every cryptographic rejection of a request.
     BadFrame = "BAD_FRAME", InvalidArgument, "the frame is refused", "mend the client; blind the items anew under a new batch id";
@@ -144,11 +144,12 @@ impl Refused {
         Some(Self { reason, retry_after: details.retry_info().and_then(|info| info.retry_delay) })
     }
 
-    /// As an answer in a stream.
+    /// As an answer in a stream; `request_id` names the refusal in the server's log.
     #[must_use]
-    pub fn to_pb(self, batch_id: Vec<u8>) -> pb::Refusal {
+    pub fn to_pb(self, batch_id: Vec<u8>, request_id: String) -> pb::Refusal {
         pb::Refusal {
             batch_id,
+            request_id,
             code: self.reason.code() as u32,
             reason: self.reason.name().to_owned(),
             message: self.reason.message().to_owned(),
@@ -184,7 +185,7 @@ mod tests {
                 let status = Status::from(refused);
                 assert_eq!(status.code(), reason.code());
                 assert_eq!(Refused::from_status(&status), Some(refused));
-                assert_eq!(Refused::from_pb(&refused.to_pb(vec![1; 16])).unwrap(), refused);
+                assert_eq!(Refused::from_pb(&refused.to_pb(vec![1; 16], String::new())).unwrap(), refused);
             }
         }
     }
@@ -196,7 +197,7 @@ mod tests {
         let status = Status::with_error_details(Code::NotFound, "", info);
         assert_eq!((Refused::from_status(&status), status.code()), (None, Code::NotFound));
 
-        let mut refusal = Refused::from(Reason::Overloaded).to_pb(vec![1; 16]);
+        let mut refusal = Refused::from(Reason::Overloaded).to_pb(vec![1; 16], String::new());
         refusal.reason = "OF_A_LATER_VERSION".into();
         let by_code = Refused::from_pb(&refusal).unwrap_err();
         assert_eq!((by_code.code(), Refused::from_status(&by_code)), (Code::ResourceExhausted, None));

@@ -6,7 +6,7 @@ use std::{fmt, time::Duration};
 
 use rand::Rng;
 use thiserror::Error;
-use tonic::{Status, metadata::MetadataValue};
+use tonic::{Code, Status, metadata::MetadataValue};
 use veilmatch_proto::{Reason, Refused};
 
 use crate::{
@@ -222,6 +222,23 @@ impl From<NoResult> for CallError {
     }
 }
 
+/// What the transport says of a message that is too long or cannot be decoded, as a refusal of ours: its own text quotes
+/// the parser, and a peer that sends such a message must not send it again (SPEC §9.4).
+#[must_use]
+pub fn in_our_words(status: Status, call: &str) -> Status {
+    let of_transport = matches!(status.code(), Code::OutOfRange | Code::Internal) && status.details().is_empty();
+    if !of_transport {
+        return status;
+    }
+    let (request, reason) = (RequestId::draw(), Reason::BadRequest);
+    tracing::info!(%request, call, reason = reason.name(), cause = status.message(), "call refused");
+    let mut refused = Status::from(Refused::from(reason));
+    if let Ok(id) = MetadataValue::try_from(request.to_string()) {
+        refused.metadata_mut().insert(REQUEST_ID, id);
+    }
+    refused
+}
+
 /// An error with its causes, outermost first.
 pub struct Chain<'a>(pub &'a dyn std::error::Error);
 
@@ -271,6 +288,20 @@ mod tests {
         assert_eq!(status.code(), tonic::Code::Internal);
         assert_eq!(status.message(), Reason::Internal.message());
         assert_eq!(status.metadata().get(REQUEST_ID).unwrap().to_str().unwrap(), request.to_string());
+    }
+
+    #[test]
+    fn what_the_transport_says_of_a_message_is_said_in_our_words() {
+        // SPEC §9.4
+        for code in [Code::OutOfRange, Code::Internal] {
+            let status = in_our_words(Status::new(code, "invalid wire type"), "Evaluate");
+            assert_eq!(Refused::from_status(&status), Some(Reason::BadRequest.into()));
+            assert_eq!(status.message(), Reason::BadRequest.message());
+            assert!(status.metadata().contains_key(REQUEST_ID));
+        }
+        let ours = Status::from(Refused::from(Reason::OffsetOutOfRange));
+        assert_eq!(Refused::from_status(&in_our_words(ours, "FetchDelta")), Some(Reason::OffsetOutOfRange.into()));
+        assert_eq!(in_our_words(Status::unimplemented("no such method"), "?").code(), Code::Unimplemented);
     }
 
     #[test]

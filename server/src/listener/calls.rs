@@ -4,14 +4,14 @@ use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
 
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use tonic::{Status, body::Body, service::Routes};
+use tonic::{Code, Status, body::Body, service::Routes};
 use tower_service::Service as _;
 use veilmatch_proto::Refused;
 
 use super::{
     admission::Peer, ending::Ending, request_body::RequestBody, response_body::ResponseBody, streams::StreamClock,
 };
-use crate::tls::PeerIdentity;
+use crate::{status::in_our_words, tls::PeerIdentity};
 
 /// Serves the calls of a peer that was let in.
 #[derive(Clone)]
@@ -33,12 +33,19 @@ impl Calls {
             Some(refusal) => refusal,
             None => {
                 let (head, body) = request.into_parts();
+                let method = head.uri.path().to_owned();
                 let mut request = Request::from_parts(head, RequestBody::new(body, Arc::clone(&clock)));
                 request.extensions_mut().insert(self.identity.clone());
                 request.extensions_mut().insert(self.peer.clone());
                 tokio::select! {
                     biased;
-                    answer = self.routes.call(request) => answer.unwrap_or_else(|never| match never {}),
+                    answer = self.routes.call(request) => {
+                        let answer = answer.unwrap_or_else(|never| match never {});
+                        match Status::from_header_map(answer.headers()) {
+                            Some(status) if status.code() != Code::Ok && status.details().is_empty() => in_our_words(status, &method).into_http(),
+                            _ => answer,
+                        }
+                    }
                     refused = self.ending.refused() => refuse(refused),
                 }
             }

@@ -11,7 +11,7 @@ use veilmatch_proto::{
 
 use super::{Service, caller};
 use crate::{
-    status::{CallError, REQUEST_ID, RequestId},
+    status::{CallError, RequestId, in_our_words},
     tls::PeerIdentity,
 };
 
@@ -38,35 +38,31 @@ impl Evaluation for Service {
         &self,
         request: Request<Streaming<pb::EvaluateRequest>>,
     ) -> Result<Response<Answers>, Status> {
-        let id = RequestId::draw();
         let identity = request.extensions().get::<PeerIdentity>().cloned();
         if let Err(error) = caller::client(&self.catalogue(), identity.as_ref()) {
-            return Err(error.into_status(&id, "EvaluateStream", None));
+            return Err(error.into_status(&RequestId::draw(), "EvaluateStream", None));
         }
         let service = self.clone();
         let answers = bounded(request.into_inner(), self.draining.clone().cancelled_owned())
             .map(move |frame| {
                 let (service, identity) = (service.clone(), identity.clone());
                 async move {
-                    let frame = frame?;
+                    let frame = frame.map_err(|status| in_our_words(status, "EvaluateStream"))?;
                     let batch = frame.batch_id.clone();
                     let outcome = match service.frame(identity.as_ref(), frame).await {
                         (Ok(answer), _) => Outcome::Answer(answer.into()),
                         (Err(error), platform) => {
+                            let id = RequestId::draw();
                             let refused = error.log(&id, "EvaluateStream", platform.as_deref());
                             let batch = if batch.len() == 16 { batch } else { Vec::new() };
-                            Outcome::Refusal(refused.to_pb(batch))
+                            Outcome::Refusal(refused.to_pb(batch, id.to_string()))
                         }
                     };
                     Ok(pb::EvaluateStreamResponse { outcome: Some(outcome) })
                 }
             })
             .buffer_unordered(STREAM_WINDOW);
-        let mut response = Response::new(Box::pin(answers) as Answers);
-        if let Ok(value) = id.to_string().parse() {
-            response.metadata_mut().insert(REQUEST_ID, value);
-        }
-        Ok(response)
+        Ok(Response::new(Box::pin(answers) as Answers))
     }
 }
 

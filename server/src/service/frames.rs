@@ -10,7 +10,7 @@ use std::{
 
 use ed25519_dalek::Signature;
 use rand::Rng;
-use veilmatch_proto::{EvaluateFrame, FrameAnswer, Reason};
+use veilmatch_proto::{EvaluateFrame, FrameAnswer};
 use veilmatch_protocol::{
     frame::{self, FrameContext, MINUTE_SKEW, RequestDigest, request_digest, response_digest, signed_message},
     name::Origin,
@@ -26,9 +26,6 @@ use crate::{
     status::CallError,
     store::{AnsweredFrame, AuditState, FrameKey, FrameRecord, FrameStatus, FrameWriter, Recorded, Store},
 };
-
-/// A record's numbers are smaller: canonical JSON holds them exactly.
-const RECORDABLE: u64 = 1 << 53;
 
 /// What the configuration decides about frames.
 #[derive(Debug, Clone)]
@@ -192,9 +189,6 @@ impl Frames {
 
 impl Work {
     fn evaluate(&self, client: &Client, list: &ServedList, frame: &EvaluateFrame) -> Result<Evaluated, CallError> {
-        if frame.view.size >= RECORDABLE || frame.minute >= RECORDABLE {
-            return Err(CallError::Malformed(Reason::BadRequest.into()));
-        }
         let context = FrameContext {
             origin: self.origin.clone(),
             list: frame.list.clone(),

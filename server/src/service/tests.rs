@@ -85,6 +85,42 @@ async fn a_retry_gets_the_same_bytes_and_costs_nothing_eight_times() {
 }
 
 #[tokio::test]
+async fn of_a_retry_the_request_digest_is_compared_and_its_signature_verified() {
+    // SPEC §6.9
+    let (world, platform) = world();
+    let served = world.serve();
+    let mut client = served.evaluation(&platform);
+    let mut asked = platform.ask_anything(&world);
+    let first = client.evaluate(asked.request()).await.unwrap().into_inner();
+    asked.frame.minute += 60;
+    asked.frame.view.root[0] ^= 1;
+    asked.frame.version = Version(9);
+    assert_eq!(reason(&client.evaluate(asked.request()).await.unwrap_err()), Reason::BadSignature);
+    assert_eq!(client.evaluate(platform.sign(asked).request()).await.unwrap().into_inner(), first);
+    assert_eq!(used(&world, &platform).frames, 1);
+}
+
+#[tokio::test]
+async fn form_size_and_list_come_before_the_signature() {
+    // SPEC §9.4, §9.7
+    let (world, platform) = world();
+    let served = world.serve();
+    let mut client = served.evaluation(&platform);
+    let mut request = platform.ask_anything(&world).request();
+    request.request_signature = vec![0; 64];
+    for (expected, spoil) in [
+        (Reason::BadSignature, (|_| ()) as fn(&mut pb::EvaluateRequest)),
+        (Reason::UnknownList, |request| request.list_id = "nowhere".into()),
+        (Reason::FrameSize, |request| request.blinded_elements.truncate(0)),
+        (Reason::BadRequest, |request| request.minute = 1 << 53),
+    ] {
+        // Each spoils one thing more, and an earlier step names its reason.
+        spoil(&mut request);
+        assert_eq!(reason(&client.evaluate(request.clone()).await.unwrap_err()), expected);
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_comes_out_otherwise_than_it_was_recorded_is_not_given() {
     // SPEC §6.9
     let (world, platform) = world();
@@ -545,6 +581,8 @@ async fn a_stream_answers_good_frames_and_names_bad_ones() {
     assert_eq!(refused.len(), 1);
     assert_eq!(refused[0].batch_id, frames[3].frame.batch.0);
     assert_eq!(refused[0].reason, "BAD_SIGNATURE");
+    // SPEC §9.5
+    assert!(refused[0].request_id.len() == 16 && refused[0].request_id.bytes().all(|b| b.is_ascii_hexdigit()));
     assert_eq!(used(&world, &platform), BudgetUse { elements: 9 * 16, frames: 9 });
     for asked in frames.iter().enumerate().filter(|(at, _)| *at != 3).map(|(_, asked)| asked) {
         let key = FrameKey {

@@ -7,6 +7,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
 };
+use veilmatch_proto::Reason;
 
 use crate::{
     client::{EVALUATE, EVALUATE_STREAM, message, request, until_closed},
@@ -134,6 +135,19 @@ fn frames(mut bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
         bytes = rest;
         Some((head[3], payload))
     })
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_long_or_does_not_decode_is_a_bad_request() {
+    // SPEC §9.4
+    let world = World::start().await;
+    let mut client = world.connect(&world.enrol("platform.example")).await;
+    for bytes in [&[0, 0xff, 0xff, 0xff, 0xff][..], &[0, 0, 0, 0, 4, 0xff, 0xff, 0xff, 0xff]] {
+        let mut call = client.begin(EVALUATE).await;
+        call.send(Bytes::from_static(bytes), true);
+        assert_eq!(call.ended().await.reason(), Reason::BadRequest);
+    }
+    assert_eq!(client.evaluate(ECHO).await.echoed(), ECHO);
 }
 
 #[tokio::test]
