@@ -2,6 +2,7 @@
 
 use std::{fs, net::IpAddr, path::Path, time::Duration};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType,
@@ -9,6 +10,12 @@ use rcgen::{
 };
 use sha2::{Digest, Sha256};
 use veilmatch_protocol::name::{AgencyName, PlatformId};
+use x509_parser::{
+    certification_request::X509CertificationRequest,
+    extensions::ParsedExtension,
+    oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_PKCS9_EXTENSION_REQUEST, OID_SIG_ECDSA_WITH_SHA256},
+    prelude::FromDer,
+};
 use zeroize::Zeroizing;
 
 use crate::{Error, clock::DAY, keys::draw, state_dir::read_secret};
@@ -127,18 +134,59 @@ impl Authority {
 pub struct CertificateRequest(CertificateSigningRequestParams);
 
 impl CertificateRequest {
-    /// Reads a PEM request and verifies its signature.
+    /// Reads a PEM request of the one form that SPEC §9.2 has, and verifies its signature.
     ///
     /// # Errors
     /// What is wrong with it, in words for people.
     pub fn parse(pem: &str) -> Result<Self, String> {
-        CertificateSigningRequestParams::from_pem(pem).map(Self).map_err(|error| error.to_string())
+        let der = only_block(pem).ok_or("is not one block CERTIFICATE REQUEST of PEM and nothing else")?;
+        check_form(&der)?;
+        CertificateSigningRequestParams::from_der(&der.into()).map(Self).map_err(|error| error.to_string())
     }
 
     /// SHA-256 of the SubjectPublicKeyInfo.
     #[must_use]
     pub fn spki_sha256(&self) -> [u8; 32] {
         Sha256::digest(self.0.public_key.subject_public_key_info()).into()
+    }
+}
+
+// A reader that looks for a block somewhere in a text lets two readers see two requests in one file.
+fn only_block(pem: &str) -> Option<Vec<u8>> {
+    let body = pem.strip_prefix("-----BEGIN CERTIFICATE REQUEST-----")?.trim_end_matches(['\r', '\n']);
+    let body = body.strip_suffix("-----END CERTIFICATE REQUEST-----")?;
+    STANDARD.decode(body.split(['\r', '\n']).collect::<String>()).ok()
+}
+
+// Of a request only the key is used. What else it may hold is bounded all the same: nobody is to believe that a wish was
+// granted which was never read.
+fn check_form(der: &[u8]) -> Result<(), String> {
+    let (rest, request) = X509CertificationRequest::from_der(der).map_err(|error| error.to_string())?;
+    let (info, key) = (&request.certification_request_info, &request.certification_request_info.subject_pki);
+    let curve = key.algorithm.parameters.as_ref().and_then(|curve| curve.as_oid().ok());
+    let algorithms = request.signature_algorithm.algorithm == OID_SIG_ECDSA_WITH_SHA256
+        && key.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY
+        && curve == Some(OID_EC_P256);
+    let attributes = info.attributes();
+    let only_extensions =
+        attributes.len() <= 1 && attributes.iter().all(|attribute| attribute.oid == OID_PKCS9_EXTENSION_REQUEST);
+    let known = |extension: &ParsedExtension<'_>| {
+        matches!(
+            extension,
+            ParsedExtension::SubjectAlternativeName(_)
+                | ParsedExtension::KeyUsage(_)
+                | ParsedExtension::BasicConstraints(_)
+        )
+    };
+    let few_extensions = request.requested_extensions().is_none_or(|mut all| all.all(known));
+    if !rest.is_empty() {
+        Err("has bytes behind the request".into())
+    } else if !algorithms {
+        Err("is not of a key for ECDSA P-256, signed with SHA-256".into())
+    } else if !(only_extensions && few_extensions) {
+        Err("asks for more than alternative names, key usage and basic constraints".into())
+    } else {
+        Ok(())
     }
 }
 
@@ -169,7 +217,7 @@ fn refused(error: rcgen::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use x509_parser::prelude::{FromDer, X509Certificate};
+    use x509_parser::prelude::X509Certificate;
 
     #[test]
     fn a_platform_gets_the_agencys_name_and_nothing_that_it_asked_for_itself() {
@@ -180,7 +228,7 @@ mod tests {
         let key = KeyPair::generate().unwrap();
         let mut wishes = CertificateParams::new(vec!["agency.example".to_owned()]).unwrap();
         wishes.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        wishes.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        wishes.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let csr = wishes.serialize_request(&key).unwrap().pem().unwrap();
         let request = CertificateRequest::parse(&csr).unwrap();
 
@@ -195,6 +243,48 @@ mod tests {
         assert!(usage.client_auth && !usage.server_auth);
         assert_eq!(parsed.validity().not_after.timestamp(), 1_800_000_000 + 30 * 86_400);
         assert_eq!(<[u8; 32]>::from(Sha256::digest(parsed.public_key().raw)), client.spki_sha256);
+    }
+
+    fn requested(key: &KeyPair, wish: impl FnOnce(&mut CertificateParams)) -> String {
+        let mut params = CertificateParams::default();
+        wish(&mut params);
+        params.serialize_request(key).unwrap().pem().unwrap()
+    }
+
+    #[test]
+    fn a_request_of_another_algorithm_is_refused() {
+        // SPEC §9.2
+        assert!(CertificateRequest::parse(&requested(&KeyPair::generate().unwrap(), |_| ())).is_ok());
+        for algorithm in [&rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519] {
+            let key = KeyPair::generate_for(algorithm).unwrap();
+            let why = CertificateRequest::parse(&requested(&key, |_| ())).err().unwrap();
+            assert!(why.contains("P-256"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_request_that_asks_for_more_is_refused() {
+        // SPEC §9.2
+        let key = KeyPair::generate().unwrap();
+        let names = requested(&key, |params| {
+            params.subject_alt_names = vec![SanType::DnsName("platform.example".try_into().unwrap())];
+            params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+            params.is_ca = IsCa::ExplicitNoCa;
+        });
+        assert!(CertificateRequest::parse(&names).is_ok());
+        let usage = requested(&key, |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]);
+        assert!(CertificateRequest::parse(&usage).err().unwrap().contains("more than"));
+    }
+
+    #[test]
+    fn a_file_with_anything_but_one_request_is_refused() {
+        // SPEC §9.2
+        let csr = requested(&KeyPair::generate().unwrap(), |_| ());
+        assert!(CertificateRequest::parse(&csr.replace("\r\n", "\n")).is_ok());
+        let label = csr.replace("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST");
+        for bad in [label, format!("a word\n{csr}"), format!("{csr}a word\n"), format!("{csr}{csr}"), String::new()] {
+            assert!(CertificateRequest::parse(&bad).err().unwrap().contains("PEM"), "{bad}");
+        }
     }
 
     #[test]

@@ -81,7 +81,7 @@ fn an_invitation_for_our_key_is_taken_over() {
 
 #[test]
 fn each_wrong_field_is_refused_by_its_name_and_nothing_is_taken_over() {
-    // SPEC §15.3. Keys of logs were taken over, and what they are for went unchecked.
+    // SPEC §9.2, §15.3. Keys of logs were taken over, and what they are for went unchecked.
     type Spoil = fn(&World, &mut Value);
     let cases: [(&str, Spoil); 12] = [
         ("unknown field", |_, v| v["secret"] = json!(1)),
