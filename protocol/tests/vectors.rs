@@ -5,18 +5,24 @@
 #[path = "../examples/vectors/cases.rs"]
 mod cases;
 
-use std::{collections::BTreeMap, fs, io::Cursor, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::Cursor,
+    path::Path,
+};
 
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha512};
 use veilmatch_protocol::{
     Error,
-    artifact::Artifact,
+    artifact::{Artifact, DummySeed, Layout, Writer},
     delta::{self, Delta},
-    derive::{EpochContext, Okm},
+    derive::{EpochContext, Okm, Tag},
     frame::{self, BatchId, FrameContext, View},
+    item::Item,
     label,
-    manifest::{Manifest, SignedManifest},
+    manifest::{Chain, Manifest, SignedManifest, Timestamp},
     name::{AgencyName, Epoch, ListId, Origin, PlatformId, Version},
     note::Verifier,
     oprf::{self, Blind, Elements, Mode, PublicKey, SecretKey},
@@ -50,13 +56,133 @@ fn the_files_are_what_the_command_writes() {
 enum Case {
     Derive(Derive),
     Frame(Box<Frame>),
+    SeededFrame(Box<SeededFrame>),
     Answer(Answer),
     Elements(Request),
     List(Box<List>),
+    Series(Box<Series>),
     Note(Note),
+    Time(Time),
+    Chain(Links),
     Link(Link),
     Artifact(Changed),
     Delta(Changed),
+    Name(Name),
+    Item(OneItem),
+    PublicKey(OneKey),
+    Label(Label),
+    Signature(Signed),
+    #[expect(dead_code, reason = "read by the tests of proto, which knows the message")]
+    Request(serde_json::Value),
+    #[expect(dead_code, reason = "read by the tests of the server, which knows the file")]
+    Enrolment(serde_json::Value),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeededFrame {
+    form: String,
+    origin: String,
+    list: String,
+    epoch: u32,
+    platform: String,
+    batch: String,
+    seed: String,
+    public_key: String,
+    n: u64,
+    items_of: String,
+    blinds_of: String,
+    #[expect(dead_code, reason = "for implementers of a server; the proof bytes are compared by the command")]
+    proof_random: String,
+    blinded_sha256: String,
+    evaluated_sha256: String,
+    outputs_sha256: String,
+    proof: String,
+    element_root: String,
+    req: String,
+    resp: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Series {
+    verifier_key: String,
+    okm_of: String,
+    labels_of: String,
+    dummy_seed: String,
+    versions: [Listed; 2],
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listed {
+    note: String,
+    entries: [u64; 2],
+    dummies: [u64; 2],
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Time {
+    verifier_key: String,
+    note: String,
+    now: u64,
+    expect: String,
+    why: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Links {
+    verifier_key: String,
+    list: String,
+    notes: Vec<String>,
+    // After each note, the version that a client uses.
+    used: Vec<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Name {
+    of: String,
+    name: String,
+    expect: String,
+    why: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OneItem {
+    item: String,
+    expect: String,
+    why: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OneKey {
+    public_key: String,
+    expect: String,
+    why: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Label {
+    okm: String,
+    sealed_label: String,
+    expect: String,
+    why: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Signed {
+    public_key: String,
+    message: String,
+    signature: String,
+    expect: String,
+    why: String,
 }
 
 #[derive(Deserialize)]
@@ -83,15 +209,18 @@ struct Entry {
 struct Note {
     verifier_key: String,
     note: String,
+    // Absent where it is accepted.
+    #[serde(default)]
     expect: String,
+    #[serde(default)]
     why: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Link {
-    verifier_key: String,
-    previous: Option<String>,
+    base: String,
+    after: usize,
     note: String,
     expect: String,
     why: String,
@@ -155,6 +284,7 @@ struct Answer {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Frame {
+    form: String,
     exchange: Exchange,
     seed: String,
     items: Vec<String>,
@@ -197,7 +327,12 @@ fn every_accepted_vector_says_what_the_crate_computes() {
         match serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}")) {
             Case::Derive(case) => check_derivation(&path, &case),
             Case::Frame(case) => check_frame(&path, &case),
+            Case::SeededFrame(case) => check_seeded_frame(&path, &case),
             Case::List(case) => check_list(&path, &case),
+            Case::Series(case) => check_series(&path, &case),
+            Case::Chain(case) => check_chain(&path, &case),
+            Case::Note(case) => drop(verify(&case.verifier_key, &case.note).unwrap()),
+            Case::Enrolment(_) => {}
             _ => panic!("{path}: nothing to accept"),
         }
     }
@@ -210,14 +345,24 @@ fn every_rejected_vector_is_rejected_with_its_reason() {
             Case::Elements(case) => (Elements::decode(&bytes(&case.blinded_elements)).err(), case.expect, case.why),
             Case::Answer(case) => (answer(&case.exchange).err(), case.expect, case.why),
             Case::Note(case) => (verify(&case.verifier_key, &case.note).err(), case.expect, case.why),
-            Case::Link(case) => {
-                let previous = case.previous.map(|note| verify(&case.verifier_key, &note).unwrap());
-                let next = verify(&case.verifier_key, &case.note).unwrap();
-                (next.follows(previous.as_ref()).err(), case.expect, case.why)
+            Case::Time(case) => (timed(&case).err(), case.expect, case.why),
+            Case::Link(case) => (linked(&case).err(), case.expect, case.why),
+            Case::Name(case) => (named(&case).err(), case.expect, case.why),
+            Case::Item(case) => (Item::from_bytes(&bytes(&case.item)).err(), case.expect, case.why),
+            Case::PublicKey(case) => (PublicKey::from_bytes(&bytes(&case.public_key)).err(), case.expect, case.why),
+            Case::Label(case) => {
+                let key = Okm::danger_from_bytes(array(&case.okm)).label_key();
+                (label::open(&key, &bytes(&case.sealed_label)).err(), case.expect, case.why)
             }
+            Case::Signature(case) => {
+                // The name is the server's, which verifies requests in this way.
+                assert!(!verifies(&case) && case.expect == "BAD_SIGNATURE" && !case.why.is_empty(), "{path}");
+                continue;
+            }
+            Case::Request(_) => continue,
             Case::Artifact(case) => (changed_artifact(&case).err(), case.expect, case.why),
             Case::Delta(case) => (changed_delta(&case).err(), case.expect, case.why),
-            Case::Derive(_) | Case::Frame(_) | Case::List(_) => panic!("{path}: nothing to reject"),
+            _ => panic!("{path}: nothing to reject"),
         };
         assert_eq!(found.map(|error| error.reason()), Some(expect.as_str()), "{path}");
         assert!(!why.is_empty(), "{path}");
@@ -268,9 +413,13 @@ fn applied(old: &Artifact<Vec<u8>>, file: Vec<u8>, manifest: &Manifest) -> Resul
     }
 }
 
-fn base(path: &str) -> List {
+fn read(path: &str) -> Case {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors").join(path)).unwrap();
-    match serde_json::from_str(&text).unwrap() {
+    serde_json::from_str(&text).unwrap()
+}
+
+fn base(path: &str) -> List {
+    match read(path) {
         Case::List(list) => *list,
         _ => panic!("{path} is no list"),
     }
@@ -296,15 +445,14 @@ fn changed_delta(case: &Changed) -> Result<Vec<u8>, Error> {
     let base = base(&case.base);
     let first = verify(&base.verifier_key, &base.notes[0]).unwrap();
     let second = verify(&base.verifier_key, &case.note).unwrap();
-    second.follows(Some(&first)).unwrap();
+    followed("baseline", [&first, &second]);
     let old = opened(bytes(&base.artifact), first.manifest()).unwrap();
     applied(&old, patched(&base.delta, case), second.manifest())
 }
 
 fn check_list(path: &str, case: &List) {
     let [first, second] = [0, 1].map(|at| verify(&case.verifier_key, &case.notes[at]).unwrap());
-    first.follows(None).unwrap();
-    second.follows(Some(&first)).unwrap();
+    followed("baseline", [&first, &second]);
     let one = opened(bytes(&case.artifact), first.manifest()).unwrap();
     let two = opened(applied(&one, bytes(&case.delta), second.manifest()).unwrap(), second.manifest()).unwrap();
     assert!(!case.entries.is_empty(), "{path}");
@@ -316,6 +464,119 @@ fn check_list(path: &str, case: &List) {
             assert_eq!(label.map(hex::encode), *want, "{path}: {item}");
         }
     }
+}
+
+fn followed<'a>(list: &str, links: impl IntoIterator<Item = &'a SignedManifest>) -> Chain {
+    let mut chain = Chain::new(ListId::parse(list).unwrap());
+    links.into_iter().for_each(|link| chain.extend(link.clone()).unwrap());
+    chain
+}
+
+fn check_chain(path: &str, case: &Links) {
+    let links: Vec<_> = case.notes.iter().map(|note| verify(&case.verifier_key, note).unwrap()).collect();
+    assert_eq!(links.len(), case.used.len(), "{path}");
+    for (n, used) in (1..).zip(&case.used) {
+        let chain = followed(&case.list, &links[..n]);
+        assert_eq!(chain.to_use().map(|link| link.manifest().version), Some(*used), "{path}: after {n}");
+    }
+}
+
+fn linked(case: &Link) -> Result<(), Error> {
+    let Case::Chain(base) = read(&case.base) else { panic!("{} is no chain", case.base) };
+    let links: Vec<_> = base.notes[..case.after].iter().map(|note| verify(&base.verifier_key, note).unwrap()).collect();
+    followed(&base.list, &links).extend(verify(&base.verifier_key, &case.note).unwrap())
+}
+
+fn timed(case: &Time) -> Result<(), Error> {
+    let signed = verify(&case.verifier_key, &case.note).unwrap();
+    signed.manifest().valid_at(Timestamp::from_unix(case.now))
+}
+
+fn named(case: &Name) -> Result<(), Error> {
+    match case.of.as_str() {
+        "agency" => AgencyName::parse(&case.name).map(drop),
+        "platform" => PlatformId::parse(&case.name).map(drop),
+        "list" => ListId::parse(&case.name).map(drop),
+        other => panic!("nothing has a name of {other}"),
+    }
+}
+
+/// As strict as SPEC §6.5 demands of every signature.
+fn verifies(case: &Signed) -> bool {
+    let signature = ed25519_dalek::Signature::from_bytes(&array(&case.signature));
+    ed25519_dalek::VerifyingKey::from_bytes(&array(&case.public_key))
+        .is_ok_and(|key| key.verify_strict(&bytes(&case.message), &signature).is_ok())
+}
+
+fn made(text: &str, i: u64) -> [u8; 64] {
+    Sha512::new().chain_update(text).chain_update(i.to_be_bytes()).finalize().into()
+}
+
+fn check_seeded_frame(path: &str, case: &SeededFrame) {
+    assert_eq!(case.form, "mul", "{path}");
+    let agency = case.origin.strip_suffix("/veilmatch/manifest").expect("an origin");
+    let context = FrameContext {
+        origin: Origin::of(&AgencyName::parse(agency).unwrap()),
+        list: ListId::parse(&case.list).unwrap(),
+        epoch: Epoch(case.epoch),
+        platform: PlatformId::parse(&case.platform).unwrap(),
+        batch: BatchId(array(&case.batch)),
+    };
+    let key = SecretKey::for_epoch(&array(&case.seed), &context.list, context.epoch).unwrap();
+    assert_eq!(hex::encode(key.public().as_bytes()), case.public_key, "{path}");
+    let item = |i: u64| {
+        let digest = Sha256::new().chain_update(&case.items_of).chain_update(i.to_be_bytes()).finalize();
+        [&[3], &digest[..]].concat()
+    };
+    let blind = |i: u64| oprf::Scalar::from_bytes_mod_order_wide(&made(&case.blinds_of, i)).to_bytes();
+    let items: Vec<_> = (0..case.n).map(item).collect();
+    let blinds: Vec<_> = (0..case.n).map(|i| Blind::danger_from_bytes(blind(i)).unwrap()).collect();
+    let blinded = oprf::blind(Mode::Voprf, &items, &blinds).unwrap();
+    let sha256 = |bytes: &[u8]| hex::encode(Sha256::digest(bytes));
+    assert_eq!(sha256(blinded.as_bytes()), case.blinded_sha256, "{path}");
+    let evaluated = oprf::blind_evaluate(&key, &blinded);
+    assert_eq!(sha256(evaluated.as_flattened()), case.evaluated_sha256, "{path}");
+    let proof = bytes(&case.proof);
+    let verified = frame::verify_answer(&context, key.public(), &blinded, evaluated.as_flattened(), &proof).unwrap();
+    let outputs = oprf::finalize(&items, &blinds, &verified);
+    let outputs: Vec<u8> = outputs.iter().flat_map(|y| *y.danger_as_bytes()).collect();
+    assert_eq!(sha256(&outputs), case.outputs_sha256, "{path}");
+    let req = frame::request_digest(&context, blinded.encodings());
+    assert_eq!(hex::encode(frame::element_root(blinded.encodings())), case.element_root, "{path}");
+    assert_eq!(hex::encode(req.0), case.req, "{path}");
+    let proof = oprf::Proof::from_bytes(&proof).unwrap();
+    assert_eq!(hex::encode(frame::response_digest(&req, &evaluated, &proof).0), case.resp, "{path}");
+}
+
+fn check_series(path: &str, case: &Series) {
+    let signed = [0, 1].map(|at: usize| verify(&case.verifier_key, &case.versions[at].note).unwrap());
+    followed("baseline", &signed);
+    let layout = Layout::new(signed[0].manifest().artifact.label_bytes as u8).unwrap();
+    let records = [0, 1].map(|at: usize| {
+        let [entries, dummies] = [case.versions[at].entries, case.versions[at].dummies].map(|[low, high]| low..high);
+        let entry = |i: u64| {
+            let okm = Okm::danger_from_bytes(made(&case.okm_of, i));
+            let text = &made(&case.labels_of, i)[..layout.label_bytes().into()];
+            [&okm.tag().0[..], &label::seal(&okm.label_key(), text).unwrap()].concat()
+        };
+        let dummy = |j: u64| DummySeed::new(array(&case.dummy_seed)).record(j, layout);
+        entries.map(entry).chain(dummies.map(dummy)).collect::<BTreeSet<Vec<u8>>>()
+    });
+    let files = [0, 1].map(|at: usize| {
+        let mut writer = Writer::new(Cursor::new(Vec::new()), layout, Epoch(1), records[at].len() as u64).unwrap();
+        records[at].iter().for_each(|record| writer.push(record).unwrap());
+        writer.finish().unwrap().0.into_inner()
+    });
+    let [one, two] = files.clone();
+    let one = opened(one, signed[0].manifest()).unwrap_or_else(|error| panic!("{path}: {error}"));
+    opened(two, signed[1].manifest()).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let removed: Vec<Tag> =
+        records[0].difference(&records[1]).map(|record| Tag(*record.first_chunk().unwrap())).collect();
+    let added: Vec<&[u8]> = records[1].difference(&records[0]).map(Vec::as_slice).collect();
+    let mut file = Vec::new();
+    let span = delta::Span { epoch: Epoch(1), from: Version(1), to: Version(2) };
+    delta::write(&mut file, layout, span, &removed, &added).unwrap();
+    assert_eq!(applied(&one, file, signed[1].manifest()).unwrap(), files[1], "{path}");
 }
 
 fn check_derivation(path: &str, case: &Derive) {
@@ -331,6 +592,7 @@ fn check_derivation(path: &str, case: &Derive) {
 }
 
 fn check_frame(path: &str, case: &Frame) {
+    assert_eq!(case.form, "mul", "{path}");
     let exchange = &case.exchange;
     let evaluated = answer(exchange).unwrap_or_else(|error| panic!("{path}: {error}"));
     let context = context(exchange);

@@ -168,6 +168,17 @@ mod tests {
     }
 
     #[test]
+    fn the_specification_s_vector_is_read() {
+        // SPEC §9.2, §16
+        let case: Value = serde_json::from_str(include_str!("../../protocol/vectors/accept/enrolment.json")).unwrap();
+        let parsed = EnrolmentRequest::parse(&case["request"].to_string()).unwrap();
+        let text = |name: &str| case["request"][name].as_str().unwrap();
+        let message = signed_message(text("platform"), text("csr"), text("contact"));
+        assert_eq!(hex::encode(message), case["signed_message"].as_str().unwrap());
+        assert_eq!(hex::encode(parsed.request_key), case["request_public_key"].as_str().unwrap());
+    }
+
+    #[test]
     fn every_altered_field_is_refused_by_its_name() {
         // SPEC §9.2
         let cases: [(&str, Value, &str); 7] = [

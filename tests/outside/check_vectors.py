@@ -6,27 +6,42 @@
 
 import json
 import sys
+from base64 import b64decode
+from hashlib import sha256, sha512
 from pathlib import Path
 
 from group import GENERATOR, L, decode, ed25519_public_key, ed25519_verifies
 from protocol import (
+    Chain,
     Exchange,
     Refused,
-    check_item,
-    decode_elements,
     apply_delta,
+    blind,
+    check_item,
+    check_name,
+    check_request,
+    check_time,
+    decode_elements,
     derive_key_pair,
+    dummy,
     epoch_key,
     finalize,
-    follows,
     hash_to_group,
+    lp2,
     okm,
     open_label,
     open_note,
+    padded,
     read_artifact,
     read_manifest,
+    record_bytes,
+    require,
     seal_label,
     tag,
+    u64,
+    unblind,
+    write_artifact,
+    write_delta,
 )
 
 EXCHANGE = "origin list epoch platform batch public_key blinded_elements evaluated_elements proof".split()
@@ -66,7 +81,7 @@ def check_derive(case):
 
 
 def check_frame(case):
-    names = "type exchange seed items blinds proof_random outputs element_root req resp version view_size view_root minute"
+    names = "type form exchange seed items blinds proof_random outputs element_root req resp version view_size view_root minute"
     names += " request_secret_key request_public_key signed_message request_signature"
     take(case, *names.split())
     frame = exchange(case["exchange"])
@@ -74,10 +89,10 @@ def check_frame(case):
     assert pk == frame.public_key
     evaluated = frame.verify()
     items, blinds = list(map(unhex, case["items"])), list(map(number, case["blinds"]))
-    for i, (item, blind) in enumerate(zip(items, blinds, strict=True)):
+    for i, (item, r) in enumerate(zip(items, blinds, strict=True)):
         check_item(item)
-        assert (blind * hash_to_group(item)).encode() == frame.blinded[32 * i : 32 * i + 32]
-        unblinded = pow(blind, -1, L) * evaluated[i]
+        assert blind(case["form"], r, item).encode() == frame.blinded[32 * i : 32 * i + 32]
+        unblinded = unblind(case["form"], r, evaluated[i], frame.public_key)
         assert finalize(item, unblinded) == unhex(case["outputs"][i]) == finalize(item, k * hash_to_group(item))
     assert frame.prove(k, unhex(case["proof_random"])) == frame.proof
     assert frame.element_root() == unhex(case["element_root"])
@@ -88,6 +103,33 @@ def check_frame(case):
     assert message == unhex(case["signed_message"])
     assert ed25519_public_key(unhex(case["request_secret_key"])) == public_key
     assert ed25519_verifies(public_key, message, unhex(case["request_signature"]))
+
+
+def made(text, i):
+    return sha512(text.encode() + u64(i)).digest()
+
+
+def check_seeded_frame(case):
+    names = "type form origin list epoch platform batch seed public_key n items_of blinds_of proof_random blinded_sha256"
+    names += " evaluated_sha256 outputs_sha256 proof element_root req resp"
+    take(case, *names.split())
+    k, pk = epoch_key(unhex(case["seed"]), case["list"], case["epoch"])
+    assert pk == unhex(case["public_key"])
+    items = [b"\3" + sha256(case["items_of"].encode() + u64(i)).digest() for i in range(case["n"])]
+    blinds = [int.from_bytes(made(case["blinds_of"], i), "little") % L for i in range(case["n"])]
+    blinded = [blind(case["form"], r, item) for r, item in zip(blinds, items)]
+    evaluated = [k * element for element in blinded]
+    context = [case[name] for name in ("origin", "list", "epoch", "platform")] + [unhex(case["batch"]), pk]
+    joined = [b"".join(element.encode() for element in elements) for elements in (blinded, evaluated)]
+    frame = Exchange(*context, *joined, unhex(case["proof"]))
+    assert [sha256(part).hexdigest() for part in joined] == [case["blinded_sha256"], case["evaluated_sha256"]]
+    outputs = [
+        finalize(item, unblind(case["form"], r, element, pk)) for item, r, element in zip(items, blinds, frame.verify())
+    ]
+    assert sha256(b"".join(outputs)).hexdigest() == case["outputs_sha256"]
+    assert frame.prove(k, unhex(case["proof_random"])) == frame.proof
+    assert frame.element_root() == unhex(case["element_root"])
+    assert frame.request_digest() == unhex(case["req"]) and frame.response_digest() == unhex(case["resp"])
 
 
 def check_rfc(case):
@@ -110,13 +152,62 @@ def note(text, vkey):
     return read_manifest(open_note(text.encode(), vkey), vkey)
 
 
+def followed(list_id, notes, vkey):
+    """The chain and its manifests."""
+    chain, links = Chain(list_id), [note(text, vkey) for text in notes]
+    for link in links:
+        chain.extend(*link)
+    return chain, [manifest for manifest, _ in links]
+
+
+def check_chain(case):
+    _, vkey, list_id, notes, used = take(case, *"type verifier_key list notes used".split())
+    assert len(notes) == len(used) > 1
+    assert [followed(list_id, notes[: n + 1], vkey)[0].to_use() for n in range(len(notes))] == used
+
+
+def check_note(case):
+    _, vkey, text = take(case, *"type verifier_key note".split())
+    note(text, vkey)
+
+
+def check_series(case):
+    _, vkey, okm_of, labels_of, seed, versions = take(
+        case, *"type verifier_key okm_of labels_of dummy_seed versions".split()
+    )
+    texts, entries, dummies = zip(*(take(version, "note", "entries", "dummies") for version in versions))
+    manifests, records, files = followed("baseline", texts, vkey)[1], [], []
+    for manifest, window, filler in zip(manifests, entries, dummies):
+        member, epoch = manifest["artifact"], manifest["epoch"]
+        assert padded(window[1] - window[0]) == member["count"]
+        materials = [(made(okm_of, i), made(labels_of, i)[: member["label_bytes"]]) for i in range(*window)]
+        records.append([tag(okm[:32]) + seal_label(okm[32:], label) for okm, label in materials])
+        records[-1] += [dummy(unhex(seed), j, record_bytes(member["label_bytes"])) for j in range(*filler)]
+        files.append(write_artifact(records[-1], member, epoch))
+        assert read_artifact(files[-1], member, epoch) == sorted(records[-1])
+    assert apply_delta(write_delta(*records, manifests[1]), sorted(records[0]), manifests[1]) == files[1]
+
+
+def check_enrolment(case):
+    _, request, secret_key, public_key, message = take(
+        case, *"type request request_secret_key request_public_key signed_message".split()
+    )
+    kind, platform, csr, key, contact, signature = take(
+        request, *"type platform csr request_key contact signature".split()
+    )
+    assert kind == "veilmatch/enrolment-request/v1" and csr.startswith("-----BEGIN CERTIFICATE REQUEST-----\n")
+    check_name("platform", platform)
+    fields = [field.encode() for field in ("veilmatch/v1/enrolment", platform, csr, contact)]
+    assert lp2(*fields) == unhex(message) and b64decode(key) == unhex(public_key)
+    assert ed25519_public_key(unhex(secret_key)) == unhex(public_key)
+    assert ed25519_verifies(unhex(public_key), unhex(message), b64decode(signature))
+
+
 def check_list(case):
     _, vkey, notes, artifact, delta, entries = take(
         case, *"type verifier_key notes artifact delta entries".split()
     )
-    (first, leaf), (second, _) = (note(text, vkey) for text in notes)
-    follows(first, None, None)
-    follows(second, first, leaf)
+    first, second = followed("baseline", notes, vkey)[1]
     old = read_artifact(unhex(artifact), first["artifact"], first["epoch"])
     new = apply_delta(unhex(delta), old, second)
     versions = [old, read_artifact(new, second["artifact"], second["epoch"])]
@@ -148,8 +239,42 @@ def bad_note(case):
 
 
 def bad_link(case):
-    _, vkey, previous, text, _, _ = take(case, *"type verifier_key previous note expect why".split())
-    follows(note(text, vkey)[0], *(note(previous, vkey) if previous else (None, None)))
+    _, base, after, text, _, _ = take(case, *"type base after note expect why".split())
+    base = json.loads((FOLDER / base).read_text())
+    chain, _ = followed(base["list"], base["notes"][:after], base["verifier_key"])
+    chain.extend(*note(text, base["verifier_key"]))
+
+
+def bad_time(case):
+    _, vkey, text, now, _, _ = take(case, *"type verifier_key note now expect why".split())
+    check_time(note(text, vkey)[0], now)
+
+
+def bad_name(case):
+    _, of, name, _, _ = take(case, *"type of name expect why".split())
+    check_name(of, name)
+
+
+def bad_item(case):
+    check_item(unhex(take(case, *"type item expect why".split())[1]))
+
+
+def bad_public_key(case):
+    require(decode(unhex(take(case, *"type public_key expect why".split())[1])) is not None, "BAD_PUBLIC_KEY")
+
+
+def bad_label(case):
+    _, material, sealed, _, _ = take(case, *"type okm sealed_label expect why".split())
+    open_label(unhex(material)[32:], unhex(sealed))
+
+
+def bad_signature(case):
+    _, key, message, signature, _, _ = take(case, *"type public_key message signature expect why".split())
+    require(ed25519_verifies(unhex(key), unhex(message), unhex(signature)), "BAD_SIGNATURE")
+
+
+def bad_request(case):
+    check_request(take(case, *"type request expect why".split())[1])
 
 
 def bad_artifact(case):
@@ -171,12 +296,28 @@ def elements(case):
     decode_elements(unhex(case["blinded_elements"]), "BAD_FRAME")
 
 
-ACCEPTED = {"derive": check_derive, "frame": check_frame, "list": check_list}
+ACCEPTED = {
+    "derive": check_derive,
+    "frame": check_frame,
+    "seeded_frame": check_seeded_frame,
+    "list": check_list,
+    "series": check_series,
+    "chain": check_chain,
+    "note": check_note,
+    "enrolment": check_enrolment,
+}
 REJECTED = {
     "answer": answer,
     "elements": elements,
     "note": bad_note,
+    "time": bad_time,
     "link": bad_link,
+    "name": bad_name,
+    "item": bad_item,
+    "public_key": bad_public_key,
+    "label": bad_label,
+    "signature": bad_signature,
+    "request": bad_request,
     "artifact": bad_artifact,
     "delta": bad_delta,
 }

@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64decode
-from datetime import datetime
+from datetime import datetime, timezone
 from hashlib import sha256, sha512
 
 from group import GENERATOR, L, decode, ed25519_verifies, one_way_map, scalar
@@ -54,6 +54,16 @@ def mth(hashes):
     while 2 * k < len(hashes):
         k *= 2
     return sha256(b"\1" + mth(hashes[:k]) + mth(hashes[k:])).digest()
+
+
+# §2.1
+
+
+def check_name(of, name):
+    inside = "abcdefghijklmnopqrstuvwxyz0123456789.-" + ("_" if of == "list" else "")
+    ends = "abcdefghijklmnopqrstuvwxyz0123456789"
+    require(1 <= len(name) <= 64 and set(name) <= set(inside), "BAD_NAME")
+    require(name[0] in ends and name[-1] in ends, "BAD_NAME")
 
 
 # §3, §4
@@ -117,6 +127,34 @@ def decode_elements(data, reason):
 
 
 # §6
+
+
+def check_request(request):
+    """What a server refuses by a request's form (§9.4)."""
+    view = request["view"]
+    require(view is not None and len(view["root"]) == 64 and view["size"] < 2**53, "BAD_REQUEST")
+    require(request["epoch"] > 0 and request["version"] > 0 and request["minute"] < 2**53, "BAD_REQUEST")
+    require(len(request["batch_id"]) == 32 and len(request["request_signature"]) == 128, "BAD_REQUEST")
+    require(len(request["blinded_elements"]) % 64 == 0, "BAD_REQUEST")
+    try:
+        check_name("list", request["list_id"])
+    except Refused:
+        raise Refused("BAD_REQUEST") from None
+    require(len(request["blinded_elements"]) // 64 in FRAME_SIZES, "FRAME_SIZE")
+
+
+def unblind(form, r, evaluated, public_key):
+    """§4.3, §5.3."""
+    if form == "mul":
+        return pow(r, -1, L) * evaluated
+    assert form == "add"
+    return evaluated + (-r % L) * decode(public_key)
+
+
+def blind(form, r, item):
+    """§5.1."""
+    assert form in ("mul", "add")
+    return r * hash_to_group(item) if form == "mul" else hash_to_group(item) + r * GENERATOR
 
 
 class Exchange:
@@ -214,17 +252,26 @@ def shard_bits(count):
     return next((b for b in range(20) if count <= 3000 << b), 20)
 
 
+def dummy(seed, j, length):
+    blocks = (sha512(b"veilmatch/v1/dummy" + seed + u64(j) + u32(block)).digest() for block in (0, 1))
+    return b"".join(blocks)[:length]
+
+
 def label_nonce(label_key, label):
     return sha512(b"veilmatch/v1/label-nonce" + label_key + label).digest()[:4]
 
 
 def seal_label(label_key, label):
+    if not label:
+        return b""
     nonce = label_nonce(label_key, label)
     pad = sha512(b"veilmatch/v1/label-pad" + label_key + nonce).digest()
     return nonce + bytes(a ^ b for a, b in zip(label, pad))
 
 
 def open_label(label_key, sealed):
+    if not sealed:
+        return b""
     pad = sha512(b"veilmatch/v1/label-pad" + label_key + sealed[:4]).digest()
     label = bytes(a ^ b for a, b in zip(sealed[4:], pad))
     require(label_nonce(label_key, label) == sealed[:4], "LABEL_MISMATCH")
@@ -263,18 +310,35 @@ def read_artifact(file, member, epoch):
     return records
 
 
+def write_artifact(records, member, epoch):
+    """The file of records in any order."""
+    records = sorted(records)
+    return artifact_header(member, epoch) + directory(records, member)[0] + b"".join(records)
+
+
 def delta_len(label_bytes, removed, added):
     content = 48 + 16 * removed + record_bytes(label_bytes) * added
     return max(4096, 1 << (content - 1).bit_length())
+
+
+def delta_header(manifest):
+    member = manifest["delta"]
+    header = b"VEILDEL1" + u16(1) + bytes([manifest["artifact"]["label_bytes"], 0]) + u32(manifest["epoch"])
+    return header + u32(member["from"]) + u32(manifest["version"]) + u64(member["removed"]) + u64(member["added"]) + bytes(8)
+
+
+def write_delta(before, after, manifest):
+    """The delta between two sets of records."""
+    removed, added = sorted(set(before) - set(after)), sorted(set(after) - set(before))
+    content = delta_header(manifest) + b"".join(record[:16] for record in removed) + b"".join(added)
+    return content + bytes(manifest["delta"]["bytes"] - len(content))
 
 
 def apply_delta(file, records, manifest):
     """The artifact that a delta makes of the records of version `from` (§7.6)."""
     member, target = manifest["delta"], manifest["artifact"]
     require(sha256(file).digest() == b64decode(member["sha256"]), "BAD_DELTA")
-    label_bytes = target["label_bytes"]
-    header = b"VEILDEL1" + u16(1) + bytes([label_bytes, 0]) + u32(manifest["epoch"])
-    header += u32(member["from"]) + u32(manifest["version"]) + u64(member["removed"]) + u64(member["added"]) + bytes(8)
+    label_bytes, header = target["label_bytes"], delta_header(manifest)
     length, tags_end = record_bytes(label_bytes), 48 + 16 * member["removed"]
     added_end = tags_end + length * member["added"]
     require(len(file) == delta_len(label_bytes, member["removed"], member["added"]), "BAD_DELTA")
@@ -321,7 +385,7 @@ def open_note(note, vkey):
         for line in lines:
             dash, signer, value = line.split(" ")
             value = b64decode(value, validate=True)
-            require(dash == "\u2014" and len(value) > 4, "BAD_NOTE")
+            require(dash == "\u2014" and signer and len(value) > 4, "BAD_NOTE")
             if signer == name and value[:4] == key_id:
                 require(ed25519_verifies(key, text.encode(), value[4:]), "BAD_NOTE")
                 verified = True
@@ -386,6 +450,7 @@ def check_files(manifest):
     file, delta = manifest["artifact"], manifest["delta"]
     length = record_bytes(file["label_bytes"])
     require(file["format"] == 1 and 0 <= file["label_bytes"] <= 64 and file["record_bytes"] == length, "BAD_MANIFEST")
+    require(file["count"] == padded(file["count"]) < 2**48, "BAD_MANIFEST")
     require(file["shard_bits"] == shard_bits(file["count"]), "BAD_MANIFEST")
     require(file["bytes"] == 32 + 40 * 2 ** file["shard_bits"] + file["count"] * length, "BAD_MANIFEST")
     if delta == {"added": 0, "bytes": 0, "from": 0, "removed": 0, "sha256": ""}:
@@ -395,13 +460,43 @@ def check_files(manifest):
     require(delta["bytes"] == delta_len(file["label_bytes"], delta["removed"], delta["added"]), "BAD_MANIFEST")
 
 
-def follows(manifest, previous, previous_leaf):
-    """§8.4: the next link after `previous`, or the first."""
-    if previous is None:
-        require(manifest["version"] == 1, "BROKEN_CHAIN")
-        return
-    require(manifest["version"] > previous["version"], "STALE_MANIFEST")
-    linked = b64decode(manifest["prev"]) == sha256(previous_leaf).digest()
-    same = manifest["agency"] == previous["agency"] and manifest["list"] == previous["list"]
-    near = abs(manifest["epoch"] - previous["epoch"]) <= 1
-    require(linked and same and near and manifest["version"] == previous["version"] + 1, "BROKEN_CHAIN")
+class Chain:
+    """§8.4: what was verified of a list's chain."""
+
+    def __init__(self, list_id):
+        self.list_id, self.newest, self.leaf, self.of_epoch = list_id, None, None, {}
+
+    def extend(self, manifest, line):
+        epoch, newest = manifest["epoch"], self.newest
+        require(manifest["list"] == self.list_id, "BROKEN_CHAIN")
+        if newest is None:
+            require(manifest["version"] == 1, "BROKEN_CHAIN")
+        else:
+            require(manifest["version"] > newest["version"], "STALE_MANIFEST")
+            require(manifest["version"] == newest["version"] + 1, "BROKEN_CHAIN")
+            require(b64decode(manifest["prev"]) == sha256(self.leaf).digest(), "BROKEN_CHAIN")
+            require(manifest["agency"] == newest["agency"] and abs(epoch - newest["epoch"]) <= 1, "BROKEN_CHAIN")
+            require(abs(epoch - max(self.of_epoch)) <= 1, "BROKEN_CHAIN")
+        before = self.of_epoch.get(epoch)
+        if before is None:
+            require(manifest["delta"]["from"] == 0, "BROKEN_CHAIN")
+        else:
+            require(manifest["oprf_key"] == before["oprf_key"] and manifest["kinds"] == before["kinds"], "BROKEN_CHAIN")
+            require(manifest["artifact"]["label_bytes"] == before["artifact"]["label_bytes"], "BROKEN_CHAIN")
+            require(manifest["delta"]["from"] in (0, before["version"]), "BROKEN_CHAIN")
+        others = [other["oprf_key"] for number, other in self.of_epoch.items() if number != epoch]
+        require(manifest["oprf_key"] not in others, "BROKEN_CHAIN")
+        self.newest, self.leaf, self.of_epoch[epoch] = manifest, line, manifest
+
+    def to_use(self):
+        """§8.7: the newest version of the highest epoch."""
+        return self.of_epoch[max(self.of_epoch)]["version"]
+
+
+def check_time(manifest, now):
+    """§8.5."""
+
+    def unix(text):
+        return int(datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc).timestamp())
+
+    require(unix(manifest["not_before"]) <= now <= unix(manifest["not_after"]), "EXPIRED")

@@ -4,8 +4,13 @@
 mod frames;
 #[path = "lists.rs"]
 mod lists;
+#[path = "series.rs"]
+mod series;
+#[path = "values.rs"]
+mod values;
 
 use serde_json::Value;
+use sha2::{Digest, Sha512};
 
 /// One file of the vectors.
 pub struct Case {
@@ -22,7 +27,12 @@ impl Case {
     }
 }
 
+/// SHA-512 of a text and a number: what stands in the vectors in the place of long rows of random bytes.
+fn made(text: &str, i: u64) -> [u8; 64] {
+    Sha512::new().chain_update(text).chain_update(i.to_be_bytes()).finalize().into()
+}
+
 /// Every case that a command can make; those of the RFCs are carried over by hand.
 pub fn all() -> Vec<Case> {
-    frames::all().into_iter().chain(lists::all()).collect()
+    frames::all().into_iter().chain(lists::all()).chain(series::all()).chain(values::all()).collect()
 }

@@ -6,7 +6,7 @@ use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use veilmatch_protocol::{
-    artifact::{DummySeed, Layout, TAG_LEN, Writer, padded_count},
+    artifact::{self, DummySeed, Layout, TAG_LEN, Writer, padded_count},
     delta,
     derive::{EpochContext, Okm, Tag},
     frame::FrameSize,
@@ -15,22 +15,30 @@ use veilmatch_protocol::{
     manifest::{ArtifactRef, DeltaRef, Hash, Manifest, Publication, Quota, SignedManifest, Timestamp},
     name::{AgencyName, Epoch, Version},
     note::{self, Verifier},
-    oprf::{self, Mode},
+    oprf::{self, Mode, SecretKey},
 };
 
-use super::Case;
-use super::frames::{context, items, key};
+use super::frames::{SEED, context, items, key};
+use super::{Case, made};
 
 /// The case that refused artifacts and deltas are changes of.
 const BASE: &str = "accept/list.json";
+
+/// The case that refused links come after.
+const CHAIN: &str = "accept/chain.json";
 
 const LABEL_BYTES: u8 = 2;
 
 pub fn all() -> Vec<Case> {
     let list = List::new();
     let mut cases = vec![Case::new(BASE, &list.json())];
+    let hundred = json!({ "type": "note", "verifier_key": verifier().to_string(),
+                          "note": lines(&text(&list.manifests[0]), 100) });
+    cases.push(Case::new("accept/note_100_lines.json", &hundred));
     cases.extend(list.refused_notes());
-    cases.extend(list.refused_links());
+    cases.extend(out_of_time(&list.manifests[0]));
+    cases.push(Case::new(CHAIN, &chain_json()));
+    cases.extend(refused_links());
     cases.extend(list.refused_artifacts());
     cases.extend(list.refused_deltas());
     cases
@@ -44,7 +52,7 @@ fn signing_key() -> SigningKey {
     SigningKey::from_bytes(&[0x4b; 32])
 }
 
-fn verifier() -> Verifier {
+pub fn verifier() -> Verifier {
     Verifier::new(context().origin.as_str(), signing_key().verifying_key()).expect("an origin is a name")
 }
 
@@ -54,10 +62,10 @@ fn okm(item: &Item) -> Okm {
 }
 
 /// A version: records ascending, and the file that they make.
-struct Built {
+pub struct Built {
     records: Vec<Vec<u8>>,
     file: Vec<u8>,
-    reference: ArtifactRef,
+    pub reference: ArtifactRef,
 }
 
 fn built(entries: &[(&Item, &[u8])]) -> Built {
@@ -76,7 +84,11 @@ fn built(entries: &[(&Item, &[u8])]) -> Built {
 }
 
 fn file_of(records: Vec<Vec<u8>>) -> Built {
-    let mut writer = Writer::new(Cursor::new(Vec::new()), layout(), Epoch(1), records.len() as u64).expect("memory");
+    file_with(layout(), records)
+}
+
+pub fn file_with(layout: Layout, records: Vec<Vec<u8>>) -> Built {
+    let mut writer = Writer::new(Cursor::new(Vec::new()), layout, Epoch(1), records.len() as u64).expect("memory");
     records.iter().for_each(|record| writer.push(record).expect("ascending"));
     let (out, summary) = writer.finish().expect("memory");
     let file = out.into_inner();
@@ -84,7 +96,7 @@ fn file_of(records: Vec<Vec<u8>>) -> Built {
     Built { records, file, reference }
 }
 
-fn manifest(version: u32, prev: Option<Hash>, artifact: ArtifactRef, delta: DeltaRef) -> Manifest {
+pub fn manifest(version: u32, prev: Option<Hash>, artifact: ArtifactRef, delta: DeltaRef) -> Manifest {
     let start = 1_780_000_000 + u64::from(version) * 3_600;
     Manifest::from(Publication {
         agency: AgencyName::parse("agency.example").expect("fits the grammar"),
@@ -104,11 +116,11 @@ fn manifest(version: u32, prev: Option<Hash>, artifact: ArtifactRef, delta: Delt
     })
 }
 
-fn signed(manifest: Manifest) -> SignedManifest {
+pub fn signed(manifest: Manifest) -> SignedManifest {
     SignedManifest::sign(manifest, &signing_key()).expect("within its limits")
 }
 
-fn text(signed: &SignedManifest) -> String {
+pub fn text(signed: &SignedManifest) -> String {
     String::from_utf8(signed.note().to_vec()).expect("a note is text")
 }
 
@@ -167,6 +179,7 @@ impl List {
 
     fn refused_notes(&self) -> Vec<Case> {
         let note = text(&self.manifests[0]);
+        let lines = |n: usize| lines(&note, n);
         let leaf = String::from_utf8(self.manifests[0].leaf().to_vec()).expect("JSON is text");
         let sign = |leaf: &str| note::sign(&format!("{leaf}\n"), verifier().name(), &signing_key()).expect("a text");
         let changed = |from: &str, to: &str| {
@@ -177,6 +190,13 @@ impl List {
         let own_name = note::sign(&format!("{leaf}\n"), verifier().name(), &foreign).expect("a text");
         let other_name = note::sign(&format!("{leaf}\n"), "other.example/veilmatch/manifest", &signing_key());
         let identity = "A".repeat(43) + "=";
+        let bytes = artifact::file_len(layout(), 1_024);
+        let count = leaf.replacen("\"count\":1024", "\"count\":1025", 1).replacen(
+            &format!("\"bytes\":{bytes}"),
+            &format!("\"bytes\":{}", artifact::file_len(layout(), 1_025)),
+            1,
+        );
+        let count = sign(&count);
         let own_key =
             serde_json::from_str::<Value>(&leaf).expect("JSON")["oprf_key"].as_str().expect("text").to_owned();
         let cases = [
@@ -198,6 +218,10 @@ impl List {
                 "an unknown member",
             ),
             ("member_less", "BAD_MANIFEST", changed("\"certs\":[],", ""), "a member is left out"),
+            ("member_twice", "BAD_MANIFEST", changed("\"certs\":[]", "\"certs\":[],\"certs\":[]"), "a member twice"),
+            ("count", "BAD_MANIFEST", count, "a count that no number of entries is padded to"),
+            ("canary_root", "BAD_MANIFEST", changed("47DEQpj8", "57DEQpj8"), "what a later part fills has content"),
+            ("101_lines", "BAD_NOTE", lines(101), "101 signature lines"),
             ("fraction", "BAD_MANIFEST", changed("\"epoch\":1", "\"epoch\":1.0"), "a number with a fraction"),
             ("identity_key", "BAD_MANIFEST", changed(&own_key, &identity), "the public key is the identity"),
             (
@@ -221,39 +245,6 @@ impl List {
             let value = json!({ "type": "note", "verifier_key": verifier().to_string(), "note": note,
                                 "expect": expect, "why": why });
             Case::new(format!("reject/note_{name}.json"), &value)
-        };
-        cases.into_iter().map(case).collect()
-    }
-
-    fn refused_links(&self) -> Vec<Case> {
-        let [first, second] = &self.manifests;
-        let with = |change: &dyn Fn(&mut Manifest)| {
-            let mut next = second.manifest().clone();
-            change(&mut next);
-            signed(next)
-        };
-        let gap = with(&|next| (next.version, next.prev) = (3, Some(first.digest())));
-        let past = with(&|next| next.prev = Some(Hash([7; 32])));
-        let list = with(&|next| next.list = "other".to_owned());
-        let third = |epoch| {
-            with(&|next| {
-                (next.version, next.prev, next.delta) = (3, Some(second.digest()), DeltaRef::NONE);
-                next.epoch = epoch;
-            })
-        };
-        let cases = [
-            ("stale", "STALE_MANIFEST", Some(second), first.clone(), "older than the newest one verified"),
-            ("again", "STALE_MANIFEST", Some(second), second.clone(), "not newer than the newest one verified"),
-            ("gap", "BROKEN_CHAIN", Some(first), gap, "version 2 is left out"),
-            ("past", "BROKEN_CHAIN", Some(first), past, "prev is not the SHA-256 of the leaf before"),
-            ("list", "BROKEN_CHAIN", Some(first), list, "of another list"),
-            ("epoch", "BROKEN_CHAIN", Some(second), third(3), "the epoch differs by more than 1"),
-            ("first", "BROKEN_CHAIN", None, second.clone(), "the first one is not version 1"),
-        ];
-        let case = |(name, expect, before, next, why): (&str, &str, Option<&SignedManifest>, SignedManifest, &str)| {
-            let value = json!({ "type": "link", "verifier_key": verifier().to_string(), "previous": before.map(text),
-                                "note": text(&next), "expect": expect, "why": why });
-            Case::new(format!("reject/link_{name}.json"), &value)
         };
         cases.into_iter().map(case).collect()
     }
@@ -347,6 +338,116 @@ impl List {
     }
 }
 
+/// A note with `n` signature lines: its own and, before it, those of a key that nobody knows.
+fn lines(note: &str, n: usize) -> String {
+    let (text, own) = note.split_once("\n\n").expect("an empty line stands before the signatures");
+    format!("{text}\n\n{}{own}", "\u{2014} w AAAAAAA=\n".repeat(n - 1))
+}
+
+fn out_of_time(signed: &SignedManifest) -> Vec<Case> {
+    let manifest = signed.manifest();
+    let early = ("early", manifest.not_before.unix() - 1, "a second before not_before");
+    let late = ("late", manifest.not_after.unix() + 1, "a second after not_after");
+    let case = |(name, now, why): (&str, u64, &str)| {
+        let value = json!({ "type": "time", "verifier_key": verifier().to_string(), "note": text(signed), "now": now,
+                            "expect": "EXPIRED", "why": why });
+        Case::new(format!("reject/time_{name}.json"), &value)
+    };
+    [early, late].map(case).into()
+}
+
+/// Epochs of the chain's versions: two rotations, each with an overlap.
+const EPOCHS: [u32; 8] = [1, 1, 2, 1, 2, 3, 2, 3];
+
+fn chain() -> Vec<SignedManifest> {
+    let mut links = Vec::new();
+    for epoch in EPOCHS {
+        links.push(signed(next_link(&links, epoch)));
+    }
+    links
+}
+
+/// What is published next for an epoch. The files that it names are not there: a chain is followed without them.
+fn next_link(links: &[SignedManifest], epoch: u32) -> Manifest {
+    let version = links.len() as u32 + 1;
+    let digest = |what: &str| Hash(made(what, version.into())[..32].try_into().expect("32 of 64 bytes"));
+    let artifact = ArtifactRef {
+        format: 1,
+        count: 1_024,
+        label_bytes: LABEL_BYTES.into(),
+        record_bytes: layout().record_len() as u32,
+        shard_bits: 0,
+        bytes: artifact::file_len(layout(), 1_024),
+        sha256: digest("artifact"),
+        root: digest("root"),
+    };
+    let before = links.iter().rfind(|link| link.manifest().epoch == epoch);
+    let delta = before.map_or(DeltaRef::NONE, |before| delta_from(before.manifest().version, digest("delta")));
+    let mut next = manifest(version, links.last().map(SignedManifest::digest), artifact, delta);
+    (next.epoch, next.oprf_key) = (epoch, key_of(epoch));
+    next
+}
+
+fn delta_from(from: u32, sha256: Hash) -> DeltaRef {
+    DeltaRef { from, removed: 0, added: 0, bytes: delta::file_len(layout(), 0, 0), sha256: Some(sha256) }
+}
+
+fn key_of(epoch: u32) -> Hash {
+    let key = SecretKey::for_epoch(&SEED, &context().list, Epoch(epoch)).expect("this seed gives a key");
+    Hash(*key.public().as_bytes())
+}
+
+fn chain_json() -> Value {
+    let links = chain();
+    let used = [1, 2, 3, 3, 5, 6, 6, 8];
+    json!({ "type": "chain", "verifier_key": verifier().to_string(), "list": context().list.as_str(),
+            "notes": links.iter().map(text).collect::<Vec<_>>(), "used": used })
+}
+
+fn refused_links() -> Vec<Case> {
+    let links = chain();
+    let after = |n: usize, epoch: u32, change: &dyn Fn(&mut Manifest)| {
+        let mut next = next_link(&links[..n], epoch);
+        change(&mut next);
+        (n, signed(next))
+    };
+    let (stale, broken) = ("STALE_MANIFEST", "BROKEN_CHAIN");
+    let no_labels = |next: &mut Manifest| {
+        let layout = Layout::new(0).expect("at most 64");
+        (next.artifact.label_bytes, next.artifact.record_bytes) = (0, 16);
+        next.artifact.bytes = artifact::file_len(layout, 1_024);
+    };
+    let cases = [
+        ("stale", stale, (2, links[0].clone()), "older than the newest one verified"),
+        ("again", stale, (2, links[1].clone()), "not newer than the newest one verified"),
+        ("gap", broken, (1, links[2].clone()), "version 2 is left out"),
+        ("past", broken, after(1, 1, &|m| m.prev = Some(Hash([7; 32]))), "prev is not the SHA-256 of the leaf before"),
+        ("list", broken, after(1, 1, &|m| m.list = "other".to_owned()), "of another list"),
+        ("first", broken, (0, links[1].clone()), "the first one is not version 1"),
+        ("first_list", broken, after(0, 1, &|m| m.list = "other".to_owned()), "not the list that was asked for"),
+        ("epoch", broken, after(2, 3, &|m| m.epoch = 3), "the epoch differs by more than 1"),
+        ("epoch_back", broken, after(7, 1, &|_| ()), "epoch 1, although epoch 3 has begun"),
+        ("key", broken, after(1, 1, &|m| m.oprf_key = key_of(9)), "another oprf_key than the epoch had"),
+        ("key_again", broken, after(2, 2, &|m| m.oprf_key = key_of(1)), "a new epoch with the key of an earlier one"),
+        ("labels", broken, after(3, 1, &no_labels), "another label length than the epoch had"),
+        ("kinds", broken, after(3, 1, &|m| m.kinds.truncate(2)), "other kinds than the epoch had"),
+        ("delta_over", broken, after(4, 1, &|m| m.delta.from = 2), "the delta is not from the epoch's last version"),
+        ("delta_across", broken, after(4, 2, &|m| m.delta.from = 4), "the delta is from another epoch's version"),
+        (
+            "delta_first",
+            broken,
+            after(2, 2, &|m| m.delta = delta_from(2, Hash([7; 32]))),
+            "the first version of an epoch has a delta",
+        ),
+    ];
+    let case = |(name, expect, (after, note), why): (&str, &str, (usize, SignedManifest), &str)| {
+        let value = json!({ "type": "link", "base": CHAIN, "after": after, "note": text(&note),
+                            "expect": expect, "why": why });
+        Case::new(format!("reject/link_{name}.json"), &value)
+    };
+    cases.into_iter().map(case).collect()
+}
+
 fn second(first: &SignedManifest, built: &Built, delta: &[u8], removed: usize, added: usize) -> Manifest {
     let (removed, added) = (removed as u64, added as u64);
     let sha256 = Some(Hash(Sha256::digest(delta).into()));
@@ -356,7 +457,7 @@ fn second(first: &SignedManifest, built: &Built, delta: &[u8], removed: usize, a
 }
 
 /// Tags to remove and records to add, both ascending.
-fn changes(versions: &[Built; 2]) -> (Vec<Tag>, Vec<Vec<u8>>) {
+pub fn changes(versions: &[Built; 2]) -> (Vec<Tag>, Vec<Vec<u8>>) {
     let [before, after] = versions;
     let tag = |record: &Vec<u8>| Tag(record[..TAG_LEN].try_into().expect("a record begins with its tag"));
     let removed = before.records.iter().filter(|record| !after.records.contains(record)).map(tag).collect();
@@ -365,10 +466,14 @@ fn changes(versions: &[Built; 2]) -> (Vec<Tag>, Vec<Vec<u8>>) {
 }
 
 fn delta_file(removed: &[Tag], added: &[Vec<u8>]) -> Vec<u8> {
+    delta_with(layout(), removed, added)
+}
+
+pub fn delta_with(layout: Layout, removed: &[Tag], added: &[Vec<u8>]) -> Vec<u8> {
     let span = delta::Span { epoch: Epoch(1), from: Version(1), to: Version(2) };
     let added: Vec<&[u8]> = added.iter().map(Vec::as_slice).collect();
     let mut file = Vec::new();
-    delta::write(&mut file, layout(), span, removed, &added).expect("ascending");
+    delta::write(&mut file, layout, span, removed, &added).expect("ascending");
     file
 }
 
