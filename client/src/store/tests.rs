@@ -1,4 +1,8 @@
-use veilmatch_protocol::name::{Epoch, ListId};
+use veilmatch_protocol::{
+    manifest::{Chain, SignedManifest},
+    name::{Epoch, ListId},
+    note::Verifier,
+};
 
 use super::*;
 
@@ -23,6 +27,28 @@ fn a_database_of_a_newer_program_is_refused() {
     raw.pragma_update(None, "user_version", SCHEMA + 1).unwrap();
     let opened = Store::open(&dir.path().join("state.db"));
     assert!(matches!(opened, Err(Error::NewerSchema { found: 2, known: 1, .. })));
+}
+
+#[test]
+fn a_chain_is_taken_up_where_it_was_left() {
+    // SPEC §8.4, §8.7
+    let case: serde_json::Value =
+        serde_json::from_str(include_str!("../../../protocol/vectors/accept/chain.json")).unwrap();
+    let verifier = Verifier::parse(case["verifier_key"].as_str().unwrap()).unwrap();
+    let notes = case["notes"].as_array().unwrap().iter().map(|note| note.as_str().unwrap().as_bytes());
+    let links: Vec<_> = notes.map(|note| SignedManifest::verify(note, &verifier).unwrap()).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    for (at, link) in links.iter().enumerate() {
+        let kept = store.newest_of_each_epoch(&list()).unwrap();
+        let kept = kept.iter().map(|note| SignedManifest::verify(note, &verifier).unwrap());
+        let mut chain = Chain::resume(list(), kept);
+        assert_eq!(chain.newest(), links[..at].last());
+        chain.extend(link.clone()).unwrap();
+        store.add_manifests(&list(), std::slice::from_ref(link)).unwrap();
+        let used = store.manifest_to_use(&list()).unwrap();
+        assert_eq!(used.as_deref(), chain.to_use().map(SignedManifest::note));
+    }
 }
 
 #[test]
