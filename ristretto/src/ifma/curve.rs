@@ -182,12 +182,7 @@ impl Extended {
     #[target_feature(enable = "avx512dq,avx512ifma")]
     #[inline]
     pub(crate) fn to_addend(self) -> Addend {
-        Addend {
-            sum: self.y.plus(&self.x),
-            difference: self.y.minus(&self.x),
-            twice_z: self.z.plus(&self.z),
-            twice_dt: self.t.times(&Carried::constant(constants::TWICE_D)),
-        }
+        self.to_accumulator().to_addend()
     }
 
     #[target_feature(enable = "avx512dq,avx512ifma")]
@@ -219,6 +214,17 @@ impl Accumulator {
         let y = g.times_biased(&h);
         let x = e.times_wide(&f);
         Self { sum: y.plus(&x).carry(), difference: y.minus(&x).carry(), z: f.times(&g), t: e.times(&h) }
+    }
+
+    #[target_feature(enable = "avx512dq,avx512ifma")]
+    #[inline]
+    pub(crate) fn to_addend(self) -> Addend {
+        Addend {
+            sum: self.sum,
+            difference: self.difference,
+            twice_z: self.z.plus(&self.z),
+            twice_dt: self.t.times(&Carried::constant(constants::TWICE_D)),
+        }
     }
 
     /// (X : Y : Z : T), all with a factor 2.

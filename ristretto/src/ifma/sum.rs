@@ -22,8 +22,9 @@ use crate::simd::{self, Lanes};
 pub(crate) fn weighted(groups: impl Iterator<Item = Extended> + Clone, weights: &[u128]) -> Extended {
     // Measured: wider windows mean fewer additions per point and more buckets to join.
     let bits = match weights.len() {
-        0..150 => 4,
-        150..600 => 6,
+        0..12 => 2,
+        12..200 => 4,
+        200..600 => 6,
         _ => 8,
     };
     let per_pass = 8 * bits;
@@ -101,8 +102,8 @@ impl Buckets {
         let (mut running, mut sum) = (Accumulator::identity(), Accumulator::identity());
         for digit in (1..1_usize << self.bits).rev() {
             let buckets = [0, 1, 2, 3, 4, 5, 6, 7].map(|lane: usize| self.rows[(lane << self.bits) | digit]);
-            running = running.plus(&accumulator(&buckets).to_extended().to_addend());
-            sum = sum.plus(&running.to_extended().to_addend());
+            running = running.plus(&accumulator(&buckets).to_addend());
+            sum = sum.plus(&running.to_addend());
         }
         sum.to_extended()
     }
