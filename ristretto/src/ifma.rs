@@ -112,44 +112,40 @@ pub(crate) fn from_uniform(uniform: &[[u8; 64]]) -> Points {
 
 #[target_feature(enable = "avx512dq,avx512ifma")]
 pub(crate) fn multiply_shared(points: &Points, half: &Scalar, out: &mut [[u8; 32]]) {
-    let steps = Steps::new(&[*half; LANES]);
+    let mut steps = Steps::zero();
+    steps.set_all(half);
     let mut products = Vec::with_capacity(CHUNK.min(points.groups()));
-    let mut out = out.chunks_mut(LANES * CHUNK);
-    for chunk in 0..points.groups().div_ceil(CHUNK) {
+    for (chunk, out) in out.chunks_mut(LANES * CHUNK).enumerate() {
         let mut inputs = montgomery_chunk(points, chunk);
         for point in &inputs {
             products.push(ladder::multiply(point, &steps).doubled_quartic());
         }
-        encode::encode_batch(&products, out.next().unwrap_or_default());
+        encode::encode_batch(&products, out);
         inputs.zeroize();
         products.zeroize();
     }
 }
 
 #[target_feature(enable = "avx512dq,avx512ifma")]
-pub(crate) fn multiply_each(points: &Points, scalars: &[Scalar], out: &mut [[u8; 32]]) {
-    drop(multiply_each_kept(points, scalars, out));
-}
-
-#[target_feature(enable = "avx512dq,avx512ifma")]
-pub(crate) fn multiply_each_kept(points: &Points, scalars: &[Scalar], out: &mut [[u8; 32]]) -> Points {
+pub(crate) fn multiply_each(points: &Points, scalars: &[Scalar], out: &mut [[u8; 32]]) -> Points {
+    let mut steps = Steps::zero();
+    let mut halves = [Scalar::ZERO; LANES];
     let mut products = Vec::with_capacity(points.groups());
     let mut groups = scalars.chunks(LANES);
-    let mut out = out.chunks_mut(LANES * CHUNK);
-    for chunk in 0..points.groups().div_ceil(CHUNK) {
+    for (chunk, out) in out.chunks_mut(LANES * CHUNK).enumerate() {
         let mut inputs = montgomery_chunk(points, chunk);
         let at = products.len();
         for (point, scalars) in inputs.iter().zip(&mut groups) {
-            let mut halves = [Scalar::ZERO; LANES];
             for (half, scalar) in halves.iter_mut().zip(scalars) {
                 *half = scalar.div_by_2();
             }
-            products.push(ladder::multiply(point, &Steps::new(&halves)).doubled_quartic());
-            halves.zeroize();
+            steps.set(halves[..scalars.len()].iter());
+            products.push(ladder::multiply(point, &steps).doubled_quartic());
         }
-        encode::encode_batch(&products[at..], out.next().unwrap_or_default());
+        encode::encode_batch(&products[at..], out);
         inputs.zeroize();
     }
+    halves.zeroize();
     Points { len: points.len, form: Form::Projective(products) }
 }
 

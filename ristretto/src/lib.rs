@@ -4,8 +4,29 @@
 //! There are two: eight lanes with AVX-512 IFMA where the processor has it, and curve25519-dalek everywhere. The choice
 //! is made once per process, see [`Backend`]; both give the same bytes.
 //!
+//! ```
+//! use veilmatch_ristretto::{FixedBase, InvalidIndex, Points, Scalar, SharedScalar};
+//!
+//! // A client blinds 100 elements, the server multiplies them by its key, and the client takes the blinds off.
+//! let (key, blinds) = (Scalar::from(77_u8), vec![Scalar::from(1_234_567_u32); 100]);
+//! let mut public = [[0; 32]];
+//! Points::decode(&[[0; 32]])?.add_multiples(FixedBase::generator(), &[key], &mut public);
+//! let (mut blinded, mut evaluated, mut unblinded) = ([[0; 32]; 100], [[0; 32]; 100], [[0; 32]; 100]);
+//! let elements = Points::from_uniform(&[[7; 64]; 100]);
+//!
+//! elements.add_multiples(FixedBase::generator(), &blinds, &mut blinded);
+//! Points::decode(&blinded)?.multiply_shared(&SharedScalar::new(&key), &mut evaluated);
+//! let public = FixedBase::new(&public[0]).expect("an element");
+//! Points::decode(&evaluated)?.subtract_multiples(&public, &blinds, &mut unblinded);
+//!
+//! let mut direct = [[0; 32]; 100];
+//! elements.multiply_shared(&SharedScalar::new(&key), &mut direct);
+//! assert_eq!(unblinded, direct);
+//! # Ok::<(), InvalidIndex>(())
+//! ```
+//!
 //! # Security
-//! Multiplications, encodings and scalar inversions are constant time in scalars and elements. [`Points::decode`] leaks
+//! Multiplications, sums with multiples, encodings and scalar inversions are constant time in scalars and elements. [`Points::decode`] leaks
 //! which index is invalid, and [`Points::weighted_sum`] is variable time: both take public values only. The identity is a
 //! valid element here; protocols that refuse it do so where they decode (RFC 9497, Section 2.1).
 

@@ -69,13 +69,7 @@ impl Points {
     /// # Panics
     /// If `scalars` or `out` have another length than the batch.
     pub fn multiply_each(&self, scalars: &[Scalar], out: &mut [[u8; 32]]) {
-        assert_eq!(scalars.len(), self.len(), "one scalar per element");
-        assert_eq!(out.len(), self.len(), "one place per element");
-        match &self.0 {
-            Inner::Portable(points) => drop(points.multiply_each(scalars, out)),
-            #[cfg(target_arch = "x86_64")]
-            Inner::Ifma(ifma, points) => ifma.multiply_each(points, scalars, out),
-        }
+        drop(self.multiply_each_kept(scalars, out));
     }
 
     /// As [`Self::multiply_each`], and gives the products as a batch, for a caller that will sum what it has sent.
@@ -89,7 +83,7 @@ impl Points {
         Self(match &self.0 {
             Inner::Portable(points) => Inner::Portable(points.multiply_each(scalars, out)),
             #[cfg(target_arch = "x86_64")]
-            Inner::Ifma(ifma, points) => Inner::Ifma(*ifma, ifma.multiply_each_kept(points, scalars, out)),
+            Inner::Ifma(ifma, points) => Inner::Ifma(*ifma, ifma.multiply_each(points, scalars, out)),
         })
     }
 

@@ -52,9 +52,7 @@ entries! {
     decode(encodings: &[[u8; 32]]) -> Result<ifma::Points, InvalidIndex> = ifma::decode;
     map(uniform: &[[u8; 64]]) -> ifma::Points = ifma::from_uniform;
     multiply_shared(points: &ifma::Points, half: &Scalar, out: &mut [[u8; 32]]) = ifma::multiply_shared;
-    multiply_each(points: &ifma::Points, scalars: &[Scalar], out: &mut [[u8; 32]]) = ifma::multiply_each;
-    multiply_each_kept(points: &ifma::Points, scalars: &[Scalar], out: &mut [[u8; 32]]) -> ifma::Points
-        = ifma::multiply_each_kept;
+    multiply_each(points: &ifma::Points, scalars: &[Scalar], out: &mut [[u8; 32]]) -> ifma::Points = ifma::multiply_each;
     fixed_base(encoding: &[u8; 32]) -> Option<ifma::FixedBase> = ifma::fixed_base;
     add_multiples(
         points: &ifma::Points,

@@ -39,7 +39,7 @@ pub(crate) struct FixedBase {
     shift: Scalar,
 }
 
-/// Odd multiples 1, 3, 5 … of 2^(BITS·j)·T: of each limb of y + x, y − x and 2·d·x·y all entries in order.
+/// Odd multiples 1, 3, 5 … of 2^(BITS·j)·T/4: of each limb of y + x, y − x and 2·d·x·y all entries in order.
 struct Window([[[__m512i; 2]; PAIRS]; 15]);
 
 /// An entry per lane.
@@ -59,8 +59,10 @@ impl FixedBase {
     pub(crate) fn new(point: &Affine) -> Self {
         // T/4 as four times a sixteenth: that is free of torsion, so that its multiples depend on k mod ℓ alone.
         let part = (0..5).fold(Scalar::ONE, |part, _| part.div_by_2());
-        let part = ladder::multiply(&point.to_montgomery(), &Steps::new(&[part; LANES]));
-        let mut base = part.doubled_quartic().to_extended().doubled().doubled();
+        let mut steps = Steps::zero();
+        steps.set_all(&part);
+        let mut base =
+            ladder::multiply(&point.to_montgomery(), &steps).doubled_quartic().to_extended().doubled().doubled();
 
         let mut blocks = Vec::with_capacity(WINDOWS * 2 * PAIRS);
         for _ in 0..WINDOWS {
@@ -92,7 +94,7 @@ impl FixedBase {
         let unit = (1..WINDOWS).fold(Scalar::ZERO, |unit, _| unit * Scalar::from(1_u64 << BITS) + Scalar::ONE);
         let mut recoded: Vec<_> = (0..1_u64 << BITS).map(|digit| unit * Scalar::from(digit)).collect();
         recoded.resize(recoded.len() + LANES, -Scalar::ONE);
-        let montgomery = point.to_montgomery();
+        let (montgomery, mut steps) = (point.to_montgomery(), Steps::zero());
         for group in recoded.chunks_exact(LANES) {
             let (mut scalars, mut halves) = ([Scalar::ZERO; LANES], [Scalar::ZERO; LANES]);
             for lane in 0..LANES {
@@ -100,7 +102,8 @@ impl FixedBase {
                 halves[lane] = scalars[lane].div_by_2();
             }
             let product = self.multiply(&scalars);
-            let by_ladder = ladder::multiply(&montgomery, &Steps::new(&halves)).doubled_quartic();
+            steps.set(halves.iter());
+            let by_ladder = ladder::multiply(&montgomery, &steps).doubled_quartic();
             let mut encodings = [[0; 32]; 2 * LANES];
             encode::encode_batch(&[product, by_ladder], &mut encodings);
             assert_eq!(encodings[..LANES], encodings[LANES..], "a table must agree with the ladder");

@@ -20,26 +20,37 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    /// For one scalar per lane; lanes without a scalar multiply by 0.
-    pub(crate) fn new(scalars: &[Scalar]) -> Self {
-        let mut steps = Self { swaps: [0; 256], last: 0, negated: 0 };
+    /// Steps that multiply every lane by 0.
+    pub(crate) fn zero() -> Self {
+        Self { swaps: [0; 256], last: 0, negated: 0 }
+    }
+
+    /// The same scalar in every lane.
+    pub(crate) fn set_all(&mut self, scalar: &Scalar) {
+        self.set([scalar; 8].into_iter());
+    }
+
+    /// One scalar per lane; lanes without a scalar multiply by 0. In place, so that no copy is left where it was made.
+    pub(crate) fn set<'a>(&mut self, scalars: impl Iterator<Item = &'a Scalar>) {
+        self.zeroize();
         let mut lanes = [[0; 4]; 8];
-        for (i, scalar) in scalars.iter().enumerate().take(8) {
-            let (h, negated) = smaller(scalar);
-            steps.last |= ((h[0] & 1) as u8) << i;
-            steps.negated |= negated << i;
-            lanes[i] = [0, 1, 2, 3].map(|k| h[k] ^ (h[k] >> 1) ^ (h.get(k + 1).unwrap_or(&0) << 63));
-        }
-        for (byte, swaps) in steps.swaps.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-            let lane_byte = |lane: &[u64; 4]| (lane[byte / 8] >> (8 * (byte % 8))) as u8;
-            let mut bytes = [0; 8];
-            for (place, lane) in bytes.iter_mut().zip(&lanes) {
-                *place = lane_byte(lane);
+        for (i, (lane, scalar)) in lanes.iter_mut().zip(scalars).enumerate() {
+            let mut h = words(scalar);
+            self.negated |= replace_by_smaller(&mut h) << i;
+            self.last |= ((h[0] & 1) as u8) << i;
+            for k in 0..4 {
+                lane[k] = h[k] ^ (h[k] >> 1) ^ (h.get(k + 1).unwrap_or(&0) << 63);
             }
-            *swaps = transposed(u64::from_le_bytes(bytes)).to_le_bytes();
+            h.zeroize();
+        }
+        for (byte, swaps) in self.swaps.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            let mut matrix = 0;
+            for lane in lanes.iter().rev() {
+                matrix = matrix << 8 | (lane[byte / 8] >> (8 * (byte % 8))) & 0xff;
+            }
+            *swaps = transposed(matrix).to_le_bytes();
         }
         lanes.zeroize();
-        steps
     }
 
     /// The swaps from the highest bit to the lowest.
@@ -48,33 +59,38 @@ impl Steps {
     }
 }
 
-/// min(h, ℓ − h) and whether that is ℓ − h.
-fn smaller(scalar: &Scalar) -> ([u64; 4], u8) {
-    const ORDER: [u64; 4] = [0x5812_631a_5cf5_d3ed, 0x14de_f9de_a2f7_9cd6, 0, 0x1000_0000_0000_0000];
-    let mut bytes = scalar.to_bytes();
-    let mut h = [0; 4];
-    for (word, bytes) in h.iter_mut().zip(bytes.as_chunks::<8>().0) {
+fn words(scalar: &Scalar) -> [u64; 4] {
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(scalar.as_bytes().as_chunks::<8>().0) {
         *word = u64::from_le_bytes(*bytes);
     }
-    bytes.zeroize();
-    let (mut other, _) = minus(&ORDER, &h);
-    let (_, other_is_smaller) = minus(&other, &h);
-    let mask = u64::from(std::hint::black_box(other_is_smaller)).wrapping_neg();
-    let result = [0, 1, 2, 3].map(|k| h[k] ^ (mask & (h[k] ^ other[k])));
-    h.zeroize();
-    other.zeroize();
-    (result, other_is_smaller)
+    words
 }
 
-/// a − b modulo 2^256, and 1 if that borrowed.
-fn minus(a: &[u64; 4], b: &[u64; 4]) -> ([u64; 4], u8) {
+/// h ← min(h, ℓ − h). Gives 1 if that is ℓ − h, else 0.
+fn replace_by_smaller(h: &mut [u64; 4]) -> u8 {
+    const ORDER: [u64; 4] = [0x5812_631a_5cf5_d3ed, 0x14de_f9de_a2f7_9cd6, 0, 0x1000_0000_0000_0000];
+    let mut other = ORDER;
+    subtract(&mut other, h);
+    let mut difference = other;
+    let other_is_smaller = subtract(&mut difference, h);
+    // Opaque, so that the mask is not turned back into a branch.
+    let mask = u64::from(std::hint::black_box(other_is_smaller)).wrapping_neg();
+    for k in 0..4 {
+        h[k] ^= mask & (h[k] ^ other[k]);
+    }
+    other.zeroize();
+    difference.zeroize();
+    other_is_smaller
+}
+
+/// a ← a − b modulo 2^256. Gives 1 if that borrowed, else 0.
+fn subtract(a: &mut [u64; 4], b: &[u64; 4]) -> u8 {
     let mut borrow = false;
-    let difference = [0, 1, 2, 3].map(|k| {
-        let (difference, borrowed) = a[k].borrowing_sub(b[k], borrow);
-        borrow = borrowed;
-        difference
-    });
-    (difference, u8::from(borrow))
+    for k in 0..4 {
+        (a[k], borrow) = a[k].borrowing_sub(b[k], borrow);
+    }
+    u8::from(borrow)
 }
 
 /// Bit 8·i + j moves to bit 8·j + i (Hacker's Delight, Section 7-3).
@@ -84,4 +100,44 @@ fn transposed(mut x: u64) -> u64 {
         x ^= moved ^ (moved << shift);
     }
     x
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+    use super::*;
+
+    /// The scalar that a lane's swaps spell, with its sign.
+    fn spelled(steps: &Steps, lane: usize) -> Scalar {
+        let (mut scalar, mut bit) = (Scalar::ZERO, 0);
+        for swaps in steps.downwards() {
+            bit ^= swaps >> lane & 1;
+            scalar = scalar + scalar + Scalar::from(bit);
+        }
+        assert_eq!(bit, steps.last >> lane & 1);
+        if steps.negated >> lane & 1 == 1 { -scalar } else { scalar }
+    }
+
+    #[test]
+    fn steps_spell_the_scalars_of_all_lanes() {
+        let mut rng = StdRng::seed_from_u64(40);
+        let half = Scalar::ONE.div_by_2();
+        let edges = [Scalar::ZERO, Scalar::ONE, -Scalar::ONE, half, -half, half - Scalar::ONE, Scalar::from(2_u8)];
+        let mut steps = Steps::zero();
+        for round in 0..1_000 {
+            let mut scalars: [Scalar; 8] =
+                std::array::from_fn(|_| Scalar::from_bytes_mod_order_wide(&rng.random::<[u8; 64]>()));
+            for _ in 0..round % 8 {
+                scalars[rng.random_range(0..8)] = edges[rng.random_range(0..edges.len())];
+            }
+            let n = 8 - round % 3;
+            steps.set(scalars[..n].iter());
+            for lane in 0..8 {
+                assert_eq!(spelled(&steps, lane), if lane < n { scalars[lane] } else { Scalar::ZERO });
+            }
+            steps.set_all(&scalars[0]);
+            assert!((0..8).all(|lane| spelled(&steps, lane) == scalars[0]));
+        }
+    }
 }
