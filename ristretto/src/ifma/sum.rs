@@ -78,22 +78,28 @@ struct Buckets {
 impl Buckets {
     #[target_feature(enable = "avx512dq,avx512ifma")]
     fn new(bits: u32) -> Self {
-        let row = rows(&Accumulator::identity())[0];
-        Self { rows: vec![row; 8 << bits], bits }
+        let mut row = [[_mm512_setzero_si512(); 3]];
+        store(&Accumulator::identity(), &mut row, &[0; 8]);
+        Self { rows: vec![row[0]; 8 << bits], bits }
+    }
+
+    /// Where the buckets are that the windows of `weight` name.
+    fn places(&self, weight: u128) -> [usize; 8] {
+        let mask = (1 << self.bits) - 1;
+        let mut places = [0; 8];
+        for (lane, place) in places.iter_mut().enumerate() {
+            let digit = (weight >> (lane as u32 * self.bits)) as usize & mask;
+            *place = lane << self.bits | digit;
+        }
+        places
     }
 
     /// Adds a point to the bucket of lane i that the i-th window of `weight` names.
     #[target_feature(enable = "avx512dq,avx512ifma")]
     fn add(&mut self, point: &Addend, weight: u128) {
-        let mask = (1 << self.bits) - 1;
-        let places: [usize; 8] = [0, 1, 2, 3, 4, 5, 6, 7].map(|lane: u32| {
-            let digit = (weight >> (lane * self.bits)) as usize & mask;
-            ((lane as usize) << self.bits) | digit
-        });
-        let sums = rows(&accumulator(&places.map(|place| self.rows[place])).plus(point));
-        for (place, row) in places.into_iter().zip(sums) {
-            self.rows[place] = row;
-        }
+        let places = self.places(weight);
+        let sums = load(&self.rows, &places).plus(point);
+        store(&sums, &mut self.rows, &places);
     }
 
     /// Σ d·bucket[d] in every lane: the sum of all sums of the buckets from d up.
@@ -101,8 +107,8 @@ impl Buckets {
     fn joined(&self) -> Extended {
         let (mut running, mut sum) = (Accumulator::identity(), Accumulator::identity());
         for digit in (1..1_usize << self.bits).rev() {
-            let buckets = [0, 1, 2, 3, 4, 5, 6, 7].map(|lane: usize| self.rows[(lane << self.bits) | digit]);
-            running = running.plus(&accumulator(&buckets).to_addend());
+            let places = [0, 1, 2, 3, 4, 5, 6, 7].map(|lane: usize| lane << self.bits | digit);
+            running = running.plus(&load(&self.rows, &places).to_addend());
             sum = sum.plus(&running.to_addend());
         }
         sum.to_extended()
@@ -128,13 +134,18 @@ impl Broadcast {
     }
 }
 
+/// The accumulators in eight rows, one per lane.
 #[target_feature(enable = "avx512dq,avx512ifma")]
 #[inline]
-fn accumulator(rows: &[Row; 8]) -> Accumulator {
-    let part = |k: usize| transposed([0, 1, 2, 3, 4, 5, 6, 7].map(|lane: usize| rows[lane][k]));
-    let [a0, a1, a2, a3, a4, b0, b1, b2] = part(0);
-    let [b3, b4, c0, c1, c2, c3, c4, d0] = part(1);
-    let [d1, d2, d3, d4, ..] = part(2);
+fn load(rows: &[Row], places: &[usize; 8]) -> Accumulator {
+    let zero = [_mm512_setzero_si512(); 8];
+    let (mut x, mut y, mut z) = (zero, zero, zero);
+    for lane in 0..8 {
+        [x[lane], y[lane], z[lane]] = rows[places[lane]];
+    }
+    let [a0, a1, a2, a3, a4, b0, b1, b2] = transposed(x);
+    let [b3, b4, c0, c1, c2, c3, c4, d0] = transposed(y);
+    let [d1, d2, d3, d4, ..] = transposed(z);
     Accumulator {
         sum: Carried::from_limbs([a0, a1, a2, a3, a4]),
         difference: Carried::from_limbs([b0, b1, b2, b3, b4]),
@@ -145,7 +156,7 @@ fn accumulator(rows: &[Row; 8]) -> Accumulator {
 
 #[target_feature(enable = "avx512dq,avx512ifma")]
 #[inline]
-fn rows(accumulator: &Accumulator) -> [Row; 8] {
+fn store(accumulator: &Accumulator, rows: &mut [Row], places: &[usize; 8]) {
     let [a0, a1, a2, a3, a4] = accumulator.sum.limbs();
     let [b0, b1, b2, b3, b4] = accumulator.difference.limbs();
     let [c0, c1, c2, c3, c4] = accumulator.z.limbs();
@@ -154,7 +165,9 @@ fn rows(accumulator: &Accumulator) -> [Row; 8] {
     let x = transposed([a0, a1, a2, a3, a4, b0, b1, b2]);
     let y = transposed([b3, b4, c0, c1, c2, c3, c4, d0]);
     let z = transposed([d1, d2, d3, d4, zero, zero, zero, zero]);
-    [0, 1, 2, 3, 4, 5, 6, 7].map(|lane: usize| [x[lane], y[lane], z[lane]])
+    for lane in 0..8 {
+        rows[places[lane]] = [x[lane], y[lane], z[lane]];
+    }
 }
 
 /// Lane i takes what lane i + `distance` held; the highest lanes keep something of no meaning.
