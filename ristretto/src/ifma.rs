@@ -29,7 +29,7 @@ use curve25519_dalek::Scalar;
 use zeroize::Zeroize;
 
 use self::{
-    curve::{Affine, Montgomery, Projective},
+    curve::{Affine, Extended, Montgomery, Projective},
     inverse::Inverses,
     steps::Steps,
 };
@@ -55,6 +55,25 @@ enum Form {
     Affine(Vec<Affine>),
     /// As the map and all products and sums give them.
     Projective(Vec<Projective>),
+}
+
+impl Form {
+    /// Group `i` on the Edwards curve.
+    #[target_feature(enable = "avx512dq,avx512ifma")]
+    #[inline]
+    fn extended(&self, i: usize) -> Extended {
+        self.projective(i).to_extended()
+    }
+
+    /// Group `i` on the Jacobi quartic.
+    #[target_feature(enable = "avx512dq,avx512ifma")]
+    #[inline]
+    fn projective(&self, i: usize) -> Projective {
+        match self {
+            Self::Affine(points) => points[i].to_projective(),
+            Self::Projective(points) => points[i],
+        }
+    }
 }
 
 impl Drop for Points {
@@ -174,10 +193,7 @@ pub(crate) fn add_multiples(
                 Sign::Plus => multiple,
                 Sign::Minus => multiple.negated(),
             };
-            sums.push(match &points.form {
-                Form::Affine(points) => points[i].to_projective().plus(&multiple),
-                Form::Projective(points) => points[i].plus(&multiple),
-            });
+            sums.push(points.form.projective(i).plus(&multiple));
         }
         encode::encode_batch(&sums[at..], out);
     }
@@ -186,10 +202,7 @@ pub(crate) fn add_multiples(
 
 #[target_feature(enable = "avx512dq,avx512ifma")]
 pub(crate) fn weighted_sum(points: &Points, weights: &[u128]) -> [u8; 32] {
-    let sum = match &points.form {
-        Form::Affine(points) => sum::weighted(points.iter().map(|point| point.to_projective().to_extended()), weights),
-        Form::Projective(points) => sum::weighted(points.iter().map(|point| point.to_extended()), weights),
-    };
+    let sum = sum::weighted(&points.form, weights);
     let mut out = [[0; 32]];
     encode::encode(&sum, &mut out);
     let [out] = out;

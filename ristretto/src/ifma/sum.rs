@@ -11,15 +11,16 @@
 use std::arch::x86_64::*;
 
 use super::{
+    Form, LANES,
     curve::{Accumulator, Addend, Extended},
     field::Carried,
     transpose::transposed,
 };
 use crate::simd::{self, Lanes};
 
-/// The sum of weight i times point i, in lane 0. Lanes of `groups` beyond the weights are left out.
+/// The sum of weight i times point i, in lane 0. Lanes beyond the weights are left out.
 #[target_feature(enable = "avx512dq,avx512ifma")]
-pub(crate) fn weighted(groups: impl Iterator<Item = Extended> + Clone, weights: &[u128]) -> Extended {
+pub(crate) fn weighted(points: &Form, weights: &[u128]) -> Extended {
     // Measured: wider windows mean fewer additions per point and more buckets to join.
     let bits = match weights.len() {
         0..12 => 2,
@@ -28,15 +29,12 @@ pub(crate) fn weighted(groups: impl Iterator<Item = Extended> + Clone, weights: 
         _ => 8,
     };
     let per_pass = 8 * bits;
-    let mut sum: Option<Extended> = None;
-    for pass in (0..128_u32.div_ceil(per_pass)).rev() {
-        let windows = pass_windows(groups.clone(), weights, pass * per_pass, bits);
-        sum = Some(match sum {
-            None => windows,
-            Some(above) => doubled_times(above, per_pass).plus(&windows),
-        });
+    let mut buckets = Buckets::new(bits);
+    let last = 127 / per_pass;
+    let mut sum = buckets.pass(points, weights, last * per_pass);
+    for pass in (0..last).rev() {
+        sum = doubled_times(sum, per_pass).plus(&buckets.pass(points, weights, pass * per_pass));
     }
-    let mut sum = sum.unwrap_or(Accumulator::identity().to_extended());
     // Lane i weighs 2^(c·i): lanes 4..8 go onto 0..4, then 2..4 onto 0..2, then 1 onto 0.
     for distance in [4, 2, 1] {
         let above = lanes_moved_down(&sum, distance);
@@ -53,19 +51,6 @@ fn doubled_times(mut point: Extended, times: u32) -> Extended {
     point
 }
 
-/// Lane i of the sums is Σ (digit of window i)·point, whose windows begin at bit `shift` + `bits`·i.
-#[target_feature(enable = "avx512dq,avx512ifma")]
-fn pass_windows(groups: impl Iterator<Item = Extended>, weights: &[u128], shift: u32, bits: u32) -> Extended {
-    let mut buckets = Buckets::new(bits);
-    for (group, weights) in groups.zip(weights.chunks(8)) {
-        let addends = Broadcast::new(&group.to_addend());
-        for (lane, &weight) in weights.iter().enumerate() {
-            buckets.add(&addends.lane(lane), weight >> shift);
-        }
-    }
-    buckets.joined()
-}
-
 /// 20 limbs of an [`Accumulator`] and four words of padding: what a lane holds.
 type Row = [__m512i; 3];
 
@@ -78,9 +63,27 @@ struct Buckets {
 impl Buckets {
     #[target_feature(enable = "avx512dq,avx512ifma")]
     fn new(bits: u32) -> Self {
+        Self { rows: vec![[_mm512_setzero_si512(); 3]; LANES << bits], bits }
+    }
+
+    /// Lane i of the result is Σ (window i of the weight)·point, whose windows begin at bit `shift` + c·i.
+    #[target_feature(enable = "avx512dq,avx512ifma")]
+    fn pass(&mut self, points: &Form, weights: &[u128], shift: u32) -> Extended {
+        self.clear();
+        for (i, weights) in weights.chunks(LANES).enumerate() {
+            let addends = Broadcast::new(&points.extended(i).to_addend());
+            for (lane, &weight) in weights.iter().enumerate() {
+                self.add(&addends.lane(lane), weight >> shift);
+            }
+        }
+        self.joined()
+    }
+
+    #[target_feature(enable = "avx512dq,avx512ifma")]
+    fn clear(&mut self) {
         let mut row = [[_mm512_setzero_si512(); 3]];
-        store(&Accumulator::identity(), &mut row, &[0; 8]);
-        Self { rows: vec![row[0]; 8 << bits], bits }
+        store(&Accumulator::identity(), &mut row, &[0; LANES]);
+        self.rows.fill(row[0]);
     }
 
     /// Where the buckets are that the windows of `weight` name.
