@@ -25,7 +25,7 @@ use veilmatch_protocol::{
     manifest::{Chain, Manifest, SignedManifest, Timestamp},
     name::{AgencyName, Epoch, ListId, Origin, PlatformId, Version},
     note::Verifier,
-    oprf::{self, Blind, Elements, Mode, PublicKey, SecretKey},
+    oprf::{self, AdditiveBlind, Blind, Elements, Mode, Output, PublicKey, SecretKey},
 };
 
 fn files(folder: &str) -> BTreeMap<String, String> {
@@ -512,8 +512,30 @@ fn made(text: &str, i: u64) -> [u8; 64] {
     Sha512::new().chain_update(text).chain_update(i.to_be_bytes()).finalize().into()
 }
 
+fn blinded(form: &str, items: &[Vec<u8>], blinds: &[[u8; 32]]) -> Elements {
+    match form {
+        "mul" => {
+            let blinds: Vec<_> = blinds.iter().map(|blind| Blind::danger_from_bytes(*blind).unwrap()).collect();
+            oprf::blind(Mode::Voprf, items, &blinds).unwrap()
+        }
+        "add" => {
+            let blinds: Vec<_> = blinds.iter().map(|blind| AdditiveBlind::danger_from_bytes(*blind).unwrap()).collect();
+            oprf::blind_additive_with(Mode::Voprf, items, &blinds).unwrap()
+        }
+        other => panic!("no form {other}"),
+    }
+}
+
+fn unblinded(form: &str, items: &[Vec<u8>], blinds: &[[u8; 32]], key: &PublicKey, evaluated: &Elements) -> Vec<Output> {
+    if form == "mul" {
+        let blinds: Vec<_> = blinds.iter().map(|blind| Blind::danger_from_bytes(*blind).unwrap()).collect();
+        return oprf::finalize(items, &blinds, evaluated);
+    }
+    let blinds: Vec<_> = blinds.iter().map(|blind| AdditiveBlind::danger_from_bytes(*blind).unwrap()).collect();
+    oprf::finalize_additive(items, &blinds, key, evaluated).unwrap()
+}
+
 fn check_seeded_frame(path: &str, case: &SeededFrame) {
-    assert_eq!(case.form, "mul", "{path}");
     let agency = case.origin.strip_suffix("/veilmatch/manifest").expect("an origin");
     let context = FrameContext {
         origin: Origin::of(&AgencyName::parse(agency).unwrap()),
@@ -530,15 +552,15 @@ fn check_seeded_frame(path: &str, case: &SeededFrame) {
     };
     let blind = |i: u64| oprf::Scalar::from_bytes_mod_order_wide(&made(&case.blinds_of, i)).to_bytes();
     let items: Vec<_> = (0..case.n).map(item).collect();
-    let blinds: Vec<_> = (0..case.n).map(|i| Blind::danger_from_bytes(blind(i)).unwrap()).collect();
-    let blinded = oprf::blind(Mode::Voprf, &items, &blinds).unwrap();
+    let blinds: Vec<_> = (0..case.n).map(blind).collect();
+    let blinded = blinded(&case.form, &items, &blinds);
     let sha256 = |bytes: &[u8]| hex::encode(Sha256::digest(bytes));
     assert_eq!(sha256(blinded.as_bytes()), case.blinded_sha256, "{path}");
     let evaluated = oprf::blind_evaluate(&key, &blinded);
     assert_eq!(sha256(evaluated.as_flattened()), case.evaluated_sha256, "{path}");
     let proof = bytes(&case.proof);
     let verified = frame::verify_answer(&context, key.public(), &blinded, evaluated.as_flattened(), &proof).unwrap();
-    let outputs = oprf::finalize(&items, &blinds, &verified);
+    let outputs = unblinded(&case.form, &items, &blinds, key.public(), &verified);
     let outputs: Vec<u8> = outputs.iter().flat_map(|y| *y.danger_as_bytes()).collect();
     assert_eq!(sha256(&outputs), case.outputs_sha256, "{path}");
     let req = frame::request_digest(&context, blinded.encodings());
@@ -592,7 +614,6 @@ fn check_derivation(path: &str, case: &Derive) {
 }
 
 fn check_frame(path: &str, case: &Frame) {
-    assert_eq!(case.form, "mul", "{path}");
     let exchange = &case.exchange;
     let evaluated = answer(exchange).unwrap_or_else(|error| panic!("{path}: {error}"));
     let context = context(exchange);
@@ -600,10 +621,10 @@ fn check_frame(path: &str, case: &Frame) {
     assert_eq!(hex::encode(key.public().as_bytes()), exchange.public_key, "{path}");
 
     let items: Vec<_> = case.items.iter().map(|item| bytes(item)).collect();
-    let blinds: Vec<_> = case.blinds.iter().map(|blind| Blind::danger_from_bytes(array(blind)).unwrap()).collect();
-    let blinded = oprf::blind(Mode::Voprf, &items, &blinds).unwrap();
+    let blinds: Vec<[u8; 32]> = case.blinds.iter().map(|blind| array(blind)).collect();
+    let blinded = blinded(&case.form, &items, &blinds);
     assert_eq!(hex::encode(blinded.as_bytes()), exchange.blinded_elements, "{path}");
-    let outputs = oprf::finalize(&items, &blinds, &evaluated);
+    let outputs = unblinded(&case.form, &items, &blinds, key.public(), &evaluated);
     assert!(outputs.iter().zip(&case.outputs).all(|(y, want)| hex::encode(y.danger_as_bytes()) == *want), "{path}");
 
     let req = frame::request_digest(&context, blinded.encodings());

@@ -12,7 +12,7 @@ use veilmatch_protocol::{
     item::{Item, Kind},
     label,
     name::{AgencyName, Epoch, ListId, Origin, PlatformId, Version},
-    oprf::{self, Blind, Elements, Mode, Proof, SecretKey},
+    oprf::{self, AdditiveBlind, Blind, Elements, Mode, Output, Proof, SecretKey},
 };
 
 use super::{Case, made};
@@ -77,10 +77,13 @@ pub fn items(n: usize) -> Vec<Item> {
 
 pub fn all() -> Vec<Case> {
     let mut cases: Vec<_> = items(4).iter().map(derivation).collect();
-    for n in [1, 4, 16] {
-        cases.push(Case::new(format!("accept/frame_{n}.json"), &Frame::of(n).json(None)));
+    for form in [Form::Mul, Form::Add] {
+        let prefix = if form == Form::Mul { "frame" } else { "frame_add" };
+        for n in [1, 4, 16] {
+            cases.push(Case::new(format!("accept/{prefix}_{n}.json"), &Frame::of(form, n).json(None)));
+        }
+        cases.push(Case::new(format!("accept/{prefix}_256.json"), &seeded_frame(form, 256)));
     }
-    cases.push(seeded_frame(256));
     cases.extend(refused_answers());
     cases.extend(refused_requests());
     cases
@@ -107,12 +110,68 @@ fn derivation(item: &Item) -> Case {
     Case::new(format!("accept/derive_{}.json", item.kind().name()), &value)
 }
 
+/// The form of a frame's blinds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Mul,
+    Add,
+}
+
+/// The blinds of a frame.
+enum Blinds {
+    Mul(Vec<Blind>),
+    Add(Vec<AdditiveBlind>),
+}
+
+impl Blinds {
+    /// Scalars of wide integers, in order.
+    fn of(form: Form, wide: impl Iterator<Item = [u8; 64]>) -> Self {
+        let scalars = wide.map(|wide| oprf::Scalar::from_bytes_mod_order_wide(&wide).to_bytes());
+        match form {
+            Form::Mul => Self::Mul(scalars.map(|s| Blind::danger_from_bytes(s).expect("not zero")).collect()),
+            Form::Add => Self::Add(scalars.map(|s| AdditiveBlind::danger_from_bytes(s).expect("canonical")).collect()),
+        }
+    }
+
+    fn form(&self) -> &'static str {
+        match self {
+            Self::Mul(_) => "mul",
+            Self::Add(_) => "add",
+        }
+    }
+
+    fn hex(&self) -> Vec<String> {
+        match self {
+            Self::Mul(blinds) => blinds.iter().map(|blind| hex::encode(*blind.danger_to_bytes())).collect(),
+            Self::Add(blinds) => blinds.iter().map(|blind| hex::encode(*blind.danger_to_bytes())).collect(),
+        }
+    }
+
+    fn blind(&self, inputs: &[&[u8]]) -> Elements {
+        match self {
+            Self::Mul(blinds) => oprf::blind(Mode::Voprf, inputs, blinds),
+            Self::Add(blinds) => oprf::blind_additive_with(Mode::Voprf, inputs, blinds),
+        }
+        .expect("no item maps to the identity")
+    }
+
+    fn finalize(&self, inputs: &[&[u8]], evaluated: &Elements) -> Vec<Output> {
+        match self {
+            Self::Mul(blinds) => oprf::finalize(inputs, blinds, evaluated),
+            Self::Add(blinds) => {
+                let outputs = oprf::finalize_additive(inputs, blinds, key().public(), evaluated);
+                outputs.expect("no item maps to the identity")
+            }
+        }
+    }
+}
+
 /// A frame and an answer to it, honest when made.
 struct Frame {
     context: FrameContext,
     public_key: [u8; 32],
     items: Vec<Item>,
-    blinds: Vec<Blind>,
+    blinds: Blinds,
     blinded: Elements,
     evaluated: Vec<u8>,
     proof: Vec<u8>,
@@ -120,12 +179,11 @@ struct Frame {
 }
 
 impl Frame {
-    fn of(n: usize) -> Self {
-        let mut rng = Fixed { seed: "blinds", counter: 0 };
+    fn of(form: Form, n: usize) -> Self {
         let items = items(n);
-        let blinds: Vec<_> = (0..n).map(|_| Blind::random(&mut rng)).collect();
+        let blinds = Blinds::of(form, (0..n as u64).map(|i| made("blinds", i)));
         let inputs: Vec<_> = items.iter().map(Item::as_bytes).collect();
-        let blinded = oprf::blind(Mode::Voprf, &inputs, &blinds).expect("no item maps to the identity");
+        let blinded = blinds.blind(&inputs);
         let mut proof_random = [0; 32];
         let Ok(()) = Fixed { seed: "proof", counter: 0 }.try_fill_bytes(&mut proof_random);
         let answer = frame::answer(&context(), &key(), &blinded, &mut Fixed { seed: "proof", counter: 0 });
@@ -164,14 +222,14 @@ impl Frame {
         let request_key = SigningKey::from_bytes(&[0x42; 32]);
         let inputs: Vec<_> = self.items.iter().map(Item::as_bytes).collect();
         let elements = Elements::decode(&self.evaluated).expect("honest");
-        let outputs = oprf::finalize(&inputs, &self.blinds, &elements);
+        let outputs = self.blinds.finalize(&inputs, &elements);
         json!({
             "type": "frame",
-            "form": "mul",
+            "form": self.blinds.form(),
             "exchange": exchange,
             "seed": hex::encode(SEED),
             "items": inputs.iter().map(hex::encode).collect::<Vec<_>>(),
-            "blinds": self.blinds.iter().map(|blind| hex::encode(*blind.danger_to_bytes())).collect::<Vec<_>>(),
+            "blinds": self.blinds.hex(),
             "proof_random": hex::encode(self.proof_random),
             "outputs": outputs.iter().map(|y| hex::encode(y.danger_as_bytes())).collect::<Vec<_>>(),
             "element_root": hex::encode(frame::element_root(self.blinded.encodings())),
@@ -190,7 +248,7 @@ impl Frame {
 }
 
 /// A large frame, told by what its items and blinds are made of and by digests of what comes of them.
-fn seeded_frame(n: usize) -> Case {
+fn seeded_frame(form: Form, n: usize) -> serde_json::Value {
     const ITEMS: &str = "synthetic item";
     const BLINDS: &str = "synthetic blind";
     let digest =
@@ -198,21 +256,19 @@ fn seeded_frame(n: usize) -> Case {
     let items: Vec<Item> =
         (0..n as u64).map(|i| Item::new(Kind::Sha256, &digest(i)).expect("the kind's length")).collect();
     let inputs: Vec<_> = items.iter().map(Item::as_bytes).collect();
-    let blind = |i: u64| oprf::Scalar::from_bytes_mod_order_wide(&made(BLINDS, i)).to_bytes();
-    let blinds: Vec<_> =
-        (0..n as u64).map(|i| Blind::danger_from_bytes(blind(i)).expect("a scalar other than 0")).collect();
-    let blinded = oprf::blind(Mode::Voprf, &inputs, &blinds).expect("no item maps to the identity");
+    let blinds = Blinds::of(form, (0..n as u64).map(|i| made(BLINDS, i)));
+    let blinded = blinds.blind(&inputs);
     let mut proof_random = [0; 32];
     let Ok(()) = Fixed { seed: "proof", counter: 0 }.try_fill_bytes(&mut proof_random);
     let answer = frame::answer(&context(), &key(), &blinded, &mut Fixed { seed: "proof", counter: 0 });
     let evaluated = answer.evaluated.as_flattened();
-    let outputs = oprf::finalize(&inputs, &blinds, &Elements::decode(evaluated).expect("honest"));
+    let outputs = blinds.finalize(&inputs, &Elements::decode(evaluated).expect("honest"));
     let outputs: Vec<u8> = outputs.iter().flat_map(|y| *y.danger_as_bytes()).collect();
     let req = frame::request_digest(&context(), blinded.encodings());
     let sha256 = |bytes: &[u8]| hex::encode(Sha256::digest(bytes));
-    let value = json!({
+    json!({
         "type": "seeded_frame",
-        "form": "mul",
+        "form": blinds.form(),
         "origin": context().origin.as_str(),
         "list": context().list.as_str(),
         "epoch": context().epoch.0,
@@ -231,8 +287,7 @@ fn seeded_frame(n: usize) -> Case {
         "element_root": hex::encode(frame::element_root(blinded.encodings())),
         "req": hex::encode(req.0),
         "resp": hex::encode(frame::response_digest(&req, &answer.evaluated, &answer.proof).0),
-    });
-    Case::new(format!("accept/frame_{n}.json"), &value)
+    })
 }
 
 /// Answers that a client must refuse, each as `BAD_PROOF`.
@@ -280,7 +335,7 @@ fn refused_answers() -> Vec<Case> {
     spoils
         .into_iter()
         .map(|(name, why, n, spoil)| {
-            let mut frame = Frame::of(n);
+            let mut frame = Frame::of(Form::Mul, n);
             spoil(&mut frame);
             Case::new(format!("reject/answer_{name}.json"), &frame.json(Some(("BAD_PROOF", why))))
         })
@@ -289,13 +344,13 @@ fn refused_answers() -> Vec<Case> {
 
 /// Puts a canonical element that is not the key's multiple at `index`.
 fn swap_in(frame: &mut Frame, index: usize) {
-    let stranger = Frame::of(16).evaluated[15 * 32..].to_vec();
+    let stranger = Frame::of(Form::Mul, 16).evaluated[15 * 32..].to_vec();
     frame.evaluated[index * 32..][..32].copy_from_slice(&stranger);
 }
 
 /// Elements of a request that a server must refuse, each as `BAD_FRAME`.
 fn refused_requests() -> Vec<Case> {
-    let honest = Frame::of(4).blinded.as_bytes().to_vec();
+    let honest = Frame::of(Form::Mul, 4).blinded.as_bytes().to_vec();
     let with = |at: usize, element: [u8; 32]| {
         let mut bytes = honest.clone();
         bytes[at * 32..][..32].copy_from_slice(&element);
