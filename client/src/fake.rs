@@ -46,11 +46,11 @@ fn agency() -> AgencyName {
     AgencyName::parse("agency.example").unwrap()
 }
 
-/// Version 1 of a list of 20,000 records and no labels: its manifest and its artifact, of several chunks.
+/// Version 1 of a list of 20,480 records and no labels: its manifest and its artifact, of several chunks.
 pub(crate) fn published(not_after: Timestamp) -> (SignedManifest, Vec<u8>) {
     let layout = Layout::new(0).unwrap();
-    let mut writer = Writer::new(std::io::Cursor::new(Vec::new()), layout, Epoch(1), 20_000).unwrap();
-    (0..20_000_u128).for_each(|n| writer.push(&(n << 113).to_be_bytes()).unwrap());
+    let mut writer = Writer::new(std::io::Cursor::new(Vec::new()), layout, Epoch(1), 20_480).unwrap();
+    (0..20_480_u128).for_each(|n| writer.push(&(n << 113).to_be_bytes()).unwrap());
     let (out, summary) = writer.finish().unwrap();
     let bytes = out.into_inner();
     let sha256 = <sha2::Sha256 as sha2::Digest>::digest(&bytes).into();

@@ -86,7 +86,8 @@ async fn requests_longer_than_their_service_takes_are_refused_before_they_are_re
     let text = |bytes: usize| "x".repeat(bytes);
 
     assert_eq!(health(&channel, &text(4_000)).await.unwrap_err().code(), Code::NotFound);
-    assert_eq!(health(&channel, &text(4_096)).await.unwrap_err().code(), Code::OutOfRange);
+    let refused = |status: Status| Refused::from_status(&status).map(|refused| refused.reason);
+    assert_eq!(refused(health(&channel, &text(4_096)).await.unwrap_err()), Some(Reason::BadRequest));
 
     // A stream of reflection that is refused ends without a word.
     let is_read = async |bytes: usize| {
@@ -106,17 +107,25 @@ async fn requests_longer_than_their_service_takes_are_refused_before_they_are_re
         let request = pb::GetManifestRequest { list_id: text(bytes), version: 0 };
         ListsClient::new(channel.clone()).get_manifest(request).await.unwrap_err()
     };
-    assert_eq!(Refused::from_status(&list(4_000).await).unwrap().reason, Reason::BadRequest);
-    assert_eq!(list(4_096).await.code(), Code::OutOfRange);
+    assert_eq!(refused(list(4_096).await), Some(Reason::BadRequest));
 
-    let evaluate = async |bytes: usize| {
-        let request = pb::EvaluateRequest { blinded_elements: vec![0; bytes], ..Default::default() };
+    // What is read is well-formed, and has a size that no frame has.
+    let evaluate = async |elements: usize| {
+        let request = pb::EvaluateRequest {
+            list_id: "baseline".into(),
+            epoch: 1,
+            version: 1,
+            view: Some(pb::View { size: 1, root: vec![0; 32] }),
+            batch_id: vec![0; 16],
+            minute: 1,
+            blinded_elements: vec![0; 32 * elements],
+            request_signature: vec![0; 64],
+        };
         EvaluationClient::new(channel.clone()).evaluate(request).await.unwrap_err()
     };
-    // The field's own head: a tag and three bytes of length.
-    let largest = MAX_EVALUATE_MESSAGE - 4;
-    assert_eq!(Refused::from_status(&evaluate(largest).await).unwrap().reason, Reason::BadRequest);
-    assert_eq!(evaluate(largest + 1).await.code(), Code::OutOfRange);
+    let largest = (MAX_EVALUATE_MESSAGE - 200) / 32;
+    assert_eq!(refused(evaluate(largest).await), Some(Reason::FrameSize));
+    assert_eq!(refused(evaluate(largest + 7).await), Some(Reason::BadRequest));
 }
 
 async fn described(channel: &Channel) -> Result<Vec<String>, Status> {
