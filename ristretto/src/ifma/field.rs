@@ -31,7 +31,12 @@ use std::arch::x86_64::*;
 
 use zeroize::Zeroize;
 
+#[cfg(miri)]
+mod emulated;
 mod power;
+
+#[cfg(miri)]
+use emulated::{_mm512_madd52hi_epu64, _mm512_madd52lo_epu64};
 
 pub(crate) use power::Roots;
 

@@ -16,7 +16,7 @@ pub(crate) fn multiply(point: &Montgomery, steps: &Steps) -> Extended {
     recover(point, &products, steps.negated)
 }
 
-/// [h]P and [h + 1]P as X + Z, X − Z of each.
+/// h·P and (h + 1)·P as X + Z, X − Z of each.
 struct Products {
     low: [Carried; 2],
     high: [Carried; 2],
@@ -25,7 +25,7 @@ struct Products {
 #[target_feature(enable = "avx512dq,avx512ifma")]
 fn ladder(u: &Carried, steps: &Steps) -> Products {
     let one = Carried::one();
-    // (X2 : Z2) = [n]P starts at (1 : 0), (X3 : Z3) = [n + 1]P at (u : 1). What the loop carries are the sums and
+    // (X2 : Z2) = n·P starts at (1 : 0), (X3 : Z3) = (n + 1)·P at (u : 1). What the loop carries are the sums and
     // differences A = X2 + Z2, B = X2 − Z2, C = X3 + Z3, D = X3 − Z3.
     let (mut a, mut b, mut c, mut d) = (one, one, u.plus(&one), u.minus(&one));
     for swap in steps.downwards() {
@@ -52,7 +52,7 @@ fn ladder(u: &Carried, steps: &Steps) -> Products {
     Products { low: [a.blend(last, &c), b.blend(last, &d)], high: [c.blend(last, &a), d.blend(last, &b)] }
 }
 
-/// Finds y of [h]P from P, [h]P and [h + 1]P in the form of Costello–Smith (Montgomery curves and their arithmetic,
+/// Finds y of h·P from P, h·P and (h + 1)·P in the form of Costello–Smith (Montgomery curves and their arithmetic,
 /// Algorithm 5) and goes to the Edwards curve. Negates in the lanes of `negate`.
 ///
 /// ```text

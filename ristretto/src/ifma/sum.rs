@@ -3,7 +3,7 @@
 //!
 //! Weight i is cut into windows of c bits, and each lane has one window: it adds point i to the bucket that its digit
 //! names. So all lanes work on one point, whose coordinates are broadcast, and never on one bucket. Eight windows make a
-//! pass; there are as many passes as 128 bits need. In the end Σ d·bucket[d] of every lane is found by running sums, and
+//! pass; there are as many passes as 128 bits need. In the end Σ d·(bucket d) of every lane is found by running sums, and
 //! the lanes are joined by doubling.
 //!
 //! Everything here is variable time: digits are addresses.
@@ -105,7 +105,7 @@ impl Buckets {
         store(&sums, &mut self.rows, &places);
     }
 
-    /// Σ d·bucket[d] in every lane: the sum of all sums of the buckets from d up.
+    /// Σ d·(bucket d) in every lane: the sum of all sums of the buckets from d up.
     #[target_feature(enable = "avx512dq,avx512ifma")]
     fn joined(&self) -> Extended {
         let (mut running, mut sum) = (Accumulator::identity(), Accumulator::identity());
