@@ -12,7 +12,7 @@ use crate::{ifma, simd::Ifma};
 /// With the vector back end eight messages cost little more than one does otherwise; the longest of the eight counts.
 ///
 /// # Security
-/// Constant time in the messages, not in their lengths. Copies of them are wiped.
+/// Constant time in the messages, not in their lengths. The copies that are hashed are wiped; the state of the hash is not.
 #[derive(Clone)]
 pub struct Sha512Many(Prefix);
 

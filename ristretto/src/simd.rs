@@ -37,9 +37,9 @@ impl Ifma {
 
 /// Methods of [`Ifma`] that call safe `#[target_feature]` functions of the same meaning.
 macro_rules! entries {
-    ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) $(-> $result:ty)? = $path:path;)*) => {
+    ($($name:ident($($arg:ident: $type:ty),*) $(-> $result:ty)? = $path:path;)*) => {
         impl Ifma {
-            $($(#[$doc])* pub(crate) fn $name(self, $($arg: $type),*) $(-> $result)? {
+            $(pub(crate) fn $name(self, $($arg: $type),*) $(-> $result)? {
                 // SAFETY: the functions named below enable nothing but avx512f, avx512dq, avx512bw and avx512ifma, and a
                 // value of `Ifma` is made in `detect` only, after the processor was found to have all four.
                 unsafe { $path($($arg),*) }
