@@ -122,7 +122,14 @@ impl Store {
     }
 
     fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
-        read(&lock(&self.reader)).map_err(|source| self.wrap(source))
+        let connection = lock(&self.reader);
+        let run = || {
+            // One transaction for all that is read: by itself every statement would lock the file and look at the log.
+            let transaction = connection.unchecked_transaction()?;
+            let value = read(&transaction)?;
+            transaction.commit().map(|()| value)
+        };
+        run().map_err(|source| self.wrap(source))
     }
 
     fn write<T>(&self, write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, Error> {
