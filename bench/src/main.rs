@@ -4,6 +4,7 @@
 mod contest;
 mod figures;
 mod ours;
+mod plots;
 mod process;
 mod report;
 mod whole;
@@ -33,6 +34,12 @@ struct Args {
     /// Entries of the list and items of the scan on the whole way.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..))]
     size: u64,
+    /// Draws cost against size, as SVG in this folder, instead; takes minutes.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["whole", "json", "check"])]
+    plots: Option<PathBuf>,
+    /// Largest list and query that is drawn.
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1_000..), requires = "plots")]
+    largest: u64,
     /// Also writes the figures as JSON to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -50,6 +57,10 @@ fn main() -> anyhow::Result<ExitCode> {
     let items = args.items as usize;
     let mut contest = contest::Contest::start()?;
     let figures = figures::all(&mut contest, items, args.rounds)?;
+    if let Some(folder) = args.plots {
+        plots::write(&folder, &mut contest, &figures, args.largest, args.rounds)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let steps = if args.whole { whole::run(args.size, &figures, contest.is_vector())? } else { Vec::new() };
     let report = report::Report::new(&contest, figures, steps, items, args.rounds);
     print!("{report}");

@@ -64,6 +64,17 @@ pub fn run(size: u64, stages: &[Figure], vector: bool) -> anyhow::Result<Vec<Ste
     Ok(way.steps)
 }
 
+/// Seconds that a list of `size` takes to be imported and published, and as many items to be scanned.
+pub fn growing(size: u64, stages: &[Figure], vector: bool) -> anyhow::Result<[f64; 3]> {
+    let folder = tempfile::tempdir()?;
+    let mut way = Way::new(folder.path(), size, size, stages, vector);
+    way.publish()?;
+    let [import, publish] = [0, 1].map(|at: usize| way.steps[at].seconds);
+    way.steps.clear();
+    way.scan()?;
+    Ok([import, publish, way.steps[0].seconds + way.steps[1].seconds])
+}
+
 struct Way<'a> {
     folder: &'a Path,
     entries: u64,
