@@ -1,7 +1,8 @@
 //! The back end for processors with AVX-512 IFMA: eight elements side by side, one per 64-bit lane.
 //!
-//! Batches are cut into groups of eight. A group that is not full is filled up with the identity, which every formula
-//! here takes like any other element. See [`curve`] for the shapes of a point, [`field`] for the bounds of limbs, and the
+//! Batches are cut into groups of eight. A group that is not full is filled up: with the identity where it is decoded,
+//! with what zero bytes are mapped to where it is mapped. Every formula here takes either like any other element, and no
+//! result of a lane that was filled up gets out. See [`curve`] for the shapes of a point, [`field`] for the bounds of limbs, and the
 //! functions for formulas and their sources.
 //!
 //! # Security

@@ -46,6 +46,7 @@ pub use curve25519_dalek::Scalar;
 pub use fixed_base::FixedBase;
 pub use points::Points;
 pub use sha512::{Message, Sha512Many};
+use subtle::{Choice, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Name of the back end that this process uses, for version output and start-up logs.
@@ -77,9 +78,13 @@ impl SharedScalar {
 /// Inverts secret scalars in place, with one inversion for all.
 ///
 /// # Panics
-/// In debug builds, if a scalar is zero; in release builds all results are then zero.
+/// If a scalar is zero: it has no inverse, and would leave none for the others.
 pub fn invert_scalars(scalars: &mut [Scalar]) {
-    Scalar::invert_batch_alloc(scalars);
+    // Every scalar is looked at, whether or not an earlier one was zero.
+    let zeros = scalars.iter().fold(Choice::from(0), |zeros, scalar| zeros | scalar.ct_eq(&Scalar::ZERO));
+    assert!(!bool::from(zeros), "zero has no inverse");
+    // What it gives back is the product of all inverses, as secret as they are.
+    Scalar::invert_batch_alloc(scalars).zeroize();
 }
 
 #[cfg(test)]

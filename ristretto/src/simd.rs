@@ -40,9 +40,14 @@ macro_rules! entries {
     ($($name:ident($($arg:ident: $type:ty),*) $(-> $result:ty)? = $path:path;)*) => {
         impl Ifma {
             $(pub(crate) fn $name(self, $($arg: $type),*) $(-> $result)? {
-                // SAFETY: the functions named below enable nothing but avx512f, avx512dq, avx512bw and avx512ifma, and a
-                // value of `Ifma` is made in `detect` only, after the processor was found to have all four.
-                unsafe { $path($($arg),*) }
+                // The compiler checks here that the function named below is safe, and needs no other features.
+                #[target_feature(enable = "avx512bw,avx512dq,avx512ifma")]
+                fn entered($($arg: $type),*) $(-> $result)? {
+                    $path($($arg),*)
+                }
+                // SAFETY: these features, and avx512f that they bring along, are what `detect` found the processor to have
+                // before it made this value of `Ifma`; nothing else makes one.
+                unsafe { entered($($arg),*) }
             })*
         }
     };

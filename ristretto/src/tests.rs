@@ -35,9 +35,16 @@ fn every_back_end_of_this_processor_is_tested() {
 }
 
 #[test]
+#[should_panic(expected = "zero has no inverse")]
+fn a_scalar_without_an_inverse_spoils_no_others_in_silence() {
+    invert_scalars(&mut [Scalar::ONE, Scalar::ZERO, Scalar::from(5_u8)]);
+}
+
+#[test]
 fn scalars_are_inverted_in_place() {
     let mut scalars: Vec<_> = (1_u64..20).map(Scalar::from).collect();
     let want: Vec<_> = scalars.iter().map(Scalar::invert).collect();
     invert_scalars(&mut scalars);
     assert_eq!(scalars, want);
+    invert_scalars(&mut []);
 }

@@ -26,7 +26,7 @@ pub(crate) struct Affine {
     pub(crate) t: Carried,
 }
 
-/// Eight points of the Jacobi quartic: s = S/Z, t = T/Z². Z may be 0 (s is then infinite), S and Z never both are.
+/// Eight points of the Jacobi quartic: s = S/Z, t = T/Z². A sum may have Z = 0, see [`Projective::finite`].
 #[derive(Clone, Copy, Zeroize)]
 pub(crate) struct Projective {
     pub(crate) s: Carried,
@@ -98,7 +98,9 @@ impl Projective {
     ///
     /// The denominator is 0 where s1·s2 = ±1, that is where both points are the same element or each other's negative, in
     /// shapes that differ by torsion. There (1/s1, −t1/s1²) is taken for the first point: it is the same element, and as
-    /// S1 and Z1 then change places, so do the four products below.
+    /// S1 and Z1 then change places, so do the four products below. Where s1 and s2 are both ±1 the other shape is no better
+    /// for half of the signs: all three coordinates of the sum, which is the identity, are then 0. Only sums of two mapped
+    /// points can meet this, since no decoded element and no table's multiple has s = ±1.
     #[target_feature(enable = "avx512dq,avx512ifma")]
     pub(crate) fn plus(&self, rhs: &Self) -> Self {
         let (zz, ss) = (self.z.times(&rhs.z), self.s.times(&rhs.s));
@@ -121,6 +123,18 @@ impl Projective {
             s: sz1.times_wide(&rhs.t).plus(&sz2.times_wide(&t1)).carry(),
             t: zz.plus(&ss).times_wide(&inner).plus(&outer.times_wide(&sz.plus(&zs))).carry(),
             z: zz.minus(&ss),
+        }
+    }
+
+    /// The same elements with Z ≠ 0. A point at infinity is the identity, and so is what [`Self::plus`] gives by three
+    /// zeros; left as it is, that would turn everything that it is added to into zeros.
+    #[target_feature(enable = "avx512dq,avx512ifma")]
+    pub(crate) fn finite(self) -> Self {
+        let (infinite, one) = (self.z.canonical().is_zero(), Carried::one());
+        Self {
+            s: self.s.blend(infinite, &Carried::zero()),
+            t: self.t.blend(infinite, &one),
+            z: self.z.blend(infinite, &one),
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
 pub(crate) fn from_uniform(rows: &[[u8; 64]]) -> Projective {
     // The highest bit of either half is left out.
     let [a, b] = map([bytes::load(rows, 0).0, bytes::load(rows, 32).0]);
-    a.plus(&b)
+    a.plus(&b).finite()
 }
 
 /// MAP: Elligator 2. The RFC goes on to the Edwards curve by w0 … w3; this stays on the quartic, whose point is

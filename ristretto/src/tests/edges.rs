@@ -3,7 +3,7 @@
 use curve25519_dalek::{constants::RISTRETTO_BASEPOINT_POINT, ristretto::CompressedRistretto, traits::Identity};
 use rand::SeedableRng;
 
-use super::*;
+use super::{vectors::bytes, *};
 
 /// 0, ±1, ±2 (whose halves are ±1: −1 is the ladder's exceptional scalar), halves, and neighbours of ℓ/2 and 2^252.
 fn scalars() -> Vec<Scalar> {
@@ -140,10 +140,33 @@ const MAPPED_TO_IDENTITY: [[u8; 32]; 2] = [
     ],
 ];
 
+/// Field elements that the map takes to points with s = ±1, for which the quartic's addition has a case of its own. Two of
+/// them gave a sum of three zeros, which then made zeros of everything that it was added to.
+const MAPPED_TO_ONE: [&str; 4] = [
+    "3112f2f754ec66b46fe06c62c290e9b282e0e4879f2a332435d83b48fa0dc27d",
+    "2a6382d98d9b4fe0526bf32f2e36b1c6fb594edaadaa30f35a29566c59adfe4c",
+    "a2ce3011a78ef573098dfffa7c6319a2973184a23f8c7e4fb28a95abee32615f",
+    "068c5b499d860a72cba9a67991e93e203e07f2cecac35ff78ba286490a9d647f",
+];
+
+/// p minus a field element.
+fn negated(element: [u8; 32]) -> [u8; 32] {
+    let mut borrow = 0;
+    std::array::from_fn(|at| {
+        let of_p = [0xed, 0xff, 0x7f][usize::from(at > 0) + usize::from(at == 31)];
+        let difference = of_p - i32::from(element[at]) - borrow;
+        borrow = i32::from(difference < 0);
+        difference.rem_euclid(256) as u8
+    })
+}
+
 #[test]
 fn exceptional_field_elements_are_mapped_like_any_other() {
     let mut halves = vec![[0; 32], [0xff; 32]];
     halves.extend(MAPPED_TO_IDENTITY);
+    for half in MAPPED_TO_ONE.map(bytes) {
+        halves.extend([half, negated(half)]);
+    }
     for low in [0, 1, 2, 18, 0xec, 0xed, 0xee, 0xfe] {
         for (middle, high) in [(0, 0), (0, 0x80), (0xff, 0x7f)] {
             let mut half = [middle; 32];
@@ -163,12 +186,17 @@ fn exceptional_field_elements_are_mapped_like_any_other() {
     let want = encoded(&points.iter().map(|point| point * key).collect::<Vec<_>>());
     let weights: Vec<u128> = (1..=points.len() as u128).collect();
     let sum: RistrettoPoint = points.iter().zip(&weights).map(|(point, &weight)| point * Scalar::from(weight)).sum();
+    let multiple = RISTRETTO_BASEPOINT_POINT * key;
+    let added = encoded(&points.iter().map(|point| point + multiple).collect::<Vec<_>>());
     for backend in Backend::all() {
         let mapped = backend.from_uniform(&uniform);
         let mut out = vec![[0; 32]; points.len()];
         mapped.multiply_shared(&SharedScalar::new(&key), &mut out);
         assert_eq!(out, want, "{backend}");
         assert_eq!(mapped.weighted_sum(&weights), sum.compress().to_bytes(), "{backend}");
+        let table = backend.fixed_base(&RISTRETTO_BASEPOINT_POINT.compress().to_bytes()).unwrap();
+        drop(mapped.add_multiples(&table, &vec![key; points.len()], &mut out));
+        assert_eq!(out, added, "{backend}");
     }
 }
 
