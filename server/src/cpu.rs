@@ -2,7 +2,7 @@
 //!
 //! Small frames go first, because somebody waits for an upload; bulk takes turns between platforms. After
 //! `SMALL_IN_A_ROW` small frames a bulk frame has its turn. The order alone keeps nobody's place free, so admission has
-//! shares ([`Shares`]): bulk leaves a reserve to small frames, and no platform takes all of either.
+//! shares (`Shares`): bulk leaves a reserve to small frames, and no platform takes all of either.
 
 use std::{
     collections::{HashMap, VecDeque},
