@@ -67,6 +67,15 @@ pub struct Claim<'a> {
 struct DayUse {
     used: BudgetUse,
     reserved: BudgetUse,
+    // Refunds on their way to the disk, which `used` does not have yet.
+    refunds: u32,
+}
+
+impl DayUse {
+    // Whether what is in work makes this row more than a copy of the disk's.
+    fn is_in_work(&self) -> bool {
+        self.reserved.frames > 0 || self.refunds > 0
+    }
 }
 
 /// Whose budget, of which list, of which UTC day.
@@ -79,6 +88,20 @@ struct State {
     days: HashMap<Account, DayUse>,
     // Elements evaluated or reserved under each key.
     keys: HashMap<(ListId, Epoch), u64>,
+}
+
+impl State {
+    // Reads the account's row, unless it is here: then it may be ahead of the disk, or behind it.
+    fn load(&mut self, store: &Store, account: &Account) -> Result<(), Error> {
+        let (platform, list, day) = account;
+        if !self.days.contains_key(account) {
+            let used = store.budget_use(platform, list, *day)?;
+            // What nobody has in work of a day that is over is on the disk, should the clock step back to it.
+            self.days.retain(|(_, _, of), row| of >= day || row.is_in_work());
+            self.days.insert(account.clone(), DayUse { used, ..DayUse::default() });
+        }
+        Ok(())
+    }
 }
 
 /// The reservations of one server. The store is read once for each platform, list and day.
@@ -111,15 +134,10 @@ impl Budgets {
             state.keys.insert(key.clone(), store.evaluations(list, epoch)?);
         }
         let account = (platform.clone(), list.clone(), day);
-        if !state.days.contains_key(&account) {
-            let used = store.budget_use(platform, list, day)?;
-            // What nobody has reserved of a day that is over is on the disk, should the clock step back to it.
-            state.days.retain(|(_, _, of), row| *of >= day || row.reserved.frames > 0);
-            state.days.insert(account.clone(), DayUse { used, reserved: BudgetUse::default() });
-        }
+        state.load(store, &account)?;
         let State { days, keys } = &mut *state;
         let (evaluated, today) =
-            (keys.get_mut(&key).expect("inserted above"), days.get_mut(&account).expect("inserted above"));
+            (keys.get_mut(&key).expect("inserted above"), days.get_mut(&account).expect("loaded above"));
         let evaluated_then = evaluated.saturating_add(elements);
         if evaluated_then > EPOCH_CAP {
             return Err(NoBudget::EpochCap);
@@ -135,12 +153,24 @@ impl Budgets {
         Ok(Reservation { state: Arc::clone(&self.state), account, key, elements, charged: false })
     }
 
-    /// Gives back what a frame was charged, once its refund is durable.
-    pub fn refunded(&self, platform: &PlatformId, list: &ListId, day: u64, elements: u32) {
-        // A day that is not known here will be read with the refund in it.
-        if let Some(row) = self.lock().days.get_mut(&(platform.clone(), list.clone(), day)) {
-            row.used.take(elements.into());
-        }
+    /// Prepares to give back what a frame was charged to `day`. To be called before the refund is submitted: the row is
+    /// read now, without the refund, and kept until what is returned is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn refund(
+        &self,
+        store: &Store,
+        platform: &PlatformId,
+        list: &ListId,
+        day: u64,
+        elements: u32,
+    ) -> Result<Refund, Error> {
+        let account = (platform.clone(), list.clone(), day);
+        let mut state = self.lock();
+        state.load(store, &account)?;
+        state.days.get_mut(&account).expect("loaded above").refunds += 1;
+        Ok(Refund { state: Arc::clone(&self.state), account, elements: elements.into(), durable: false })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -208,12 +238,46 @@ impl Drop for Reservation {
     }
 }
 
+/// A refund on its way. Dropped before it is durable, it changes nothing.
+#[derive(Debug)]
+pub struct Refund {
+    state: Arc<Mutex<State>>,
+    account: Account,
+    elements: u64,
+    durable: bool,
+}
+
+impl Refund {
+    /// The UTC day that was charged, in days since 1970.
+    #[must_use]
+    pub fn day(&self) -> u64 {
+        self.account.2
+    }
+
+    /// The refund is on the disk: the charge can be asked again.
+    pub fn durable(mut self) {
+        self.durable = true;
+    }
+}
+
+impl Drop for Refund {
+    fn drop(&mut self) {
+        // The row is there: it is not forgotten while this refund stands in it.
+        if let Some(day) = lock(&self.state).days.get_mut(&self.account) {
+            day.refunds = day.refunds.saturating_sub(1);
+            if self.durable {
+                day.used.take(self.elements);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     struct World {
-        _dir: tempfile::TempDir,
+        dir: tempfile::TempDir,
         store: Store,
         budgets: Budgets,
     }
@@ -221,7 +285,7 @@ mod tests {
     fn world() -> World {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("veilmatch.db")).unwrap();
-        World { _dir: dir, store, budgets: Budgets::default() }
+        World { dir, store, budgets: Budgets::default() }
     }
 
     const BUDGET: DayBudget = DayBudget { elements: 100, frames: 3 };
@@ -232,6 +296,11 @@ mod tests {
             let (platform, list) = (PlatformId::parse("p").unwrap(), ListId::parse("l").unwrap());
             let claim = Claim { platform: &platform, list: &list, epoch: Epoch(1), elements };
             self.budgets.reserve(&self.store, BUDGET, &claim, now)
+        }
+
+        fn refund(&self, day: u64, elements: u32) -> Refund {
+            let (platform, list) = (PlatformId::parse("p").unwrap(), ListId::parse("l").unwrap());
+            self.budgets.refund(&self.store, &platform, &list, day, elements).unwrap()
         }
     }
 
@@ -322,7 +391,7 @@ mod tests {
             }
         });
         for row in budgets.lock().days.values() {
-            assert_eq!(row.reserved, BudgetUse::default());
+            assert!(!row.is_in_work());
             assert!(row.used.elements <= 100 && row.used.elements == 7 * row.used.frames);
         }
         // Nobody wrote what was charged, so the key has it and the disk has not.
@@ -333,11 +402,32 @@ mod tests {
     fn a_refund_is_there_to_be_asked_again() {
         let world = world();
         world.reserve(100, NOON).unwrap().charged();
-        let (platform, list) = (PlatformId::parse("p").unwrap(), ListId::parse("l").unwrap());
-        world.budgets.refunded(&platform, &list, NOON / DAY + 1, 100);
+        world.reserve(100, NOON - DAY).unwrap().charged();
+        world.refund(NOON / DAY - 1, 100).durable();
         assert!(matches!(world.reserve(1, NOON), Err(NoBudget::Exhausted { .. })));
-        world.budgets.refunded(&platform, &list, NOON / DAY, 100);
+        drop(world.refund(NOON / DAY, 100));
+        assert!(matches!(world.reserve(1, NOON), Err(NoBudget::Exhausted { .. })));
+        world.refund(NOON / DAY, 100).durable();
         world.reserve(100, NOON).unwrap();
+    }
+
+    #[test]
+    fn a_refund_counts_once_whoever_reads_the_row_meanwhile() {
+        // After a restart the row was not in memory. A frame that came between the refund's commit and its count here
+        // read the row with the refund in it, and the refund was taken from it a second time.
+        let world = world();
+        let database = rusqlite::Connection::open(world.dir.path().join("veilmatch.db")).unwrap();
+        let charged = (NOON / DAY).cast_signed();
+        database.execute("INSERT INTO budget VALUES ('p', 'l', ?1, 100, 1)", [charged]).unwrap();
+        let refund = world.refund(NOON / DAY, 100);
+        database.execute("UPDATE budget SET elements = 0, frames = 0", []).unwrap();
+        // Neither this frame nor one of the next day, with which days that are over are forgotten, reads it again.
+        assert!(matches!(world.reserve(1, NOON), Err(NoBudget::Exhausted { .. })));
+        world.reserve(1, NOON + DAY).unwrap();
+        assert!(matches!(world.reserve(1, NOON), Err(NoBudget::Exhausted { .. })));
+        refund.durable();
+        world.reserve(100, NOON).unwrap().charged();
+        assert!(matches!(world.reserve(1, NOON), Err(NoBudget::Exhausted { .. })));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use veilmatch_protocol::{
 
 use super::refusals::{Refusals, is_recorded};
 use crate::{
-    budget::{Budgets, Claim, DayBudget, Reservation},
+    budget::{Budgets, Claim, DayBudget, Refund, Reservation},
     catalogue::{Client, ServedList},
     clock::{Clock, DAY},
     cpu::CpuPool,
@@ -72,8 +72,8 @@ struct Asked<'a> {
 enum Evaluated {
     Fresh { record: FrameRecord, reservation: Reservation, answer: FrameAnswer },
     Again { key: FrameKey, answer: FrameAnswer },
-    // The answer cannot be repeated: the charge, to this day, is given back.
-    Mismatch { key: FrameKey, elements: u32, day: u64 },
+    // The answer cannot be repeated: the charge is given back.
+    Mismatch { key: FrameKey, refund: Refund },
     Refused { record: FrameRecord, why: CallError },
 }
 
@@ -143,8 +143,8 @@ impl Frames {
                     Err(CallError::AuditUnavailable)
                 }
             },
-            Evaluated::Mismatch { key, elements, day } => {
-                self.refund(key, elements, day).await;
+            Evaluated::Mismatch { key, refund } => {
+                self.refund(key, refund).await;
                 Err(CallError::ResponseMismatch)
             }
             Evaluated::Refused { record, why } => match self.record(record, None).await {
@@ -155,11 +155,11 @@ impl Frames {
     }
 
     // Runs to its end even if the call is cut off meanwhile. If it cannot be written the next retry does it.
-    async fn refund(&self, key: FrameKey, elements: u32, day: u64) {
-        let (writer, work) = (Arc::clone(&self.writer), Arc::clone(&self.work));
+    async fn refund(&self, key: FrameKey, refund: Refund) {
+        let writer = Arc::clone(&self.writer);
         let task = tokio::spawn(async move {
-            if writer.refund(key.clone(), day).await == Recorded::Durable {
-                work.budgets.refunded(&key.platform, &key.list, day, elements);
+            if writer.refund(key, refund.day()).await == Recorded::Durable {
+                refund.durable();
             }
         });
         // A panic of the task was reported where it happened.
@@ -206,7 +206,7 @@ impl Work {
             let key = frame_key(&context);
             let asked = Asked { context: &context, client, list, frame, request, now };
             let outcome = match store.answered(&key)? {
-                Some(answered) => self.answer_again(&asked, &key, &answered),
+                Some(answered) => self.answer_again(&asked, store, &key, &answered),
                 None => self.answer_first(&asked, store),
             };
             match outcome {
@@ -249,6 +249,7 @@ impl Work {
     fn answer_again(
         &self,
         asked: &Asked<'_>,
+        store: &Store,
         key: &FrameKey,
         answered: &AnsweredFrame,
     ) -> Result<Evaluated, CallError> {
@@ -269,7 +270,9 @@ impl Work {
         } else {
             // The minute of the record is of the clock's reading that chose the day of the charge.
             let day = answered.minute * 60 / DAY;
-            Ok(Evaluated::Mismatch { key, elements: u32::from(frame.size as u16), day })
+            let elements = u32::from(frame.size as u16);
+            let refund = self.budgets.refund(store, &key.platform, &key.list, day, elements)?;
+            Ok(Evaluated::Mismatch { key, refund })
         }
     }
 
