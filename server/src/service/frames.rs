@@ -260,6 +260,10 @@ impl Work {
         if answered.retries >= self.rules.retries || now / 60 > answered.minute + self.rules.retry_minutes {
             return Err(CallError::RetryLimit);
         }
+        if answered.refunded {
+            // Known from the retry that gave the charge back: what nobody pays for is not computed again.
+            return Err(CallError::ResponseMismatch);
+        }
         let secret = served_key(list, frame, now)?;
         let evaluated = oprf::blind_evaluate(secret, &decode(frame)?);
         let is_the_same = Proof::from_bytes(&answered.proof)

@@ -225,6 +225,29 @@ async fn what_an_answer_cost_that_cannot_be_repeated_is_given_back_once() {
 }
 
 #[tokio::test]
+async fn an_answer_that_cannot_be_repeated_is_computed_again_once_only() {
+    // SPEC §6.9. Such a retry was not counted: a platform with one frame of this kind had evaluations for nothing, as many
+    // as it sent, for a day.
+    let (world, platform) = world();
+    let served = world.serve();
+    let mut client = served.evaluation(&platform);
+    let asked = platform.ask_anything(&world);
+    client.evaluate(asked.request()).await.unwrap();
+    let store = rusqlite::Connection::open(world.root().join("veilmatch.db")).unwrap();
+    let response: Vec<u8> = store.query_row("SELECT resp FROM frame", [], |row| row.get(0)).unwrap();
+    store.execute("UPDATE frame SET resp = zeroblob(32)", []).unwrap();
+    assert_eq!(reason(&client.evaluate(asked.request()).await.unwrap_err()), Reason::ResponseMismatch);
+    let counted = || store.query_row("SELECT retries FROM frame", [], |row| row.get::<_, u32>(0)).unwrap();
+    assert_eq!(counted(), 1);
+    // Who computed it again would now find it to be the same.
+    store.execute("UPDATE frame SET resp = ?1", [response]).unwrap();
+    for _ in 0..10 {
+        assert_eq!(reason(&client.evaluate(asked.request()).await.unwrap_err()), Reason::ResponseMismatch);
+    }
+    assert_eq!((counted(), used(&world, &platform)), (1, BudgetUse::default()));
+}
+
+#[tokio::test]
 async fn a_retry_after_a_day_is_refused() {
     // SPEC §6.9
     let (world, platform) = world();

@@ -74,6 +74,8 @@ pub struct AnsweredFrame {
     pub minute: u64,
     /// How often it was answered again.
     pub retries: u32,
+    /// Whether the answer could not be repeated, and the charge was given back.
+    pub refunded: bool,
 }
 
 /// What a platform has used of a day.
@@ -159,7 +161,7 @@ impl Store {
 }
 
 pub(super) fn answered(connection: &Connection, key: &FrameKey) -> rusqlite::Result<Option<AnsweredFrame>> {
-    let sql = "SELECT req, resp, proof, t, retries FROM frame
+    let sql = "SELECT req, resp, proof, t, retries, refunded FROM frame
                WHERE platform = ?1 AND list = ?2 AND epoch = ?3 AND batch = ?4 AND status = 'ok'";
     connection
         .prepare_cached(sql)?
@@ -170,6 +172,7 @@ pub(super) fn answered(connection: &Connection, key: &FrameKey) -> rusqlite::Res
                 proof: row.get(2)?,
                 minute: unsigned(row.get(3)?),
                 retries: row.get(4)?,
+                refunded: row.get(5)?,
             })
         })
         .optional()
@@ -236,10 +239,10 @@ pub(super) fn count_retry(connection: &Connection, key: &FrameKey, most: u32) ->
     Ok(counted == 1)
 }
 
-// Gives back what an answered frame was charged, if it was not given back before. The key's evaluations stay counted:
-// they were made.
+// Gives back what an answered frame was charged, if it was not given back before, and counts the retry that found it so.
+// The key's evaluations stay counted: they were made.
 pub(super) fn refund(connection: &Connection, key: &FrameKey, day: u64) -> rusqlite::Result<bool> {
-    let sql = "UPDATE frame SET refunded = 1
+    let sql = "UPDATE frame SET refunded = 1, retries = retries + 1
                WHERE platform = ?1 AND list = ?2 AND epoch = ?3 AND batch = ?4 AND status = 'ok' AND refunded = 0
                RETURNING n";
     let frame = (key.platform.as_str(), key.list.as_str(), key.epoch.0, key.batch.0);

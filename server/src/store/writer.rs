@@ -115,7 +115,7 @@ impl FrameWriter {
         self.submit(Work::Retry { key, most }).await
     }
 
-    /// Gives back what an answered frame was charged to `day`, once.
+    /// Gives back what an answered frame was charged to `day`, once, and counts the retry.
     pub async fn refund(&self, key: FrameKey, day: u64) -> Recorded {
         self.submit(Work::Refund { key, day }).await
     }
