@@ -14,6 +14,15 @@ pub use lists::{EpochStatus, ImportOptions, ListStatus};
 
 use crate::{Error, config::Config, state_dir::StateDir, store::Store};
 
+/// Moves what commands have committed from the store's log into the store, unless a server runs, which does it itself.
+///
+/// # Errors
+/// [`Error::Store`], and those of opening the directory. Nothing that was committed is lost: it stays in the log.
+pub fn move_log(root: &Path) -> Result<(), Error> {
+    let dir = StateDir::open(root)?;
+    if dir.is_serving()? { Ok(()) } else { Store::open(&dir.database())?.move_log() }
+}
+
 /// An agency's directory, opened for commands.
 pub struct Agency {
     dir: StateDir,

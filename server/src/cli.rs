@@ -1,6 +1,6 @@
 //! The command line: what people type, what they see, and how the process ends.
 //!
-//! Results go to stdout, everything else to stderr: `veilmatch-server: error: …`, `veilmatch-server: hint: …`.
+//! Results go to stdout, everything else to stderr: `veilmatch-server: error: …`, `… hint: …`, `… warning: …`.
 
 mod args;
 mod progress;
@@ -22,7 +22,7 @@ use progress::Bars;
 
 use crate::{
     Error,
-    admin::{Agency, ClientTerms, ImportOptions, InitOptions, init},
+    admin::{Agency, ClientTerms, ImportOptions, InitOptions, init, move_log},
     clock::{Clock, SystemClock},
     hardening::forbid_core_dumps,
     status::Chain,
@@ -108,6 +108,26 @@ fn run(args: Args) -> Result<String, Error> {
         return Ok(Args::command().render_help().to_string());
     };
     let (dir, now) = (args.dir.as_path(), SystemClock.now());
+    let writes = writes_into_the_store(&command);
+    let output = execute(dir, command, now)?;
+    if writes && let Err(error) = move_log(dir) {
+        // The command is done, and the next one or the server tries again.
+        eprintln!("veilmatch-server: warning: done, but the store's log could not be moved into it: {}", Chain(&error));
+    }
+    Ok(output)
+}
+
+// Those that only read leave the files as they are, so that a copy may be made beside them.
+fn writes_into_the_store(command: &Command) -> bool {
+    match command {
+        Command::Init { .. } | Command::Key { .. } => true,
+        Command::List { command } => matches!(command, ListCommand::Create { .. } | ListCommand::Publish { .. }),
+        Command::Client { command } => !matches!(command, ClientCommand::List { .. }),
+        Command::Serve { .. } | Command::Completions { .. } | Command::Man { .. } => false,
+    }
+}
+
+fn execute(dir: &Path, command: Command, now: u64) -> Result<String, Error> {
     match command {
         Command::Init { agency, address, listen } => {
             init(dir, &InitOptions { agency, address, listen }, now)?;

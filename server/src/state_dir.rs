@@ -5,6 +5,8 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use rustix::fs::{FlockOperation, flock};
@@ -13,6 +15,13 @@ use veilmatch_protocol::name::{Epoch, ListId, Version};
 use zeroize::Zeroizing;
 
 use crate::Error;
+
+const SERVING: &str = "serve.lock";
+
+/// How often a start tries to take the server's lock, and after what time again: a command may be looking whether it is
+/// held.
+const LOOKS: u32 = 10;
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Paths inside an agency's directory.
 #[derive(Debug, Clone)]
@@ -128,7 +137,21 @@ impl StateDir {
     /// # Errors
     /// [`Error::AlreadyServing`] if somebody holds it.
     pub fn lock_serving(&self) -> Result<DirLock, Error> {
-        self.lock("serve.lock")?.ok_or(Error::AlreadyServing)
+        for _ in 0..LOOKS {
+            if let Some(lock) = self.lock(SERVING)? {
+                return Ok(lock);
+            }
+            thread::sleep(LOOK);
+        }
+        Err(Error::AlreadyServing)
+    }
+
+    /// Whether a server runs, now. It takes that server's lock for an instant to see.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn is_serving(&self) -> Result<bool, Error> {
+        Ok(self.lock(SERVING)?.is_none())
     }
 
     fn lock(&self, name: &str) -> Result<Option<DirLock>, Error> {
@@ -374,8 +397,11 @@ mod tests {
         let dir = StateDir::create(parent.path()).unwrap();
         let held = dir.lock_changes().unwrap();
         assert_eq!(dir.lock_changes().unwrap_err().reason(), "BUSY");
-        dir.lock_serving().unwrap();
-        drop(held);
+        let serving = dir.lock_serving().unwrap();
+        assert!(dir.is_serving().unwrap());
+        assert_eq!(dir.lock_serving().unwrap_err().reason(), "ALREADY_SERVING");
+        drop((held, serving));
+        assert!(!dir.is_serving().unwrap());
         dir.lock_changes().unwrap();
     }
 

@@ -42,6 +42,14 @@ impl Store {
         Ok(Self { connection: connection::open(path, &schema::STORE)? })
     }
 
+    /// Moves what the write-ahead log has into the database, as far as nobody reads it where it is.
+    ///
+    /// # Errors
+    /// [`Error::Store`]: what is committed stays in the log.
+    pub fn move_log(&self) -> Result<(), Error> {
+        Ok(connection::checkpoint(&self.connection)?)
+    }
+
     /// A number that commands raise with every change; the running server compares it.
     ///
     /// # Errors

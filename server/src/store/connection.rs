@@ -23,7 +23,8 @@ pub(super) fn open(path: &Path, schema: &Schema) -> Result<Connection, Error> {
     set(&connection, "cache_size", schema.cache, schema.cache)?;
     if schema.checkpointed_by_the_writer {
         // SQLite's own checkpoints, after a commit and when the last connection is closed, drop their errors: a failed
-        // sync of the database would be followed by one that succeeds and forgets the log that still had the pages.
+        // sync of the database would be followed by one that succeeds and forgets the log that still had the pages. The
+        // writer of frames moves the log while a server runs, and each command that has written while none does.
         set(&connection, "wal_autocheckpoint", "0", "0")?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     }

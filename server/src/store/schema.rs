@@ -5,7 +5,8 @@ pub(super) struct Schema {
     pub(super) steps: &'static [&'static str],
     /// Page cache of a connection, in KiB, as SQLite writes it.
     pub(super) cache: &'static str,
-    /// Whether the log is moved into the database by the writer of frames alone, who ends the process if that fails.
+    /// Whether the log is moved into the database by us and not by SQLite: beside a running server by its writer of
+    /// frames alone, who ends the process if that fails.
     pub(super) checkpointed_by_the_writer: bool,
 }
 

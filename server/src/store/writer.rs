@@ -96,7 +96,8 @@ impl FrameWriter {
             connection: store.connection,
             state: Arc::clone(&state),
             on_change: Box::new(on_change),
-            log_pages: 0,
+            // Commands, or a server that was killed, may have left any number of them.
+            log_pages: LOG_PAGES,
         };
         let thread = std::thread::Builder::new()
             .name("frame-writer".into())
@@ -313,6 +314,21 @@ mod tests {
         let connection = Store::open(&dir.join("veilmatch.db")).unwrap().connection;
         let state = Arc::new(AtomicU8::new(AuditState::Writable as u8));
         Writer { connection, state, on_change: Box::new(|_| ()), log_pages: 1 }
+    }
+
+    #[tokio::test]
+    async fn what_was_in_the_log_at_the_start_is_moved_without_a_frame() {
+        // The writer counted its own pages only: what commands had committed stayed in the log of a server that nobody
+        // asked, through its start and its end.
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("veilmatch.db");
+        let filler = "x".repeat(1_000_000);
+        let store = Store::open(&path).unwrap();
+        store.connection.execute("INSERT INTO agency (agency, founded) VALUES (?1, 0)", [filler]).unwrap();
+        drop(store);
+        assert!(std::fs::metadata(&path).unwrap().len() < 1_000_000);
+        drop(FrameWriter::start(&path, |_| ()).unwrap());
+        assert!(std::fs::metadata(&path).unwrap().len() > 1_000_000);
     }
 
     fn failure(code: i32) -> rusqlite::Result<()> {
