@@ -143,7 +143,8 @@ impl Inputs {
 
 impl BlindedFrame {
     /// Blinds `items` at uniformly random positions of a frame; the rest are dummies made at the same cost (SPEC §6.2).
-    /// Blinds are additive (SPEC §5.3): the types here hold its conditions.
+    /// Blinds are additive (SPEC §5.3): the types here hold its conditions but the first, which is for
+    /// the caller of [`Self::verify`] to meet.
     ///
     /// # Security
     /// Every element has a fresh uniform blind, so the frame is perfectly hiding: it tells nothing about the items, or
@@ -169,6 +170,10 @@ impl BlindedFrame {
     }
 
     /// Verifies an answer to this frame. Consumes the frame: a refused answer ends it, and its items are blinded anew.
+    ///
+    /// # Security
+    /// `key` MUST be that of a verified manifest (SPEC §5.3, condition 1): that is the caller's to see to, as no type here
+    /// tells it from a key that came with the answer.
     ///
     /// # Errors
     /// [`Error::BadProof`], for every cause.
