@@ -24,7 +24,7 @@ use crate::{
     state_dir::StateDir,
     store::{BlockId, IdOf, NewBlock, Place, SealedBlock, Shelf, Store},
 };
-pub(crate) use marks::Marks;
+pub(crate) use marks::{Marks, Note};
 pub(crate) use settle::Due;
 use settle::Fresh;
 

@@ -107,8 +107,10 @@ fn where_less_is_left_to_be_checked_lost_results_can_be_forgotten() {
 
 #[test]
 fn a_rescan_passes_over_a_damaged_block_and_does_not_end_with_0() {
-    // It failed, and so did every check of what was in there, until the epoch ended.
+    // It failed, and so did every check of what was in there, until the epoch ended. Then it called what it could not look
+    // at no longer listed, and new once it was checked again.
     let checked = Checked::new();
+    assert_eq!(checked.rescan(&[]).code, Some(1));
     let more = checked.pair.write("more.sha256", sums([unlisted(7)]));
     let check_more = || checked.pair.platform(["check".as_ref(), "--hashes".as_ref(), more.as_os_str()]);
     assert_eq!(check_more().code, Some(0));
@@ -118,12 +120,14 @@ fn a_rescan_passes_over_a_damaged_block_and_does_not_end_with_0() {
     let rescan = checked.rescan(&[]);
     assert_eq!(rescan.code, Some(2), "{}", rescan.err);
     assert!(rescan.err.contains("0 matches, 1 no match, 4 not checked (4 RESULT_LOST)"), "{}", rescan.err);
+    assert!(rescan.err.contains("0 new since the rescan before, 0 no longer listed"), "{}", rescan.err);
     let again = checked.check();
     assert_eq!(again.code, Some(1), "{}", again.err);
     assert!(again.err.contains("2 matches, 2 no match, 0 not checked"), "{}", again.err);
     assert_eq!(checked.pair.platform(["forget", "--lost"]).code, Some(0));
     let rescan = checked.rescan(&[]);
     assert!(rescan.err.contains("2 matches, 3 no match, 0 not checked"), "{}", rescan.err);
+    assert!(rescan.err.contains("0 new since the rescan before, 0 no longer listed"), "{}", rescan.err);
 }
 
 #[test]

@@ -50,25 +50,42 @@ async fn without_a_version_nothing_is_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn from_an_expired_version_nothing_is_answered_and_a_rescan_says_so() {
-    // SPEC §8.5, §12.1 EXPIRED
+    // SPEC §8.5, §12.1 EXPIRED. The rescan deleted the marks of what it had not looked up: every match was no longer listed,
+    // and new once more after the next synchronisation.
     let mut world = World::serving(3).await;
     let dir = world.enrol(PLATFORM, &ClientTerms::default());
     let client = world.open(&dir).await;
     assert_eq!(ask(&client, &world, listed(0)).await, matched("A1", 1));
-    client.shutdown().await;
+    assert_eq!(ask(&client, &world, unlisted(0)).await, Outcome::NoMatch { version: 1 });
+    assert_eq!(rescan(&client, &world), (vec![(matched("A1", 1), Some(true))], 0));
     world.stop().await;
 
-    // Both sides as they were a month ago, when the next version was published.
-    let mut world = World::new();
-    world.import(&[listed(0)], "A1");
+    // A next version that was published a month ago, by a server whose clock stands there.
+    world.import(&[listed(3)], "A1");
     world.agency().publish(&world.list, false, now() - 30 * DAY, &|_| {}).unwrap();
     world.options.clock = Arc::new(Moved(-(30 * DAY as i64)));
     world.start().await;
-    let client = world.platform(PLATFORM).await;
+    assert_eq!(client.sync(&world.list, |_| {}).await.unwrap().version, 2);
     assert!(!client.status().unwrap()[0].held.as_ref().unwrap().valid);
     assert_eq!(reason(&ask(&client, &world, listed(0)).await), "EXPIRED");
-    assert_eq!(reason(&ask(&client, &world, unlisted(0)).await), "EXPIRED");
+    assert_eq!(reason(&ask(&client, &world, unlisted(1)).await), "EXPIRED");
+    let expired = (Outcome::NotChecked(NotChecked::Expired), None);
+    assert_eq!(rescan(&client, &world), (vec![expired.clone(), expired], 0));
+    world.stop().await;
+
+    world.options.clock = Arc::new(Moved(0));
+    world.agency().publish(&world.list, true, now(), &|_| {}).unwrap();
+    world.start().await;
+    let version = client.sync(&world.list, |_| {}).await.unwrap().version;
+    assert_eq!(rescan(&client, &world), (vec![(matched("A1", version), Some(false))], 0));
     client.shutdown().await;
+}
+
+/// What a rescan finds with what of it is new, and how many of the rescan before are no longer listed.
+fn rescan(client: &Client, world: &World) -> (Vec<(Outcome, Option<bool>)>, u64) {
+    let mut found = Vec::new();
+    let rescan = client.rescan(&world.list, |one| found.push((one.outcome, one.new))).unwrap();
+    (found, rescan.remember().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]

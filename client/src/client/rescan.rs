@@ -12,7 +12,7 @@ use crate::{
     Error,
     frames::now,
     held::Held,
-    keeper::{Keeper, Marks},
+    keeper::{Keeper, Marks, Note},
     outcome::{NotChecked, Outcome},
     results::Kept,
     store::{IdOf, Lost},
@@ -75,7 +75,8 @@ impl Rescan {
     }
 
     /// Makes this rescan's matches those that the next one compares with; gives how many of the rescan before are no longer
-    /// listed. Call it when the matches have been taken note of: without it they are new once more the next time.
+    /// listed. Those that could not be looked at stay what they were; while results are damaged, all do. Call it when the
+    /// matches have been taken note of: without it they are new once more the next time.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -119,19 +120,22 @@ impl Client {
                 true => Outcome::NotChecked(NotChecked::Expired),
                 false => verdict(&looking, kept.whole, &asked, &kept.rows),
             };
-            let mark = match &outcome {
+            let note = match &outcome {
                 Outcome::NoMatch { .. } => return None,
-                Outcome::Match { label, .. } => Some(keeper.mark(kept, label)),
-                Outcome::NotChecked(_) => None,
+                Outcome::Match { label, .. } => Note::Match(keeper.mark(kept, label)),
+                Outcome::NotChecked(_) => Note::NotChecked(keeper.subject(kept)),
             };
-            Some((kept.reference.clone(), outcome, mark))
+            Some((kept.reference.clone(), outcome, note))
         };
         let mut marks = Marks::begin(Arc::clone(&keeper))?;
-        let walked = keeper.walk(look, |(reference, outcome, mark)| {
-            let new = mark.map(|mark| marks.is_new(mark)).transpose()?;
+        let walked = keeper.walk(look, |(reference, outcome, note)| {
+            let new = marks.take(note)?;
             found(Found { reference, outcome, new });
             Ok(())
         })?;
+        if walked.lost > 0 {
+            marks.keep_all()?;
+        }
         let destroyed = self.inner.store.lost(list, walked.subjects)?;
         if destroyed.is_none() {
             // As much is kept again: what later goes with its items is not missed.

@@ -331,7 +331,7 @@ fn marks_are_keyed_and_go_with_their_subject_and_with_their_epoch() {
         let mut new = 0;
         let mark = |kept: &Kept| Some(keeper.mark(kept, b"A1"));
         let counted = |mark| {
-            new += u32::from(marks.is_new(mark)?);
+            new += u32::from(marks.take(Note::Match(mark))? == Some(true));
             Ok(())
         };
         keeper.walk(mark, counted).unwrap();

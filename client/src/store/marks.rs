@@ -56,6 +56,24 @@ impl Store {
         })
     }
 
+    /// Takes over what the rescan before had of these subjects, or of all: they could not be looked at in this one.
+    pub(crate) fn keep_marks(&self, shelf: Shelf, round: Round, subjects: Option<&[IdOf]>) -> Result<(), Error> {
+        self.write(|t| {
+            if !is_there(t, shelf)? {
+                return Ok(());
+            }
+            let keep = "INSERT OR IGNORE INTO mark (shelf, round, subject, mark)
+                        SELECT shelf, ?2, subject, mark FROM mark WHERE shelf = ?1 AND round = ?3";
+            let Some(subjects) = subjects else {
+                return t.execute(keep, params![shelf.0, round.this, round.before]).map(drop);
+            };
+            let mut keep = t.prepare_cached(&format!("{keep} AND subject = ?4"))?;
+            subjects
+                .iter()
+                .try_for_each(|subject| keep.execute(params![shelf.0, round.this, round.before, subject]).map(drop))
+        })
+    }
+
     /// Makes a rescan the one that the next compares with; gives how many matches of the one before it has not. Nothing
     /// changes if another was begun meanwhile, or the epoch is over.
     pub(crate) fn end_round(&self, shelf: Shelf, round: Round) -> Result<u64, Error> {

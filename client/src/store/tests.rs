@@ -168,6 +168,26 @@ fn an_epoch_without_results_is_not_missed_and_two_that_had_some_are_missed_once(
 }
 
 #[test]
+fn what_a_rescan_could_not_look_at_is_neither_gone_nor_new_the_next_time() {
+    // It deleted the marks of all that it could not look up, as under an expired version, and called them no longer listed.
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let shelf = store.shelf(&list(), Epoch(1)).unwrap();
+    let mark = |subject: u8| Mark { subject: [subject; 16], mark: [1; 16] };
+    let rescan = |marks: &[Mark], unknown: Option<&[IdOf]>| {
+        let round = store.begin_round(shelf).unwrap();
+        let new = marks.iter().filter(|mark| store.is_new(shelf, round, mark).unwrap()).count();
+        store.add_marks(shelf, round, marks).unwrap();
+        store.keep_marks(shelf, round, unknown).unwrap();
+        (new, store.end_round(shelf, round).unwrap())
+    };
+    assert_eq!(rescan(&[mark(1), mark(2), mark(3)], Some(&[])), (3, 0));
+    assert_eq!(rescan(&[], Some(&[[1; 16], [2; 16], [9; 16]])), (0, 1), "one was looked up");
+    assert_eq!(rescan(&[mark(4)], None), (1, 0), "who could not be looked at is not known");
+    assert_eq!(rescan(&[mark(1), mark(4)], Some(&[])), (0, 1));
+}
+
+#[test]
 fn a_match_is_new_once_and_again_under_another_label() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir);
