@@ -79,7 +79,7 @@ impl Sync<'_> {
     pub(crate) fn open_held(&self) -> Result<Option<Held>, Error> {
         let Some(version) = self.store.held(self.list)? else { return Ok(None) };
         let (Some(held), Some(newest)) = (self.stored(version)?, self.newest()?) else { return Ok(None) };
-        Ok(self.or_damaged(version, Held::open(self.dir, held, newest.view())))
+        self.or_damaged(version, Held::open(self.dir, held, newest.view()))
     }
 
     /// Follows the chain to its end and puts the newest epoch's newest version in place. What was held stays in place
@@ -100,7 +100,7 @@ impl Sync<'_> {
             by_delta: false,
         };
         create_private_dir(&self.dir.list(self.list))?;
-        let whole = if before == Some(version) { self.or_damaged(version, self.whole(&target, view)) } else { None };
+        let whole = if before == Some(version) { self.or_damaged(version, self.whole(&target, view))? } else { None };
         let held = match whole {
             Some(held) => held,
             None => self.bring(before, &target, view, &mut report).await?,
@@ -163,13 +163,18 @@ impl Sync<'_> {
         Ok(held)
     }
 
-    /// Nothing, where what is in place cannot be used: then it is fetched anew.
-    fn or_damaged(&self, version: Version, opened: Result<Held, Error>) -> Option<Held> {
-        let damaged = |error: &Error| {
-            let error = error as &dyn std::error::Error;
-            tracing::error!(list = %self.list, version = version.0, error, "the list on the disk is damaged");
-        };
-        opened.inspect_err(damaged).ok()
+    /// Nothing, where what is in place is damaged or gone: then it is fetched anew. What else keeps it from being read, such
+    /// as its mode, a download would not mend.
+    fn or_damaged(&self, version: Version, opened: Result<Held, Error>) -> Result<Option<Held>, Error> {
+        match opened {
+            Ok(held) => Ok(Some(held)),
+            Err(error) if is_damage(&error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(list = %self.list, version = version.0, error, "the list on the disk is damaged");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn verify(&self, note: &[u8]) -> Result<SignedManifest, Error> {
@@ -239,7 +244,7 @@ impl Sync<'_> {
     /// artifact.
     async fn apply_deltas(&self, before: Version, target: &SignedManifest, fetched: &mut u64) -> Result<bool, Error> {
         let Some(mut at) = self.stored(before)? else { return Ok(false) };
-        if self.or_damaged(before, Held::open(self.dir, at.clone(), at.view())).is_none()
+        if self.or_damaged(before, Held::open(self.dir, at.clone(), at.view()))?.is_none()
             || !self.deltas_are_shorter(&at, target)?
         {
             return Ok(false);
@@ -491,6 +496,15 @@ fn remove(path: &Path) -> Result<(), Error> {
 fn discard(path: &Path) {
     if let Err(error) = fs::remove_file(path) {
         tracing::warn!(%error, "half a file stays");
+    }
+}
+
+/// Whether a file is not what was signed, is gone, or is empty, which cannot be mapped.
+fn is_damage(error: &Error) -> bool {
+    match error {
+        Error::Untrusted { .. } => true,
+        Error::Io { source, .. } => matches!(source.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput),
+        _ => false,
     }
 }
 

@@ -28,3 +28,13 @@ async fn a_download_that_stalls_goes_on_with_another_call() {
     assert_eq!((held.version(), report.fetched), (Version(1), bytes.len() as u64));
     assert_eq!(*stalls.lock().unwrap(), 0);
 }
+
+#[test]
+fn a_file_that_may_not_be_read_is_not_damaged() {
+    // Whatever failed was damage: a whole list was fetched anew over one that only could not be opened just then.
+    let io = |kind: ErrorKind| is_damage(&Error::io("map", Path::new("1.vml"))(kind.into()));
+    assert!(io(ErrorKind::NotFound) && io(ErrorKind::InvalidInput));
+    assert!(!io(ErrorKind::PermissionDenied) && !io(ErrorKind::OutOfMemory) && !io(ErrorKind::WouldBlock));
+    let source = ProtocolError::BadArtifact;
+    assert!(is_damage(&Error::Untrusted { list: "baseline".to_owned(), source, evidence: None }));
+}
