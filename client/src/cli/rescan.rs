@@ -49,7 +49,7 @@ pub async fn rescan(
     // Even where nothing else is told: a rescan of nothing must not look like one that found nothing.
     if let Some(Destroyed { epoch, subjects }) = destroyed {
         eprintln!(
-            "veilmatch: the results of epoch {epoch} ({subjects} kept) were destroyed with its key; scan again what was checked"
+            "veilmatch: the results to epoch {epoch} ({subjects} kept) were destroyed with its key; scan again what was checked, then: veilmatch forget --lost"
         );
     }
     tell(&tally, list.as_str(), telling);

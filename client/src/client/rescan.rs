@@ -45,8 +45,8 @@ pub struct Rescan {
     pub subjects: u64,
     /// Subjects whose kept results are damaged: not checked.
     pub damaged: u64,
-    /// Results that were destroyed with the key of an earlier epoch, if fewer are kept since: what they were about is not
-    /// checked.
+    /// Results that were destroyed with the keys of earlier epochs, until [`Client::forget_lost`]: what they were about is
+    /// not checked.
     pub destroyed: Option<Destroyed>,
     marks: Option<Marks>,
 }
@@ -54,7 +54,7 @@ pub struct Rescan {
 /// Results that were destroyed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Destroyed {
-    /// With the key of this epoch.
+    /// With the key of this epoch, or of ones before.
     pub epoch: u32,
     /// How many subjects were kept.
     pub subjects: u64,
@@ -67,11 +67,10 @@ impl From<Lost> for Destroyed {
 }
 
 impl Rescan {
-    /// Subjects that were kept once and could not be looked at: at least so many are not checked.
+    /// Subjects that were kept once and could not be looked at, until [`Client::forget_lost`].
     #[must_use]
     pub fn lost(&self) -> u64 {
-        let destroyed = self.destroyed.map_or(0, |destroyed| destroyed.subjects);
-        self.damaged + destroyed.saturating_sub(self.subjects + self.damaged)
+        self.damaged + self.destroyed.map_or(0, |destroyed| destroyed.subjects)
     }
 
     /// Makes this rescan's matches those that the next one compares with; gives how many of the rescan before are no longer
@@ -136,11 +135,8 @@ impl Client {
         if walked.lost > 0 {
             marks.keep_all()?;
         }
-        let destroyed = self.inner.store.lost(list, walked.subjects)?;
-        if destroyed.is_none() {
-            // As much is kept again: what later goes with its items is not missed.
-            self.inner.store.forget_lost(list)?;
-        }
+        // Until somebody says so: that as many are kept again does not tell whether they are the same.
+        let destroyed = self.inner.store.lost(list)?;
         Ok(Rescan {
             subjects: walked.subjects,
             damaged: walked.lost,
@@ -218,7 +214,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_is_counted_once() {
+    fn what_is_lost_is_lost_whatever_else_is_kept() {
+        // Ten results of other things, and what was destroyed was no longer missed.
         let rescan = |subjects, damaged, destroyed: Option<u64>| {
             let destroyed = destroyed.map(|subjects| Destroyed { epoch: 1, subjects });
             Rescan { subjects, damaged, destroyed, ..Rescan::default() }.lost()
@@ -226,7 +223,7 @@ mod tests {
         assert_eq!(rescan(5, 0, None), 0);
         assert_eq!(rescan(5, 3, None), 3);
         assert_eq!(rescan(0, 0, Some(10)), 10);
-        assert_eq!(rescan(4, 3, Some(10)), 6, "four of ten are kept again");
+        assert_eq!(rescan(40, 3, Some(10)), 13);
     }
 
     #[tokio::test]

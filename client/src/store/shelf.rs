@@ -15,12 +15,12 @@ const ENTRIES: u32 = 8_192;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shelf(pub(super) i64);
 
-/// Results that were destroyed with their epoch and not made up for since.
+/// Results that were destroyed with their epochs, until [`Store::forget_lost`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lost {
     /// The newest epoch that took some.
     pub(crate) epoch: Epoch,
-    /// Subjects that were kept.
+    /// Subjects that were kept, in all of these epochs.
     pub(crate) subjects: u64,
 }
 
@@ -59,7 +59,7 @@ impl Store {
                  SELECT list, epoch, (SELECT sum(subjects) FROM block WHERE shelf = ?1) AS kept
                  FROM shelf WHERE id = ?1 AND kept > 0
                  ON CONFLICT (list) DO UPDATE
-                 SET epoch = excluded.epoch, subjects = max(subjects, excluded.subjects)",
+                 SET epoch = excluded.epoch, subjects = subjects + excluded.subjects",
                 [shelf.0],
             )?;
             t.execute("UPDATE shelf SET destroyed = 1 WHERE id = ?1", [shelf.0]).map(drop)
@@ -83,15 +83,14 @@ impl Store {
         })
     }
 
-    /// What a list lost with earlier epochs. `kept` are the subjects kept now: as many as were lost make up for them.
-    pub(crate) fn lost(&self, list: &ListId, kept: u64) -> Result<Option<Lost>, Error> {
-        let lost = self.read(|c| {
+    /// What a list lost with earlier epochs.
+    pub(crate) fn lost(&self, list: &ListId) -> Result<Option<Lost>, Error> {
+        self.read(|c| {
             let row = |row: &rusqlite::Row<'_>| {
                 Ok(Lost { epoch: Epoch(row.get(0)?), subjects: row.get::<_, i64>(1)?.cast_unsigned() })
             };
             c.query_row("SELECT epoch, subjects FROM lost WHERE list = ?1", [list.as_str()], row).optional()
-        })?;
-        Ok(lost.filter(|lost| lost.subjects > kept))
+        })
     }
 
     /// Speaks no more of what a list lost.
