@@ -1,4 +1,4 @@
-//! Every `unsafe` of the workspace: the way into code that needs AVX-512 IFMA, and the way from arrays to vectors.
+//! Every `unsafe` of the programs: the way into code that needs AVX-512 IFMA, and the way from arrays to vectors.
 //!
 //! Arithmetic is written in safe functions marked `#[target_feature]`. The compiler lets them call each other and the
 //! intrinsics freely, but lets no other code call them, for a processor without these instructions would fault there.
