@@ -491,6 +491,8 @@ class Checker:
             self.put(a, width, vb, state, i)
             self.put(b, width, va, state, i)
             return
+        if op.startswith("set"):
+            width = 1
         names = [register_of(o)[0] for o in operands]
         cleared = (re.match(r"(v?p?xor|sub|v?psub|v?pcmpeq|kxn?or|v?xorp)[a-z]*$", op) and len(operands) >= 2
                    and names[0] is not None and names[0] == names[1] and "{" not in target)
@@ -653,7 +655,9 @@ class Checker:
                 length = 0 if register != "rdi" else count[1] if count and count[0] == "const" else NEAR
             elif public:
                 length, ranges = 0x18, [(0, 0x17)]
-        for slot in [slot for slot in state.slots if known[1] - 7 <= slot < known[1] + length]:
+        # A whole word may begin before what is written; a part of one is another object.
+        begin = {True: known[1] - 7, False: known[1]}
+        for slot in [slot for slot in state.slots if begin[slot % 1 == 0] <= slot < known[1] + length]:
             if known[0] == "near":
                 state.slots[slot] = joined(state.slots[slot], Value(SECRET, None, f"{i.address:x}: written by {name}"))
             else:
