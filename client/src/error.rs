@@ -77,6 +77,14 @@ pub enum Error {
         /// The name.
         list: String,
     },
+    /// No version of the list is held, or none that opens: what is kept cannot be looked at.
+    #[error("no version of list {list} is held")]
+    NoVersion {
+        /// The list.
+        list: String,
+        /// The platform's directory.
+        dir: PathBuf,
+    },
     /// A rescan where results are not kept.
     #[error("keep_results is off: there is nothing to check again")]
     KeepsNothing,
@@ -192,6 +200,7 @@ impl Error {
                 dir.join("request.json").display(),
                 dir.display()
             ),
+            Self::NoVersion { dir, .. } => format!("fetch one: veilmatch --dir {} sync", dir.display()),
             Self::KeyFileMode { path, .. } => format!("chmod 600 {}", path.display()),
             Self::DirectoryMode { path, .. } => format!("chmod 700 {}", path.display()),
             Self::NothingPublished { list } => format!("the agency runs: veilmatch-server list publish {list}"),
@@ -250,6 +259,7 @@ reasons! {
     Self::DirectoryMode { .. } => "DIRECTORY_MODE", "chmod 700 the directory";
     Self::KeyFile { .. } => "BAD_KEY_FILE", "restore the file from your backup, or enrol anew";
     Self::UnknownList { .. } => "UNKNOWN_LIST", "`veilmatch status` names the lists";
+    Self::NoVersion { .. } => "NO_LIST", "fetch a version with `veilmatch sync`";
     Self::KeepsNothing => "KEEPS_NOTHING", "set keep_results = true in config.toml and scan again";
     Self::Busy { .. } => "BUSY", "wait for it, or ask the running `veilmatch run` through its socket";
     Self::ShutDown => "SHUT_DOWN", "open the directory again";

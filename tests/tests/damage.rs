@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use veilmatch_client::{Client, NotChecked, Outcome};
+use veilmatch_client::{Client, Forget, NotChecked, Outcome};
 use veilmatch_proto::pb;
 use veilmatch_server::admin::ClientTerms;
 use veilmatch_tests::{PATIENCE, World, bare, listed, matched, middle::Acts};
@@ -53,6 +53,27 @@ async fn a_list_that_is_damaged_on_the_disk_is_fetched_anew() {
     }
     let client = Client::open(&dir).unwrap();
     assert_eq!(client.sync(&world.list, |_| {}).await.unwrap().fetched, 0, "nothing is wrong any more");
+    client.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_version_that_opens_what_is_kept_is_not_called_nothing() {
+    // The rescan of a library's caller was one of nothing at all, with nothing lost, and forgetting forgot nothing.
+    let world = World::serving(3).await;
+    let dir = world.enrol(PLATFORM, &ClientTerms::default());
+    let client = world.open(&dir).await;
+    let nothing = Forget::default();
+    assert_eq!(client.forget(&world.list, &nothing).unwrap(), 0);
+    assert_eq!(client.check(&world.list, bare(0, listed(0)), PATIENCE).await, matched("A1", 1));
+    client.shutdown().await;
+    fs::write(dir.join("lists/baseline/1.vml"), "").unwrap();
+    let client = Client::open(&dir).unwrap();
+    let errors = [
+        client.rescan(&world.list, |_| ()).err(),
+        client.forget(&world.list, &nothing).err(),
+        client.forget_lost(&world.list).err(),
+    ];
+    assert_eq!(errors.map(|error| error.unwrap().reason()), ["NO_LIST"; 3]);
     client.shutdown().await;
 }
 

@@ -26,14 +26,6 @@ pub enum Failure {
         /// Their names.
         lists: Vec<ListId>,
     },
-    /// No version of the list is held.
-    #[error("no version of list {list} is held")]
-    NoVersion {
-        /// The list.
-        list: ListId,
-        /// The platform's directory.
-        dir: PathBuf,
-    },
     /// Neither `--dir` nor a home directory.
     #[error("there is no home directory to keep the platform's directory in")]
     NoHome,
@@ -118,7 +110,6 @@ macro_rules! reasons {
 
 reasons! {
     Self::WhichList { .. } => "WHICH_LIST", "name the list with --list";
-    Self::NoVersion { .. } => "NO_LIST", "fetch a version with `veilmatch sync`";
     Self::NoHome => "NO_HOME", "name the platform's directory with --dir";
     Self::OutExists { .. } => "OUT_EXISTS", "choose another file with --out";
     Self::OtherScan { .. } => "OTHER_SCAN", "choose another file with --out";
@@ -152,7 +143,6 @@ impl Failure {
             Self::WhichList { lists } => {
                 format!("name one: --list {}", lists.first().map_or("NAME", ListId::as_str))
             }
-            Self::NoVersion { dir, .. } => format!("fetch one: veilmatch --dir {} sync", dir.display()),
             Self::NoHome => "name the directory with --dir".to_owned(),
             Self::OutExists { .. } | Self::OtherScan { .. } => "choose another file with --out".to_owned(),
             Self::OutDamaged { out, .. } => {

@@ -25,7 +25,7 @@ impl Session {
         let list = which(&client, list)?;
         let kinds = client.kinds(&list);
         if kinds.is_empty() {
-            return Err(Failure::NoVersion { list, dir: dir.to_owned() });
+            return Err(Error::NoVersion { list: list.to_string(), dir: dir.to_owned() }.into());
         }
         Ok(Self { client, list, kinds })
     }

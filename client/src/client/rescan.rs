@@ -4,7 +4,7 @@ use std::{collections::HashSet, fmt, sync::Arc};
 
 use veilmatch_protocol::{
     item::{Item, Kind},
-    name::ListId,
+    name::{Epoch, ListId},
 };
 
 use super::Client;
@@ -39,7 +39,7 @@ impl fmt::Debug for Found {
 
 /// What a rescan looked at, and what it could not look at any more.
 #[must_use = "what is lost was not checked"]
-#[derive(Default)]
+#[cfg_attr(test, derive(Default))]
 pub struct Rescan {
     /// Subjects that were looked at.
     pub subjects: u64,
@@ -104,13 +104,13 @@ impl Client {
     /// the subjects that are matches or could not be looked up.
     ///
     /// # Errors
-    /// [`Error::KeepsNothing`] if results are not kept, [`Error::UnknownList`], [`Error::Database`].
+    /// [`Error::KeepsNothing`] if results are not kept, [`Error::NoVersion`], [`Error::UnknownList`], [`Error::Database`].
     pub fn rescan(&self, list: &ListId, mut found: impl FnMut(Found)) -> Result<Rescan, Error> {
         self.state(list)?;
         if !self.inner.config.keep_results() {
             return Err(Error::KeepsNothing);
         }
-        let Some((held, keeper)) = self.newest(list)? else { return Ok(Rescan::default()) };
+        let (held, keeper) = self.newest(list)?;
         let expired = !held.valid_at(now());
         let looking = held.look_ups();
         let look = |kept: &Kept| {
@@ -149,10 +149,10 @@ impl Client {
     /// there were. Everything that is kept is walked through: give many at once.
     ///
     /// # Errors
-    /// [`Error::UnknownList`], [`Error::Database`].
+    /// [`Error::NoVersion`] if something is kept and no version opens, [`Error::UnknownList`], [`Error::Database`].
     pub fn forget(&self, list: &ListId, what: &Forget) -> Result<u64, Error> {
         self.state(list)?;
-        let Some((_, keeper)) = self.newest(list)? else { return Ok(0) };
+        let Some(keeper) = self.kept(list)? else { return Ok(0) };
         let items: HashSet<IdOf> = keeper.item_ids(&what.items);
         let references: HashSet<&[u8]> = what.references.iter().map(|reference| without_slash(reference)).collect();
         let named = |reference: &[u8]| {
@@ -166,22 +166,35 @@ impl Client {
     /// was checked again, or is there no more.
     ///
     /// # Errors
-    /// [`Error::UnknownList`], [`Error::Database`].
+    /// [`Error::NoVersion`] if something is kept and no version opens, [`Error::UnknownList`], [`Error::Database`].
     pub fn forget_lost(&self, list: &ListId) -> Result<(), Error> {
         self.state(list)?;
-        if let Some((_, keeper)) = self.newest(list)? {
+        if let Some(keeper) = self.kept(list)? {
             keeper.forget_damaged()?;
         }
         self.inner.store.forget_lost(list)
     }
 
+    /// What is kept of a list; none if nothing ever was.
+    fn kept(&self, list: &ListId) -> Result<Option<Arc<Keeper>>, Error> {
+        match self.newest(list) {
+            Ok((_, keeper)) => Ok(Some(keeper)),
+            Err(Error::NoVersion { .. }) if self.inner.store.shelves_before(list, Epoch(u32::MAX))?.is_empty() => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// The version held now with what is kept under its epoch, whether or not more is to be kept.
-    fn newest(&self, list: &ListId) -> Result<Option<Newest>, Error> {
+    fn newest(&self, list: &ListId) -> Result<Newest, Error> {
         loop {
-            let Some(held) = self.held(list) else { return Ok(None) };
+            let held = self
+                .held(list)
+                .ok_or_else(|| Error::NoVersion { list: list.to_string(), dir: self.inner.dir.root().to_owned() })?;
             // None if a newer epoch came into place just now: then that one.
             if let Some(keeper) = self.open_keeper(list, held.epoch())? {
-                return Ok(Some((held, keeper)));
+                return Ok((held, keeper));
             }
         }
     }
@@ -200,8 +213,6 @@ fn without_slash(reference: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use veilmatch_protocol::name::Epoch;
-
     use super::*;
 
     #[test]
