@@ -28,7 +28,7 @@ const CHANGED: u64 = 1_000;
 /// Longest rescan.
 const RESCAN: Duration = Duration::from_secs(2);
 
-/// Memory that a tenfold scan may need beyond the scan.
+/// Memory that the rest of a scan may need, beside that of its first third.
 const GROWTH: f64 = 1.25;
 
 /// One step of the whole way.
@@ -159,14 +159,15 @@ impl<'a> Way<'a> {
     fn scan(&mut self) -> anyhow::Result<()> {
         let address = self.address()?;
         let mut serving = Serving::start(&self.agency, &address)?;
-        let tenth = self.items / 10;
-        let first = self.scanned("first", 0..tenth)?;
+        // Enough that every bounded buffer is full: what grows after that grows without a bound.
+        let third = self.items / 3;
+        let first = self.scanned("first", 0..third)?;
         let (server, client) = (self.bare[1], self.bare[2]);
         let bare = |items: u64, cores: f64| (server + client) * items as f64 / cores;
-        let ratio = first.time.as_secs_f64() / bare(tenth, self.cores);
-        self.step(format!("scan {tenth} items"), first, "bare arithmetic of both sides, all cores", ratio, None);
-        let all = self.scanned("all", tenth..self.items)?;
-        let more = self.items - tenth;
+        let ratio = first.time.as_secs_f64() / bare(third, self.cores);
+        self.step(format!("scan {third} items"), first, "bare arithmetic of both sides, all cores", ratio, None);
+        let all = self.scanned("all", third..self.items)?;
+        let more = self.items - third;
         let ratio = all.time.as_secs_f64() / bare(more, self.cores);
         let holds = self.vector.then(|| more as f64 / all.time.as_secs_f64() >= SCANNED_PER_SECOND);
         self.step(format!("scan {more} more"), all, "bare arithmetic of both sides, all cores", ratio, holds);
