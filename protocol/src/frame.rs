@@ -143,8 +143,8 @@ impl Inputs {
 
 impl BlindedFrame {
     /// Blinds `items` at uniformly random positions of a frame; the rest are dummies made at the same cost (SPEC §6.2).
-    /// Blinds are additive (SPEC §5.3): the types here hold its conditions but the first, which is for
-    /// the caller of [`Self::verify`] to meet.
+    /// Blinds are additive (SPEC §5.3): the types here hold its conditions but the first, which is for the caller of
+    /// [`Self::verify`] to meet.
     ///
     /// # Security
     /// Every element has a fresh uniform blind, so the frame is perfectly hiding: it tells nothing about the items, or

@@ -21,7 +21,8 @@ pub(crate) const NONCE_DOMAIN: &[u8] = b"veilmatch/v1/label-nonce";
 /// Before what a pad is made of.
 pub(crate) const PAD_DOMAIN: &[u8] = b"veilmatch/v1/label-pad";
 
-/// Seals a label of 1 to 64 bytes: 4 + L bytes. Many entries are sealed by [`records`](crate::artifact::records). A list without labels has nothing to seal, so an empty one gives nothing.
+/// Seals a label of 1 to 64 bytes: 4 + L bytes. A list without labels has nothing to seal, so an empty one gives nothing.
+/// Many entries are sealed by [`records`](crate::artifact::records).
 ///
 /// # Errors
 /// [`Error::LabelLength`] above 64 bytes.
