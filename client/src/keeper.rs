@@ -5,6 +5,7 @@
 //! and in `fresh` until there are many; then [`Keeper::settle`] puts them into the index in one sweep and joins the small
 //! blocks that single checks leave behind.
 
+mod absent;
 mod forget;
 mod marks;
 mod settle;
@@ -24,6 +25,7 @@ use crate::{
     state_dir::StateDir,
     store::{BlockId, IdOf, NewBlock, Place, SealedBlock, Shelf, Store},
 };
+use absent::Absent;
 pub(crate) use marks::{Marks, Note};
 pub(crate) use settle::Due;
 use settle::Fresh;
@@ -47,6 +49,7 @@ pub(crate) struct Keeper {
     fresh: Mutex<Fresh>,
     // Held by the one thread that settles.
     settling: Mutex<()>,
+    absent: Absent,
     open: Mutex<Vec<(BlockId, Arc<Vec<Kept>>)>>,
     // Blocks that do not open. They stay, so that every rescan says what is lost; nothing is taken from them.
     damaged: Mutex<HashSet<BlockId>>,
@@ -87,7 +90,8 @@ impl Keeper {
         let seal = Seal::open(dir, &list, epoch)?;
         let fresh = Mutex::new(Fresh::read(&store, shelf)?);
         let (settling, open, damaged) = (Mutex::new(()), Mutex::default(), Mutex::default());
-        Ok(Self { store, list, epoch, shelf, seal, fresh, settling, open, damaged })
+        let absent = Absent::default();
+        Ok(Self { store, list, epoch, shelf, seal, fresh, settling, absent, open, damaged })
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
@@ -168,7 +172,8 @@ impl Keeper {
             ids.iter().map(|id| fresh.place(id)).collect()
         };
         // Entries leave memory only when they are in the index, so whoever looks there second misses nothing.
-        let rest: Vec<usize> = (0..ids.len()).filter(|&at| places[at].is_none()).collect();
+        let mut rest: Vec<usize> = (0..ids.len()).filter(|&at| places[at].is_none()).collect();
+        self.absent.leave_possible(&mut rest, ids);
         let asked: Vec<IdOf> = rest.iter().map(|&at| ids[at]).collect();
         for (at, place) in rest.into_iter().zip(self.store.seen(self.shelf, &asked)?) {
             places[at] = place;
@@ -213,6 +218,13 @@ impl Keeper {
         let id = self.store.next_block();
         let sealed = self.seal.seal(&self.list, self.epoch, id, &subjects);
         Ok(Some(NewBlock { id, shelf: self.shelf, subjects: subjects.len(), sealed, ids }))
+    }
+
+    /// Puts entries into the index. Give them ascending by id.
+    fn index(&self, entries: &[(IdOf, Place)]) -> Result<(), Error> {
+        self.store.index(self.shelf, entries)?;
+        self.absent.take(entries);
+        Ok(())
     }
 
     /// Takes note of a block that is durable now, and tells whether to [`Self::settle`].

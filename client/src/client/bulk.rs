@@ -21,7 +21,7 @@ use veilmatch_protocol::{frame::FrameSize, name::ListId};
 use super::Client;
 use crate::{
     frames::{Batch, Failed, Recorded, blocking, now},
-    keeper::Known,
+    keeper::{Keeper, Known},
     outcome::{NotChecked, Outcome, Subject},
 };
 
@@ -225,7 +225,10 @@ impl Client {
             subject.items.retain(|item| kinds.contains(&item.kind()));
         }
         let mut known = match &keeper {
-            Some(keeper) => keeper.known(&subjects)?,
+            Some(keeper) => {
+                learn_soon(keeper, subjects.len());
+                keeper.known(&subjects)?
+            }
             None => subjects.iter().map(|s| Known { rows: vec![None; s.items.len()], kept: false }).collect(),
         };
         for (known, _) in known.iter_mut().zip(&subjects).filter(|(_, subject)| subject.has_a_kind_twice()) {
@@ -234,6 +237,19 @@ impl Client {
             known.kept = true;
         }
         Ok(Batch { held, keeper, subjects, known })
+    }
+}
+
+/// Nobody waits until it is learnt what is absent.
+fn learn_soon(keeper: &Arc<Keeper>, asked: usize) {
+    if keeper.must_learn(asked) {
+        let keeper = Arc::clone(keeper);
+        let learn = move || {
+            if let Err(error) = keeper.learn_absent() {
+                tracing::error!(error = &error as &dyn std::error::Error, "the index of kept results cannot be read");
+            }
+        };
+        drop(tokio::task::spawn_blocking(learn));
     }
 }
 

@@ -104,7 +104,7 @@ impl Keeper {
         };
         self.walk_blocks(look, |mut entries| {
             entries.sort_unstable();
-            if entries.is_empty() { Ok(()) } else { self.store.index(self.shelf, &entries) }
+            if entries.is_empty() { Ok(()) } else { self.index(&entries) }
         })?;
         Ok(())
     }

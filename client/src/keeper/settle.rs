@@ -138,7 +138,7 @@ impl Keeper {
             }
         }
         for slice in entries.chunks(SLICE) {
-            self.store.index(self.shelf, slice)?;
+            self.index(slice)?;
         }
         let ids: Vec<BlockId> = blocks.iter().map(|(id, _)| *id).collect();
         self.store.settled(&ids, &joined.blocks, &joined.replaced)?;

@@ -352,3 +352,30 @@ fn marks_are_keyed_and_go_with_their_subject_and_with_their_epoch() {
     while keeper.store.clear(keeper.shelf).unwrap() {}
     assert_eq!(count(), 0);
 }
+
+#[test]
+fn what_is_not_in_the_index_is_told_without_asking_it_and_what_comes_in_is_found() {
+    let home = Home::new();
+    let keeper = home.keeper();
+    keep(&keeper, &[(1, "/a"), (2, "/b")]);
+    keeper.settle(Due::Overdue).unwrap();
+    assert!(!keeper.must_learn(1), "for one subject it is not worth it");
+    assert!(keeper.must_learn(4_096) && !keeper.must_learn(4_096), "one is told");
+    // As an entry that is put there after its place was read.
+    keep(&keeper, &[(3, "/c")]);
+    keeper.learn_absent().unwrap();
+    keep(&keeper, &[(4, "/d")]);
+    keeper.settle(Due::Overdue).unwrap();
+    assert!(!keeper.must_learn(4_096), "it is learnt");
+    assert!((1..=4).all(|n| is_known(&keeper, n)) && !is_known(&keeper, 5));
+
+    let ids: Vec<IdOf> = (0..10_000).map(|n| keeper.seal.item_id(&item(n))).collect();
+    let mut possible: Vec<usize> = (0..ids.len()).collect();
+    keeper.absent.leave_possible(&mut possible, &ids);
+    assert!(possible.len() < 10 && (1..=4).all(|n| possible.contains(&n)), "{possible:?}");
+
+    // Forgetting gives an item another place in the index.
+    keep(&keeper, &[(4, "/copy of d")]);
+    keeper.forget(|kept| kept.reference == b"/d").unwrap();
+    assert!((1..=4).all(|n| is_known(&keeper, n)));
+}

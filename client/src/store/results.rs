@@ -130,6 +130,17 @@ impl Store {
         })
     }
 
+    /// Ids of the index in their order, `many` at most, after one of them or from the first on.
+    pub(crate) fn indexed(&self, shelf: Shelf, after: Option<&IdOf>, many: u32) -> Result<Vec<IdOf>, Error> {
+        // Every id is greater than the empty one.
+        let after = after.map_or(&[][..], |id| id);
+        self.read(|c| {
+            let query = "SELECT id FROM seen WHERE shelf = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+            let mut query = c.prepare_cached(query)?;
+            query.query_map(params![shelf.0, after, many], |row| row.get(0))?.collect()
+        })
+    }
+
     /// Takes a block's entries away from those that are not in the index yet.
     pub(crate) fn no_longer_fresh(&self, block: BlockId) -> Result<(), Error> {
         self.write(|t| t.execute("DELETE FROM fresh WHERE block = ?1", [block.0]).map(drop))
