@@ -37,19 +37,23 @@ impl Backend {
     /// What this process uses: the vector back end where the processor has it, the portable one elsewhere or where the
     /// environment says `VEILMATCH_BACKEND=portable`. Decided at the first call and then fixed.
     ///
-    /// The variable is for bug reports and tests. It cannot ask for more than the processor has, and any other value
-    /// changes nothing.
+    /// The variable is for bug reports and tests. With `vector` it asks for the vector back end and for nothing else, so
+    /// that a test of it cannot pass without it. Any other value changes nothing.
+    ///
+    /// # Panics
+    /// If the environment says `VEILMATCH_BACKEND=vector` and the processor lacks what that needs.
     #[must_use]
     pub fn chosen() -> Self {
         static CHOSEN: LazyLock<Backend> =
-            LazyLock::new(|| Backend::choice(std::env::var("VEILMATCH_BACKEND").ok().as_deref()));
+            LazyLock::new(|| Backend::choice(std::env::var("VEILMATCH_BACKEND").ok().as_deref(), Backend::vector()));
         *CHOSEN
     }
 
-    fn choice(wanted: Option<&str>) -> Self {
+    fn choice(wanted: Option<&str>, vector: Option<Self>) -> Self {
         match wanted {
             Some("portable") => Self::PORTABLE,
-            _ => Self::vector().unwrap_or(Self::PORTABLE),
+            Some("vector") => vector.expect("VEILMATCH_BACKEND=vector, but this processor has no AVX-512 IFMA"),
+            _ => vector.unwrap_or(Self::PORTABLE),
         }
     }
 
@@ -122,11 +126,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_can_ask_for_the_portable_back_end_and_for_nothing_else() {
-        assert_eq!(Backend::choice(Some("portable")), Backend::PORTABLE);
+    fn the_environment_can_rule_the_vector_back_end_out_or_require_it_and_nothing_else() {
+        let vector = Backend::vector();
         let best = Backend::all().last();
-        assert_eq!(Some(Backend::choice(None)), best);
-        assert_eq!(Some(Backend::choice(Some("ifma"))), best);
+        assert_eq!(Backend::choice(Some("portable"), vector), Backend::PORTABLE);
+        assert_eq!(Some(Backend::choice(None, vector)), best);
+        assert_eq!(Some(Backend::choice(Some("ifma"), vector)), best);
+        assert_eq!(Backend::choice(Some("ifma"), None), Backend::PORTABLE);
+        if vector.is_some() {
+            assert_eq!(Some(Backend::choice(Some("vector"), vector)), vector);
+        }
+    }
+
+    #[test]
+    #[should_panic = "VEILMATCH_BACKEND=vector, but this processor has no AVX-512 IFMA"]
+    fn a_vector_back_end_that_is_required_and_absent_ends_the_process() {
+        let _ = Backend::choice(Some("vector"), None);
     }
 
     #[test]

@@ -10,6 +10,10 @@ use crate::{Backend, portable};
 
 /// A table of multiples of one public element, for [`Points::add_multiples`](crate::Points::add_multiples).
 ///
+/// It serves batches of the back end that it was made for, which is the same wherever none is named
+/// ([`Backend::chosen`]). With a batch of another one, which takes [`Backend::fixed_base`] or [`Backend::decode`] to
+/// come by, the call panics before anything is computed.
+///
 /// Some 165 kB, made in less than a millisecond, and compared with ordinary multiplication when it is made: a wrong table
 /// would be noticed by nobody.
 pub struct FixedBase(pub(crate) Table);

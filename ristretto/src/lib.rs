@@ -68,11 +68,18 @@ pub struct SharedScalar {
 }
 
 impl SharedScalar {
-    /// Prepares `scalar` for many batches.
+    /// Prepares `scalar` for many batches. It is below the group's order ℓ, as is every [`Scalar`] that can be made without
+    /// curve25519-dalek's legacy features: the vector back end's ladder takes h or ℓ − h, whichever is smaller.
     #[must_use]
     pub fn new(scalar: &Scalar) -> Self {
+        debug_assert!(is_reduced(scalar), "a scalar is below the group's order");
         Self { half: scalar.div_by_2() }
     }
+}
+
+/// Whether a scalar is below the group's order.
+fn is_reduced(scalar: &Scalar) -> bool {
+    Scalar::from_canonical_bytes(scalar.to_bytes()).is_some().into()
 }
 
 /// Inverts secret scalars in place, with one inversion for all.

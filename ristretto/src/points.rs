@@ -116,7 +116,7 @@ impl Points {
                 Inner::Ifma(*ifma, ifma.add_multiples(points, sign, table, scalars, out))
             }
             #[cfg(target_arch = "x86_64")]
-            _ => panic!("a table serves batches of the back end that made it"),
+            _ => panic!("a table of multiples serves batches of the back end that it was made for"),
         })
     }
 

@@ -6,7 +6,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 /// Bits of the ladder: min(h, ℓ − h) is below 2^252.
 pub(crate) const BITS: usize = 252;
 
-/// Eight secret scalars h, each replaced by min(h, ℓ − h), as the swaps of a ladder. Constant time in the scalars.
+/// Eight secret scalars h below ℓ, each replaced by min(h, ℓ − h), as the swaps of a ladder. Constant time in the scalars.
 ///
 /// The smaller one has 252 bits and is never ℓ − 1, for which the recovery of y would fail.
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -35,6 +35,7 @@ impl Steps {
         self.zeroize();
         let mut lanes = [[0; 4]; 8];
         for (i, (lane, scalar)) in lanes.iter_mut().zip(scalars).enumerate() {
+            debug_assert!(crate::is_reduced(scalar), "ℓ − h is of no use otherwise");
             let mut h = words(scalar);
             self.negated |= replace_by_smaller(&mut h) << i;
             self.last |= ((h[0] & 1) as u8) << i;
@@ -117,6 +118,19 @@ mod tests {
         }
         assert_eq!(bit, steps.last >> lane & 1);
         if steps.negated >> lane & 1 == 1 { -scalar } else { scalar }
+    }
+
+    #[test]
+    fn the_smaller_of_a_scalar_and_its_negative_has_252_bits_and_is_its_half_at_most() {
+        let half = Scalar::ONE.div_by_2();
+        for scalar in [Scalar::ZERO, Scalar::ONE, half - Scalar::ONE, half, half + Scalar::ONE, -Scalar::ONE] {
+            let mut smaller = words(&scalar);
+            let negated = replace_by_smaller(&mut smaller);
+            assert!(smaller[3] >> (BITS - 192) == 0, "{smaller:x?}");
+            assert_eq!(smaller, words(&if negated == 1 { -scalar } else { scalar }));
+        }
+        // (ℓ − 1)/2 is the largest that stays, and one more is the first that does not.
+        assert_eq!([half - Scalar::ONE, half].map(|scalar| replace_by_smaller(&mut words(&scalar))), [0, 1]);
     }
 
     #[test]

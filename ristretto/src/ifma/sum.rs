@@ -6,7 +6,8 @@
 //! pass; there are as many passes as 128 bits need. In the end Σ d·(bucket d) of every lane is found by running sums, and
 //! the lanes are joined by doubling.
 //!
-//! Everything here is variable time: digits are addresses.
+//! Everything here is variable time: digits are addresses. And nothing is wiped, neither buckets nor what is broadcast:
+//! weights and elements are a frame's as it crosses the wire, and what is summed of them can be recomputed by either side.
 
 use std::arch::x86_64::*;
 

@@ -93,6 +93,21 @@ fn an_additive_blind_comes_off_with_the_public_key() {
 }
 
 #[test]
+fn a_table_of_another_back_end_is_refused_before_anything_is_computed() {
+    let Some(vector) = Backend::vector() else { return };
+    for (batch, table) in [(Backend::PORTABLE, vector), (vector, Backend::PORTABLE)] {
+        let points = batch.from_uniform(&[[7; 64]; 3]);
+        let table = table.fixed_base(RISTRETTO_BASEPOINT_POINT.compress().as_bytes()).unwrap();
+        let mut out = [[0xaa; 32]; 3];
+        let add = std::panic::AssertUnwindSafe(|| drop(points.add_multiples(&table, &[Scalar::ONE; 3], &mut out)));
+        let message = std::panic::catch_unwind(add).unwrap_err();
+        let expected = "a table of multiples serves batches of the back end that it was made for";
+        assert_eq!(message.downcast_ref::<&str>(), Some(&expected));
+        assert_eq!(out, [[0xaa; 32]; 3]);
+    }
+}
+
+#[test]
 fn there_is_no_table_of_what_is_not_canonical() {
     for backend in Backend::all() {
         assert!(backend.fixed_base(&[0xff; 32]).is_none());
