@@ -6,7 +6,7 @@ mod evidence;
 mod send;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -60,17 +60,36 @@ pub(crate) struct Batch {
     pub(crate) keeper: Option<Arc<Keeper>>,
     pub(crate) subjects: Vec<Subject>,
     pub(crate) known: Vec<Known>,
+    pub(crate) unknown: Unknown,
 }
 
-impl Batch {
-    /// Items of the list's kinds without a known result, each once. Other kinds are never asked.
-    fn unknown_items(&self) -> Vec<Item> {
-        let kinds = self.held.kinds();
-        let askable = self.subjects.iter().zip(&self.known).filter(|(subject, _)| !subject.has_a_kind_twice());
-        let pairs = askable.flat_map(|(subject, known)| subject.items.iter().zip(&known.rows));
-        let unknown: HashSet<&Item> =
-            pairs.filter(|(item, row)| row.is_none() && kinds.contains(&item.kind())).map(|(item, _)| item).collect();
-        unknown.into_iter().cloned().collect()
+/// Items without a known result.
+#[derive(Default)]
+pub(crate) struct Unknown {
+    /// Each once.
+    items: Vec<Item>,
+    /// For all items of all subjects, in their order: the number in `items` of one that is to be asked.
+    numbers: Vec<Option<usize>>,
+}
+
+impl Unknown {
+    /// Items of the list's kinds without a known result. Other kinds are never asked, nor is a subject with two of a kind.
+    pub(crate) fn of(kinds: &[Kind], subjects: &[Subject], known: &[Known]) -> Self {
+        let mut number_of: HashMap<&Item, usize> = HashMap::with_capacity(subjects.len());
+        let (mut items, mut numbers) = (Vec::with_capacity(subjects.len()), Vec::with_capacity(subjects.len()));
+        for (subject, known) in subjects.iter().zip(known) {
+            let askable = !subject.has_a_kind_twice();
+            for (item, row) in subject.items.iter().zip(&known.rows) {
+                let asked = askable && row.is_none() && kinds.contains(&item.kind());
+                numbers.push(asked.then(|| {
+                    *number_of.entry(item).or_insert_with(|| {
+                        items.push(item.clone());
+                        items.len() - 1
+                    })
+                }));
+            }
+        }
+        Self { items, numbers }
     }
 }
 
@@ -91,11 +110,13 @@ impl Recorded {
             return vec![Outcome::NotChecked(NotChecked::Expired); subjects.len()];
         }
         let looking = held.look_ups();
+        let mut asked: Vec<Kind> = Vec::new();
         let outcome = |(subject, rows): (&Subject, &Vec<Row>)| {
             if subject.has_a_kind_twice() {
                 return Outcome::NotChecked(NotChecked::KindTwice);
             }
-            let asked: Vec<Kind> = subject.items.iter().map(Item::kind).collect();
+            asked.clear();
+            asked.extend(subject.items.iter().map(Item::kind));
             verdict(&looking, subject.whole, &asked, rows)
         };
         subjects.iter().zip(&self.rows).map(outcome).collect()
@@ -143,13 +164,13 @@ impl Frames {
         if *self.stopped.borrow() {
             return Err(Failed::NotChecked(NotChecked::ShutDown));
         }
-        let items = batch.unknown_items();
-        if items.is_empty() {
+        let many = batch.unknown.items.len();
+        if many == 0 {
             let this = Arc::clone(self);
-            return blocking(move || this.record(batch, &HashMap::new(), None)).await;
+            return blocking(move || this.record(batch, &[], None)).await;
         }
-        let size = FrameSize::smallest_for(items.len(), &self.sizes(&batch.held)).expect("a manifest names sizes");
-        if size.len() < items.len() {
+        let size = FrameSize::smallest_for(many, &self.sizes(&batch.held)).expect("a manifest names sizes");
+        if size.len() < many {
             return Err(Failed::TooMany);
         }
         let list = batch.held.list();
@@ -157,12 +178,12 @@ impl Frames {
             let reason = Reason::BudgetExhausted;
             return Err(Failed::NotChecked(NotChecked::Refused { reason, retry_after: Some(wait) }));
         }
-        let (this, held) = (Arc::clone(self), Arc::clone(&batch.held));
-        let (open, items) = blocking(move || this.open(&held, size, &items).map(|open| (open, items))).await?;
+        let (this, opened) = (Arc::clone(self), Arc::clone(&batch));
+        let open = blocking(move || this.open(&opened, size)).await?;
         match self.send(&open.request, patience).await {
             Ok(answer) => {
                 let this = Arc::clone(self);
-                blocking(move || this.close(batch, open, answer, &items)).await
+                blocking(move || this.close(batch, open, answer)).await
             }
             Err(failed) => {
                 if let Failed::NotChecked(NotChecked::Refused {
@@ -182,7 +203,8 @@ impl Frames {
     }
 
     /// Blinds, signs and records the intent.
-    fn open(&self, held: &Held, size: FrameSize, items: &[Item]) -> Result<Open, Failed> {
+    fn open(&self, batch: &Batch, size: FrameSize) -> Result<Open, Failed> {
+        let held = &batch.held;
         let mut rng = SystemRandom::new();
         let context = FrameContext {
             origin: self.origin.clone(),
@@ -191,7 +213,7 @@ impl Frames {
             platform: self.platform.clone(),
             batch: BatchId::random(&mut rng),
         };
-        let blinded = BlindedFrame::blind(size, items, &mut rng);
+        let blinded = BlindedFrame::blind(size, &batch.unknown.items, &mut rng);
         let req = request_digest(&context, blinded.elements().encodings());
         let minute = now().unix() / 60;
         let message = signed_message(&req, &held.view(), held.version(), minute);
@@ -219,13 +241,7 @@ impl Frames {
     }
 
     /// Verifies, and only then unblinds; records the result.
-    fn close(
-        &self,
-        batch: Arc<Batch>,
-        open: Open,
-        answer: pb::EvaluateResponse,
-        items: &[Item],
-    ) -> Result<Recorded, Failed> {
+    fn close(&self, batch: Arc<Batch>, open: Open, answer: pb::EvaluateResponse) -> Result<Recorded, Failed> {
         let Open { context, blinded, size, req, request } = open;
         let evidence = answer.clone();
         let decoded = FrameAnswer::decode(answer, context.batch, size);
@@ -249,33 +265,25 @@ impl Frames {
         let (outputs, positions): (Vec<_>, Vec<_>) =
             evaluated.into_iter().map(|evaluated| (evaluated.output, evaluated.position)).unzip();
         let results = epoch.okms(&outputs).into_iter().zip(positions);
-        let row = |(item, (okm, position)): (&Item, _)| {
-            (item.clone(), Row { kind: item.kind(), okm, batch: context.batch, position })
-        };
-        let rows: HashMap<Item, Row> = items.iter().zip(results).map(row).collect();
+        let row = |(item, (okm, position)): (&Item, _)| Row { kind: item.kind(), okm, batch: context.batch, position };
+        let rows: Vec<Row> = batch.unknown.items.iter().zip(results).map(row).collect();
         self.record(batch, &rows, Some((context.batch, Ended::Answered(resp))))
     }
 
-    /// Makes the results durable.
-    fn record(
-        &self,
-        batch: Arc<Batch>,
-        fresh: &HashMap<Item, Row>,
-        ended: Option<(BatchId, Ended)>,
-    ) -> Result<Recorded, Failed> {
-        let rows_of = |subject: &Subject, known: &Known| -> Vec<Row> {
-            let pairs = subject.items.iter().zip(&known.rows);
-            pairs.filter_map(|(item, known)| known.clone().or_else(|| fresh.get(item).cloned())).collect()
+    /// Makes the results durable; `fresh` are those of the batch's unknown items.
+    fn record(&self, batch: Arc<Batch>, fresh: &[Row], ended: Option<(BatchId, Ended)>) -> Result<Recorded, Failed> {
+        let mut numbers = batch.unknown.numbers.iter();
+        let mut row_of = |known: &Option<Row>| {
+            let number = numbers.next().expect("every item of the batch has a place");
+            known.as_ref().or_else(|| number.map(|number| &fresh[number])).cloned()
         };
-        let rows: Vec<Vec<Row>> = batch.subjects.iter().zip(&batch.known).map(|(s, known)| rows_of(s, known)).collect();
-        let block = match &batch.keeper {
-            Some(keeper) => {
-                let all = batch.subjects.iter().zip(&batch.known).zip(&rows);
-                let new = all.filter(|((_, known), rows)| !known.kept && !rows.is_empty());
-                keeper.block_of(new.map(|((subject, known), rows)| (subject, known, rows.clone())).collect())?
-            }
-            None => None,
-        };
+        let rows: Vec<Vec<Row>> =
+            batch.known.iter().map(|known| known.rows.iter().filter_map(&mut row_of).collect()).collect();
+        let block = batch.keeper.as_ref().and_then(|keeper| {
+            let all = batch.subjects.iter().zip(&batch.known).zip(&rows);
+            let new = all.filter(|((_, known), rows)| !known.kept && !rows.is_empty());
+            keeper.block_of(&new.map(|((subject, known), rows)| (subject, known, &rows[..])).collect::<Vec<_>>())
+        });
         match (ended, &block) {
             (Some((id, ended)), block) => self.store.frame_ended(id, ended, block.as_ref())?,
             (None, Some(block)) => self.store.add_block(block)?,

@@ -85,17 +85,23 @@ impl Held {
 
     /// Begins look-ups that belong together: those of a frame, or of a rescan.
     pub(crate) fn look_ups(&self) -> Looking<'_> {
-        Looking { held: self, look_ups: self.artifact.look_ups() }
+        Looking { held: self, kinds: self.kinds(), look_ups: self.artifact.look_ups() }
     }
 }
 
 /// A version that is being looked up in.
 pub(crate) struct Looking<'a> {
     held: &'a Held,
+    kinds: Vec<Kind>,
     look_ups: LookUps<'a, FileData>,
 }
 
 impl Looking<'_> {
+    /// The kinds of the list.
+    pub(crate) fn listed(&self) -> &[Kind] {
+        &self.kinds
+    }
+
     /// The label of the entry with this evaluation, if it is listed. An altered record is an error, never *no match*.
     pub(crate) fn find(&self, okm: &Okm) -> Result<Option<Vec<u8>>, ProtocolError> {
         let Some(record) = self.look_ups.find(&okm.tag())? else { return Ok(None) };

@@ -11,6 +11,7 @@ mod marks;
 mod settle;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -21,9 +22,9 @@ use veilmatch_protocol::name::{Epoch, ListId};
 use crate::{
     Error,
     outcome::Subject,
-    results::{Kept, Row, Seal},
+    results::{Kept, Row, Seal, ToSeal},
     state_dir::StateDir,
-    store::{BlockId, IdOf, NewBlock, Place, SealedBlock, Shelf, Store},
+    store::{BlockId, IdHash, IdOf, NewBlock, Place, SealedBlock, Shelf, Store},
 };
 use absent::Absent;
 pub(crate) use marks::{Marks, Note};
@@ -77,6 +78,8 @@ pub(crate) struct Walked {
 /// What is known of a subject.
 #[derive(Clone, Default)]
 pub(crate) struct Known {
+    /// What each item is found by, in the subject's order; nothing where results are not kept.
+    pub(crate) ids: Vec<IdOf>,
     /// Per item, in the subject's order.
     pub(crate) rows: Vec<Option<Row>>,
     /// Whether the subject itself, by reference and items, is kept already.
@@ -101,11 +104,14 @@ impl Keeper {
     /// What is known of some subjects. One pass over the index, each block opened once. What the index leads to counts only
     /// if what was sealed says that it is the item's: the index itself is not sealed.
     pub(crate) fn known(&self, subjects: &[Subject]) -> Result<Vec<Known>, Error> {
-        let ids: Vec<Vec<IdOf>> =
-            subjects.iter().map(|s| s.items.iter().map(|item| self.seal.item_id(item)).collect()).collect();
+        let of = self.seal.item_ids();
+        let all: Vec<IdOf> = subjects.iter().flat_map(|subject| &subject.items).map(|item| of.of(item)).collect();
         let mut known: Vec<Known> = Vec::with_capacity(subjects.len());
-        let mut found = self.find(&ids.concat())?.into_iter();
-        for (subject, ids) in subjects.iter().zip(&ids) {
+        let mut found = self.find(&all)?.into_iter();
+        let mut rest = &all[..];
+        for subject in subjects {
+            let (ids, others) = rest.split_at(subject.items.len());
+            rest = others;
             let mut same = false;
             let mut rows = Vec::with_capacity(ids.len());
             for id in ids {
@@ -117,19 +123,20 @@ impl Keeper {
                 }
                 rows.push(row);
             }
-            known.push(Known { rows, kept: same });
+            known.push(Known { ids: ids.to_vec(), rows, kept: same });
         }
-        self.find_duplicates(subjects, &ids, &mut known)?;
+        self.find_duplicates(subjects, &mut known)?;
         Ok(known)
     }
 
     /// A subject whose items were all met under another reference has an entry of its own.
-    fn find_duplicates(&self, subjects: &[Subject], items: &[Vec<IdOf>], known: &mut [Known]) -> Result<(), Error> {
+    fn find_duplicates(&self, subjects: &[Subject], known: &mut [Known]) -> Result<(), Error> {
         let complete = |known: &Known| !known.kept && !known.rows.is_empty() && known.rows.iter().all(Option::is_some);
         let open: Vec<usize> = (0..known.len()).filter(|&at| complete(&known[at])).collect();
-        let ids: Vec<IdOf> = open.iter().map(|&at| self.seal.subject_id(&subjects[at].reference, &items[at])).collect();
+        let subject_id = |&at: &usize| self.seal.subject_id(&subjects[at].reference, &known[at].ids);
+        let ids: Vec<IdOf> = open.iter().map(subject_id).collect();
         for (at, kept) in open.into_iter().zip(self.find(&ids)?) {
-            known[at].kept = kept.is_some_and(|kept| is_same(&kept, &subjects[at], &items[at]));
+            known[at].kept = kept.is_some_and(|kept| is_same(&kept, &subjects[at], &known[at].ids));
         }
         Ok(())
     }
@@ -183,41 +190,38 @@ impl Keeper {
 
     /// Seals these subjects with their results as one block, for the transaction that ends their frame. `Known` says which
     /// items have a row elsewhere already.
-    pub(crate) fn block_of(&self, subjects: Vec<(&Subject, &Known, Vec<Row>)>) -> Result<Option<NewBlock>, Error> {
+    pub(crate) fn block_of(&self, subjects: &[(&Subject, &Known, &[Row])]) -> Option<NewBlock> {
         if subjects.is_empty() {
-            return Ok(None);
+            return None;
         }
-        let mut entered: HashSet<IdOf> = HashSet::new();
-        let mut kept: Vec<(Kept, Vec<IdOf>)> = Vec::with_capacity(subjects.len());
-        for (subject, known, rows) in subjects {
-            let (mut ids, mut entries) = (Vec::with_capacity(rows.len()), Vec::new());
-            for row in &rows {
-                let mut items = subject.items.iter().zip(&known.rows);
-                let of_kind = items.find(|(item, _)| item.kind() == row.kind);
-                let (item, known) =
-                    of_kind.expect("a row is that of one of the items, and they are of different kinds");
-                let id = self.seal.item_id(item);
-                ids.push(id);
-                if known.is_none() && entered.insert(id) {
-                    entries.push(id);
+        // Ascending by tag; `sort_by_cached_key` finds each tag once.
+        let mut order: Vec<usize> = (0..subjects.len()).collect();
+        order.sort_by_cached_key(|&at| subjects[at].2.first().map(|row| row.okm.tag()));
+        let mut number_of = vec![0; subjects.len()];
+        for (number, &at) in order.iter().enumerate() {
+            number_of[at] = u16::try_from(number).expect("a batch has fewer subjects than 65,536");
+        }
+        let in_order = order.iter().map(|&at| subjects[at]);
+        let sealing: Vec<ToSeal<'_>> = in_order.map(|(subject, known, rows)| to_seal(subject, known, rows)).collect();
+        // The first subject of an item gives it its entry, in the order in which they came.
+        let mut entered: HashSet<IdOf, IdHash> = HashSet::with_capacity_and_hasher(subjects.len(), IdHash::default());
+        let mut ids = Vec::with_capacity(subjects.len());
+        for ((subject, known, rows), number) in subjects.iter().zip(number_of) {
+            let before = ids.len();
+            for row in *rows {
+                let at = place_of(subject, row);
+                if known.rows[at].is_none() && entered.insert(known.ids[at]) {
+                    ids.push((known.ids[at], number));
                 }
             }
-            if entries.is_empty() {
-                entries.push(self.seal.subject_id(&subject.reference, &ids));
+            if ids.len() == before {
+                let ids_of_rows = to_seal(subject, known, rows).ids;
+                ids.push((self.seal.subject_id(&subject.reference, &ids_of_rows), number));
             }
-            let Subject { reference, whole, .. } = subject;
-            kept.push((Kept { reference: reference.clone(), whole: *whole, rows, ids }, entries));
-        }
-        kept.sort_by_cached_key(|(kept, _)| kept.rows.first().map(|row| row.okm.tag()));
-        let (mut ids, mut subjects) = (Vec::new(), Vec::with_capacity(kept.len()));
-        for (at, (kept, of_subject)) in kept.into_iter().enumerate() {
-            let at = u16::try_from(at).expect("a batch has fewer subjects than 65,536");
-            ids.extend(of_subject.into_iter().map(|id| (id, at)));
-            subjects.push(kept);
         }
         let id = self.store.next_block();
-        let sealed = self.seal.seal(&self.list, self.epoch, id, &subjects);
-        Ok(Some(NewBlock { id, shelf: self.shelf, subjects: subjects.len(), sealed, ids }))
+        let sealed = self.seal.seal(&self.list, self.epoch, id, &sealing);
+        Some(NewBlock { id, shelf: self.shelf, subjects: subjects.len(), sealed, ids })
     }
 
     /// Puts entries into the index. Give them ascending by id.
@@ -329,8 +333,23 @@ fn is_same(kept: &Kept, subject: &Subject, ids: &[IdOf]) -> bool {
     kept.reference == subject.reference && kept.whole == subject.whole && ids.iter().all(|id| kept.row_of(id).is_some())
 }
 
+/// Where a row's item stands in its subject.
+fn place_of(subject: &Subject, row: &Row) -> usize {
+    let of_kind = subject.items.iter().position(|item| item.kind() == row.kind);
+    of_kind.expect("a row is that of one of the items, and they are of different kinds")
+}
+
+fn to_seal<'a>(subject: &'a Subject, known: &'a Known, rows: &'a [Row]) -> ToSeal<'a> {
+    let ids = if rows.len() == subject.items.len() {
+        Cow::Borrowed(&known.ids[..])
+    } else {
+        rows.iter().map(|row| known.ids[place_of(subject, row)]).collect()
+    };
+    ToSeal { reference: &subject.reference, whole: subject.whole, rows, ids }
+}
+
 /// Entries in the order of the index.
-fn ascending(entries: &HashMap<IdOf, Place>) -> Vec<(IdOf, Place)> {
+fn ascending(entries: &HashMap<IdOf, Place, IdHash>) -> Vec<(IdOf, Place)> {
     let mut entries: Vec<(IdOf, Place)> = entries.iter().map(|(id, place)| (*id, *place)).collect();
     entries.sort_unstable();
     entries

@@ -4,8 +4,10 @@
 //! through the published list from front to back. Items are found by HMAC under a key of their own, never by digest; the
 //! same HMAC stands beside each row, under the seal, so that a row is taken for its own item and for no other.
 
+use std::borrow::Cow;
+
 use chacha20poly1305::{
-    KeyInit, XChaCha20Poly1305, XNonce,
+    AeadInOut, KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
 use hmac::{Hmac, Mac};
@@ -27,6 +29,9 @@ use crate::{
 
 /// Length of a block's nonce, before its ciphertext.
 const NONCE_LEN: usize = 24;
+
+/// Length of a block's authentication tag, after its ciphertext.
+const TAG_LEN: usize = 16;
 
 /// Bytes of a row in a block: what its item is found by, kind, okm, batch id, position.
 const ROW_LEN: usize = 16 + 1 + 64 + 16 + 2;
@@ -54,6 +59,31 @@ impl Kept {
     /// The row of the item that is found by this id.
     pub(crate) fn row_of(&self, id: &IdOf) -> Option<&Row> {
         self.ids.iter().position(|of| of == id).map(|at| &self.rows[at])
+    }
+}
+
+/// A subject that is about to be sealed: as [`Kept`], and held by somebody else.
+#[derive(Clone)]
+pub(crate) struct ToSeal<'a> {
+    pub(crate) reference: &'a [u8],
+    pub(crate) whole: bool,
+    pub(crate) rows: &'a [Row],
+    pub(crate) ids: Cow<'a, [IdOf]>,
+}
+
+impl<'a> From<&'a Kept> for ToSeal<'a> {
+    fn from(Kept { reference, whole, rows, ids }: &'a Kept) -> Self {
+        Self { reference, whole: *whole, rows, ids: Cow::Borrowed(ids) }
+    }
+}
+
+/// Finds ids of many items: the key goes into the hash once.
+pub(crate) struct ItemIds(Hmac<Sha256>);
+
+impl ItemIds {
+    /// What an item's row is found by.
+    pub(crate) fn of(&self, item: &Item) -> IdOf {
+        short(&self.0.clone().chain_update(item.as_bytes()).finalize().into_bytes().into())
     }
 }
 
@@ -88,9 +118,9 @@ impl Seal {
         })
     }
 
-    /// What an item's row is found by.
-    pub(crate) fn item_id(&self, item: &Item) -> IdOf {
-        short(&mac(&self.find, &[b"item", item.as_bytes()]))
+    /// What rows of items are found by.
+    pub(crate) fn item_ids(&self) -> ItemIds {
+        ItemIds(keyed(&self.find).chain_update(b"item"))
     }
 
     /// What a subject is found by: its reference and what its items are found by.
@@ -107,14 +137,18 @@ impl Seal {
     }
 
     /// Seals the subjects of a block.
-    pub(crate) fn seal(&self, list: &ListId, epoch: Epoch, id: BlockId, subjects: &[Kept]) -> Vec<u8> {
-        let plain = encode(subjects);
-        let mut out = vec![0; NONCE_LEN];
+    pub(crate) fn seal(&self, list: &ListId, epoch: Epoch, id: BlockId, subjects: &[ToSeal<'_>]) -> Vec<u8> {
+        let plain: usize = subjects.iter().map(ToSeal::len).sum();
+        // As long as it will be, and sealed where it stands: no copy of what is in there stays behind.
+        let mut out = Vec::with_capacity(NONCE_LEN + plain + TAG_LEN);
+        out.resize(NONCE_LEN, 0);
         UnwrapErr(SysRng).fill_bytes(&mut out);
         let nonce: [u8; NONCE_LEN] = *out.first_chunk().expect("it is that long");
+        subjects.iter().for_each(|subject| subject.encode(&mut out));
+        debug_assert_eq!(out.len(), NONCE_LEN + plain);
         let aad = associated(list, epoch, id);
-        let sealed = self.cipher().encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: &aad });
-        out.extend(sealed.expect("a block is far shorter than what the cipher takes"));
+        let tag = self.cipher().encrypt_inout_detached(&XNonce::from(nonce), &aad, (&mut out[NONCE_LEN..]).into());
+        out.extend_from_slice(&tag.expect("a block is far shorter than what the cipher takes"));
         out
     }
 
@@ -135,8 +169,12 @@ fn short(mac: &[u8; 32]) -> IdOf {
     *mac.first_chunk().expect("16 of 32 bytes")
 }
 
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length")
+}
+
 fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
+    let mut mac = keyed(key);
     for part in parts {
         mac.update(part);
     }
@@ -152,15 +190,17 @@ fn associated(list: &ListId, epoch: Epoch, id: BlockId) -> Vec<u8> {
 }
 
 // Per subject: whole u8 ‖ length of the reference u32 ‖ reference ‖ number of rows u8 ‖ rows.
-fn encode(subjects: &[Kept]) -> Zeroizing<Vec<u8>> {
-    let bytes: usize = subjects.iter().map(|kept| 6 + kept.reference.len() + kept.rows.len() * ROW_LEN).sum();
-    let mut out = Zeroizing::new(Vec::with_capacity(bytes));
-    for kept in subjects {
-        out.push(kept.whole.into());
-        out.extend_from_slice(&u32::try_from(kept.reference.len()).expect("a path is short").to_be_bytes());
-        out.extend_from_slice(&kept.reference);
-        out.push(u8::try_from(kept.rows.len()).expect("at most one row per kind"));
-        for (row, id) in kept.rows.iter().zip(&kept.ids) {
+impl ToSeal<'_> {
+    fn len(&self) -> usize {
+        6 + self.reference.len() + self.rows.len() * ROW_LEN
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(self.whole.into());
+        out.extend_from_slice(&u32::try_from(self.reference.len()).expect("a path is short").to_be_bytes());
+        out.extend_from_slice(self.reference);
+        out.push(u8::try_from(self.rows.len()).expect("at most one row per kind"));
+        for (row, id) in self.rows.iter().zip(self.ids.iter()) {
             out.extend_from_slice(id);
             out.push(row.kind.id());
             out.extend_from_slice(row.okm.danger_as_bytes());
@@ -168,7 +208,6 @@ fn encode(subjects: &[Kept]) -> Zeroizing<Vec<u8>> {
             out.extend_from_slice(&row.position.to_be_bytes());
         }
     }
-    out
 }
 
 fn decode(mut bytes: &[u8]) -> Option<Vec<Kept>> {
@@ -206,6 +245,10 @@ mod tests {
         (Seal::open(&state, &list, Epoch(1)).unwrap(), list)
     }
 
+    fn to_seal(kept: &[Kept]) -> Vec<ToSeal<'_>> {
+        kept.iter().map(ToSeal::from).collect()
+    }
+
     fn kept() -> Vec<Kept> {
         let row = |kind, byte| Row {
             kind,
@@ -229,7 +272,7 @@ mod tests {
         // SPEC §12.5
         let dir = tempfile::tempdir().unwrap();
         let (seal, list) = seal(&dir);
-        let sealed = seal.seal(&list, Epoch(1), BlockId::of(7), &kept());
+        let sealed = seal.seal(&list, Epoch(1), BlockId::of(7), &to_seal(&kept()));
         assert!(!sealed.windows(7).any(|window| window == b"a/b.jpg"));
         let opened = seal.unseal(&list, Epoch(1), BlockId::of(7), &sealed).unwrap();
         assert_eq!(opened.len(), 2);
@@ -244,7 +287,7 @@ mod tests {
     fn a_moved_altered_or_foreign_block_does_not_open() {
         let dir = tempfile::tempdir().unwrap();
         let (seal, list) = seal(&dir);
-        let sealed = seal.seal(&list, Epoch(1), BlockId::of(7), &kept());
+        let sealed = seal.seal(&list, Epoch(1), BlockId::of(7), &to_seal(&kept()));
         let other = ListId::parse("other").unwrap();
         assert!(seal.unseal(&list, Epoch(1), BlockId::of(8), &sealed).is_none());
         assert!(seal.unseal(&list, Epoch(2), BlockId::of(7), &sealed).is_none());
@@ -258,7 +301,8 @@ mod tests {
 
     #[test]
     fn truncated_plaintext_is_no_result() {
-        let plain = encode(&kept());
+        let mut plain = Vec::new();
+        to_seal(&kept()).iter().for_each(|subject| subject.encode(&mut plain));
         let whole: Vec<usize> = (0..=plain.len()).filter(|&len| decode(&plain[..len]).is_some()).collect();
         assert_eq!(whole.len(), 3, "nothing, the first subject, both");
     }

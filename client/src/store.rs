@@ -21,7 +21,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, types::Value};
 
 pub(crate) use frames::{Ended, Sent};
 pub(crate) use marks::{Mark, Round};
-pub(crate) use results::{BlockId, Gone, IdOf, NewBlock, Place, SealedBlock};
+pub(crate) use results::{BlockId, Gone, IdHash, IdOf, NewBlock, Place, SealedBlock};
 pub(crate) use shelf::{Lost, Shelf};
 
 use crate::Error;

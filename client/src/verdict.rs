@@ -26,11 +26,11 @@ pub(crate) fn verdict(held: &Looking<'_>, whole: bool, asked: &[Kind], rows: &[R
     if let Some(why) = altered {
         return Outcome::NotChecked(why);
     }
-    let listed = held.kinds();
+    let listed = held.listed();
     if let Some(&kind) = asked.iter().find(|kind| !whole && !listed.contains(kind)) {
         return Outcome::NotChecked(NotChecked::KindNotListed(kind));
     }
-    let needed = if whole || asked.is_empty() { &listed[..] } else { asked };
+    let needed = if whole || asked.is_empty() { listed } else { asked };
     match needed.iter().find(|&&kind| !rows.iter().any(|row| row.kind == kind)) {
         Some(&kind) => Outcome::NotChecked(NotChecked::KindMissing(kind)),
         None => Outcome::NoMatch { version },

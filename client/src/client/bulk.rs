@@ -20,7 +20,7 @@ use veilmatch_protocol::{frame::FrameSize, name::ListId};
 
 use super::Client;
 use crate::{
-    frames::{Batch, Failed, Recorded, blocking, now},
+    frames::{Batch, Failed, Recorded, Unknown, blocking, now},
     keeper::{Keeper, Known},
     outcome::{NotChecked, Outcome, Subject},
 };
@@ -229,14 +229,18 @@ impl Client {
                 learn_soon(keeper, subjects.len());
                 keeper.known(&subjects)?
             }
-            None => subjects.iter().map(|s| Known { rows: vec![None; s.items.len()], kept: false }).collect(),
+            None => {
+                let known = |s: &Subject| Known { rows: vec![None; s.items.len()], ..Known::default() };
+                subjects.iter().map(known).collect()
+            }
         };
         for (known, _) in known.iter_mut().zip(&subjects).filter(|(_, subject)| subject.has_a_kind_twice()) {
             // Neither asked nor kept: what is known of one of the two is not known of the other.
             known.rows.fill(None);
             known.kept = true;
         }
-        Ok(Batch { held, keeper, subjects, known })
+        let unknown = Unknown::of(&kinds, &subjects, &known);
+        Ok(Batch { held, keeper, subjects, known, unknown })
     }
 }
 

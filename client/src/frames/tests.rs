@@ -24,7 +24,13 @@ fn nothing_is_answered_from_a_version_that_expired_while_the_frame_was_on_its_wa
     let outputs = oprf::evaluate(Mode::Voprf, &key, &[item.as_bytes()]).unwrap();
     let row = Row { kind: Kind::Sha256, okm: context.okm(&outputs[0]), batch: BatchId([0; 16]), position: 0 };
     let subject = Subject { key: 0, reference: Vec::new(), items: vec![item], whole: false };
-    let batch = Batch { held, keeper: None, subjects: vec![subject], known: vec![Known::default()] };
+    let batch = Batch {
+        held,
+        keeper: None,
+        subjects: vec![subject],
+        known: vec![Known::default()],
+        unknown: Unknown::default(),
+    };
     let recorded = Recorded { batch: Arc::new(batch), rows: vec![vec![row]] };
     assert_eq!(recorded.outcomes(Timestamp::from_unix(end)), [Outcome::NoMatch { version: 1 }]);
     assert_eq!(recorded.outcomes(Timestamp::from_unix(end + 1)), [Outcome::NotChecked(NotChecked::Expired)]);

@@ -7,14 +7,15 @@ use veilmatch_protocol::item::Item;
 use super::{Block, Keeper};
 use crate::{
     Error,
-    results::Kept,
+    results::{Kept, ToSeal},
     store::{BlockId, Gone, IdOf, NewBlock, Place},
 };
 
 impl Keeper {
     /// What an item's row is found by, to be compared with those of [`Kept`].
     pub(crate) fn item_ids(&self, items: &[Item]) -> HashSet<IdOf> {
-        items.iter().map(|item| self.seal.item_id(item)).collect()
+        let of = self.seal.item_ids();
+        items.iter().map(|item| of.of(item)).collect()
     }
 
     /// Forgets the subjects that `which` picks; gives how many. Walks through everything that is kept, so pick many at once.
@@ -63,7 +64,7 @@ impl Keeper {
         let places = self.places(&ids.iter().map(|(id, _)| *id).collect::<Vec<_>>())?;
         let mut places = places.into_iter();
         ids.retain(|_| places.next().flatten().is_some_and(|Place { block, .. }| block == old));
-        let left: Vec<Kept> = left.into_iter().cloned().collect();
+        let left: Vec<ToSeal<'_>> = left.into_iter().map(ToSeal::from).collect();
         let new = (!left.is_empty()).then(|| {
             let id = self.store.next_block();
             let sealed = self.seal.seal(&self.list, self.epoch, id, &left);

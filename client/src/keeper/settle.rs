@@ -8,8 +8,8 @@ use std::{
 use super::{Block, Keeper, ascending};
 use crate::{
     Error,
-    results::Kept,
-    store::{BlockId, IdOf, NewBlock, Place, Shelf, Store},
+    results::{Kept, ToSeal},
+    store::{BlockId, IdHash, IdOf, NewBlock, Place, Shelf, Store},
 };
 
 /// Entries in memory before they are moved: some megabytes, and enough that neighbours in the index share pages.
@@ -37,7 +37,7 @@ pub(super) struct Fresh {
 
 #[derive(Default)]
 struct Generation {
-    places: HashMap<IdOf, Place>,
+    places: HashMap<IdOf, Place, IdHash>,
     blocks: Vec<(BlockId, usize)>,
     bytes: usize,
 }
@@ -181,7 +181,8 @@ impl Keeper {
             joined.moved.insert(before, now);
             subjects.push(kept);
         }
-        let sealed = self.seal.seal(&self.list, self.epoch, id, &subjects);
+        let to_seal: Vec<ToSeal<'_>> = subjects.iter().map(ToSeal::from).collect();
+        let sealed = self.seal.seal(&self.list, self.epoch, id, &to_seal);
         joined.blocks.push(NewBlock { id, shelf, subjects: subjects.len(), sealed, ids: Vec::new() });
     }
 }

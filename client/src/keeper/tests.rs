@@ -48,9 +48,10 @@ fn row(n: u32) -> Row {
 fn keep(keeper: &Keeper, subjects: &[(u32, &str)]) -> Due {
     let given: Vec<Subject> = subjects.iter().map(|(n, reference)| subject(*n, reference)).collect();
     let known = keeper.known(&given).unwrap();
-    let new = given.iter().zip(&known).zip(subjects).filter(|((_, known), _)| !known.kept);
-    let block = keeper.block_of(new.map(|((given, known), (n, _))| (given, known, vec![row(*n)])).collect()).unwrap();
-    let Some(block) = block else { return Due::No };
+    let rows: Vec<[Row; 1]> = subjects.iter().map(|(n, _)| [row(*n)]).collect();
+    let new = given.iter().zip(&known).zip(&rows).filter(|((_, known), _)| !known.kept);
+    let new: Vec<_> = new.map(|((given, known), rows)| (given, known, &rows[..])).collect();
+    let Some(block) = keeper.block_of(&new) else { return Due::No };
     keeper.store.add_block(&block).unwrap();
     keeper.added(&block)
 }
@@ -297,7 +298,7 @@ fn what_is_forgotten_leaves_nothing_on_disk_and_all_else_is_found_as_before() {
             keeper.settle(Due::Overdue).unwrap();
         }
         let old = keeper.store.snapshot(keeper.shelf).unwrap().next().unwrap().unwrap().sealed;
-        let (gone, stays) = (keeper.seal.item_id(&item(1)), keeper.seal.item_id(&item(3)));
+        let (gone, stays) = (keeper.seal.item_ids().of(&item(1)), keeper.seal.item_ids().of(&item(3)));
         keeper.store.empty_log().unwrap();
         assert!(contains(&home.bytes(), &gone) && contains(&home.bytes(), &old[..64]));
 
@@ -369,7 +370,7 @@ fn what_is_not_in_the_index_is_told_without_asking_it_and_what_comes_in_is_found
     assert!(!keeper.must_learn(4_096), "it is learnt");
     assert!((1..=4).all(|n| is_known(&keeper, n)) && !is_known(&keeper, 5));
 
-    let ids: Vec<IdOf> = (0..10_000).map(|n| keeper.seal.item_id(&item(n))).collect();
+    let ids: Vec<IdOf> = (0..10_000).map(|n| keeper.seal.item_ids().of(&item(n))).collect();
     let mut possible: Vec<usize> = (0..ids.len()).collect();
     keeper.absent.leave_possible(&mut possible, &ids);
     assert!(possible.len() < 10 && (1..=4).all(|n| possible.contains(&n)), "{possible:?}");

@@ -1,5 +1,7 @@
 //! Sealed blocks of results, and the index that finds an item's row.
 
+use std::hash::{BuildHasherDefault, Hasher};
+
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use veilmatch_protocol::name::{Epoch, ListId};
 
@@ -25,6 +27,28 @@ impl BlockId {
 
 /// What an item, or a subject, is found by: 128 bits of an HMAC.
 pub(crate) type IdOf = [u8; 16];
+
+/// Hashes ids for tables in memory. They are keyed hashes themselves: nobody without the key can choose any that collide.
+pub(crate) type IdHash = BuildHasherDefault<OwnBits>;
+
+/// Takes the first eight bytes for the hash.
+#[derive(Default)]
+pub(crate) struct OwnBits(u64);
+
+impl Hasher for OwnBits {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    // The length, which is that of all.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// Where a subject lies: its block and its number in there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
