@@ -1,7 +1,7 @@
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use sha2::{Digest, Sha256, Sha512};
 
-use super::*;
+use super::{digit as digit_of, *};
 
 fn digest(kind: Kind) -> Vec<u8> {
     Sha512::digest(b"synthetic")[..kind.digest_len()].to_vec()
@@ -23,6 +23,14 @@ fn every_spelling_of_a_digest_gives_the_same_item() {
             assert_eq!(read(&text), Ok(expected.clone()), "{text}");
             assert_eq!(item(text.as_bytes(), Some(kind), Lengths::Any), Ok(expected.clone()), "{text}");
         }
+    }
+}
+
+#[test]
+fn a_character_is_a_digit_where_the_standard_library_says_so() {
+    for byte in 0..=255 {
+        let expected = char::from(byte).to_digit(16).map_or(0xff, |digit| u8::try_from(digit).unwrap());
+        assert_eq!(digit_of(byte), expected, "{byte}");
     }
 }
 
