@@ -244,12 +244,16 @@ impl<'a, B: AsRef<[u8]>> LookUps<'a, B> {
         let records = self.artifact.shard_records(shard);
         let len = self.artifact.layout.record_len();
         let (mut low, mut high) = (0, records.len() / len);
+        // Tags are uniform, so a tag tells nearly where it stands, and few lines of memory are read: from there by growing
+        // steps to a record on its other side, then by halves. Right for any order of tags that the shard may have.
+        let (mut probe, mut step) = (expected_at(tag, self.artifact.shard_bits, high), 8);
+        let (mut seen_less, mut seen_greater) = (false, false);
         while low < high {
-            let middle = low + (high - low) / 2;
-            let record = &records[middle * len..][..len];
+            let at = if seen_less && seen_greater { low + (high - low) / 2 } else { probe.clamp(low, high - 1) };
+            let record = &records[at * len..][..len];
             match record[..TAG_LEN].cmp(&tag.0) {
-                cmp::Ordering::Less => low = middle + 1,
-                cmp::Ordering::Greater => high = middle,
+                cmp::Ordering::Less => (low, seen_less, probe) = (at + 1, true, at.saturating_add(step)),
+                cmp::Ordering::Greater => (high, seen_greater, probe) = (at, true, at.saturating_sub(step)),
                 cmp::Ordering::Equal => {
                     if self.hashed[shard / 64].load(Ordering::Relaxed) & bit(shard) == 0 {
                         self.hash(shard)?;
@@ -257,6 +261,7 @@ impl<'a, B: AsRef<[u8]>> LookUps<'a, B> {
                     return Ok(Some(Record { bytes: record }));
                 }
             }
+            step *= 2;
         }
         Ok(None)
     }
@@ -266,6 +271,13 @@ impl<'a, B: AsRef<[u8]>> LookUps<'a, B> {
         self.hashed[shard / 64].fetch_or(bit(shard), Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// Where a tag stands among `records` uniform ones of its shard.
+fn expected_at(tag: &Tag, shard_bits: u8, records: usize) -> usize {
+    let leading = u64::from_be_bytes(*tag.0.first_chunk().expect("a tag has 16 bytes"));
+    let within = leading << shard_bits;
+    ((u128::from(within) * records as u128) >> 64) as usize
 }
 
 fn bit(shard: usize) -> u64 {
