@@ -25,6 +25,9 @@ use crate::{
 /// Files found ahead of the one that is checked next. So one large file does not idle the other threads.
 const AHEAD: usize = 1_024;
 
+/// Most that is taken out of the queue at once: whoever fills it is then woken once for all.
+const TAKEN: usize = 256;
+
 /// Most digests of a list remembered to count duplicates. All are answered, however many there are.
 const REMEMBERED: usize = 1 << 20;
 
@@ -55,6 +58,8 @@ impl From<Unread> for Missing {
 /// The stream of what there is to check.
 pub struct Source {
     queue: mpsc::Receiver<Slot>,
+    // Taken out of the queue already.
+    taken: std::vec::IntoIter<Slot>,
     // The next one, while its digests are computed.
     digesting: Option<Digesting>,
     // Why the source ended early.
@@ -116,7 +121,7 @@ impl Source {
     }
 
     fn new(queue: mpsc::Receiver<Slot>) -> Self {
-        Self { queue, digesting: None, failure: None, own: Vec::new() }
+        Self { queue, taken: Vec::new().into_iter(), digesting: None, failure: None, own: Vec::new() }
     }
 
     /// The next one; none at the end, or after a failure. May be dropped while it waits.
@@ -129,7 +134,16 @@ impl Source {
                 let path = self.digesting.take().expect("looked at above").path;
                 return Some(Seen { origin: Origin::Path(path), read, whole: true });
             }
-            match self.queue.recv().await? {
+            let Some(slot) = self.taken.next() else {
+                let mut taken = Vec::new();
+                self.queue.recv_many(&mut taken, TAKEN).await;
+                if taken.is_empty() {
+                    return None;
+                }
+                self.taken = taken.into_iter();
+                continue;
+            };
+            match slot {
                 Slot::Ready(seen) => return Some(seen),
                 Slot::Digesting(digesting) => self.digesting = Some(digesting),
                 Slot::Own(path) => self.own.push(path),
@@ -138,6 +152,17 @@ impl Source {
                     return None;
                 }
             }
+        }
+    }
+
+    /// The next one, if it is there without waiting and without a failure.
+    pub fn ready(&mut self) -> Option<Seen> {
+        match self.taken.as_slice() {
+            [Slot::Ready(_), ..] if self.digesting.is_none() => match self.taken.next() {
+                Some(Slot::Ready(seen)) => Some(seen),
+                _ => None,
+            },
+            _ => None,
         }
     }
 

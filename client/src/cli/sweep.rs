@@ -137,16 +137,20 @@ struct Feed {
 impl Feed {
     async fn next(&mut self) -> Option<Subject> {
         loop {
-            if self.waiting.is_full() {
+            let (full, closed) = self.waiting.state();
+            if full {
                 return None;
             }
-            if self.interrupt.is_asked() || self.waiting.is_closed() {
+            if closed || self.interrupt.is_asked() {
                 self.ended = Some(End::Early);
                 return None;
             }
-            let seen = tokio::select! {
-                seen = self.source.next() => seen,
-                () = self.interrupt.asked() => continue,
+            let seen = match self.source.ready() {
+                Some(seen) => Some(seen),
+                None => tokio::select! {
+                    seen = self.source.next() => seen,
+                    () = self.interrupt.asked() => continue,
+                },
             };
             let Some(Seen { origin, read, whole }) = seen else {
                 self.ended = Some(End::Complete);
@@ -216,15 +220,13 @@ impl Waiting {
         if known || answered { queue.pending.pop_front() } else { None }
     }
 
-    fn is_full(&self) -> bool {
-        self.lock().pending.len() >= WAITING
+    /// Whether it is full, and whether it was closed.
+    fn state(&self) -> (bool, bool) {
+        let queue = self.lock();
+        (queue.pending.len() >= WAITING, queue.closed)
     }
 
     fn close(&self) {
         self.lock().closed = true;
-    }
-
-    fn is_closed(&self) -> bool {
-        self.lock().closed
     }
 }

@@ -28,6 +28,9 @@ use crate::{
 /// Subjects of one batch at most, where all their results are known already.
 const BATCH_SUBJECTS: usize = 4_096;
 
+/// Subjects that are taken at once, if they are there without waiting.
+const TAKEN: usize = 256;
+
 /// Batches that are recorded and wait for their look-ups, or for a reader of their outcomes: about a megabyte each. Frames
 /// go on until there are so many.
 pub(super) const AHEAD: usize = 16;
@@ -100,23 +103,31 @@ impl Client {
     async fn pack(
         &self,
         list: &ListId,
-        mut subjects: BoxStream<'static, Subject>,
+        subjects: BoxStream<'static, Subject>,
         batches: mpsc::Sender<Vec<Subject>>,
         unasked: oneshot::Sender<BoxStream<'static, Subject>>,
     ) {
         let mut stop = self.inner.stop.subscribe();
-        let (mut batch, mut items) = (Vec::new(), 0);
+        let mut chunks = subjects.ready_chunks(TAKEN);
+        let mut taken = Vec::new().into_iter();
+        let (mut batch, mut items, mut most) = (Vec::new(), 0, 0);
         loop {
-            let next = tokio::select! {
-                biased;
-                _ = stop.wait_for(|stop| *stop) => break,
-                // The reader has gone away; nothing was asked for these.
-                () = batches.closed() => return,
-                next = subjects.next() => next,
+            let next = match taken.next() {
+                Some(next) => Some(next),
+                None => {
+                    let chunk = tokio::select! {
+                        biased;
+                        _ = stop.wait_for(|stop| *stop) => break,
+                        // The reader has gone away; nothing was asked for these.
+                        () = batches.closed() => return,
+                        chunk = chunks.next() => chunk,
+                    };
+                    taken = chunk.unwrap_or_default().into_iter();
+                    taken.next()
+                }
             };
-            let full = next.as_ref().is_none_or(|subject| {
-                items + subject.items.len() > self.largest_frame(list) || batch.len() == BATCH_SUBJECTS
-            });
+            let full =
+                next.as_ref().is_none_or(|subject| items + subject.items.len() > most || batch.len() == BATCH_SUBJECTS);
             if full && !batch.is_empty() {
                 let room = tokio::select! {
                     biased;
@@ -131,11 +142,15 @@ impl Client {
                 items = 0;
             }
             let Some(subject) = next else { return };
+            if batch.is_empty() {
+                most = self.largest_frame(list);
+            }
             items += subject.items.len();
             batch.push(subject);
         }
         // Without a reader nobody asks for them.
-        let _ = unasked.send(stream::iter(batch).chain(subjects).boxed());
+        let rest = stream::iter(taken).chain(chunks.flat_map(stream::iter));
+        let _ = unasked.send(stream::iter(batch).chain(rest).boxed());
     }
 
     /// Items that a frame may have at most.

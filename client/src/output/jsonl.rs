@@ -87,7 +87,7 @@ pub fn record<'a>(answer: &Answer<'a>) -> Record<'a> {
             if let Some(name) = name {
                 (record.name, record.name_hex) = text(name);
             }
-            record.digests = items.iter().map(|item| (item.kind().name().into(), hex::encode(item.digest()))).collect();
+            record.digests = items.iter().map(|item| (item.kind().name().into(), hexadecimal(item.digest()))).collect();
         }
     }
     if let Outcome::Match { label, kind, .. } = answer.outcome {
@@ -108,6 +108,13 @@ fn text(bytes: &[u8]) -> (Option<Cow<'_, str>>, Option<String>) {
         Cow::Borrowed(text) => (Some(text.into()), None),
         Cow::Owned(lossy) => (Some(lossy.into()), Some(hex::encode(bytes))),
     }
+}
+
+/// As `hex::encode`, which collects the digits one by one.
+fn hexadecimal(digest: &[u8]) -> String {
+    let mut digits = vec![0; 2 * digest.len()];
+    hex::encode_to_slice(digest, &mut digits).expect("twice as long");
+    String::from_utf8(digits).expect("digits are ASCII")
 }
 
 pub fn write(out: &mut impl Write, answer: &Answer<'_>) -> io::Result<()> {
