@@ -60,6 +60,28 @@ fn every_entry_is_found_and_nothing_else() {
 }
 
 #[test]
+fn tags_that_stand_elsewhere_than_uniform_ones_would_are_found_all_the_same() {
+    // Where a look-up begins is a guess: here all but one are at one end, or at the other.
+    for first in [0, 0xff] {
+        let record = |n: u32, first: u8| {
+            let mut record = vec![first; TAG_LEN];
+            record[TAG_LEN - 4..].copy_from_slice(&n.to_be_bytes());
+            record.extend_from_slice(&[0; 6]);
+            record
+        };
+        let mut records: Vec<Vec<u8>> = (0..900).map(|n| record(2 * n, first)).chain([record(1, 0x55)]).collect();
+        records.sort();
+        let (bytes, expected) = written(&records, layout());
+        let artifact = open(&bytes, &expected).unwrap();
+        for n in 0..1_800 {
+            assert_eq!(artifact.lookup(&tag(&record(n, first))).unwrap().is_some(), n % 2 == 0, "{first} {n}");
+        }
+        assert!(artifact.lookup(&tag(&record(1, 0x55))).unwrap().is_some());
+        assert!([0x54, 0x56].iter().all(|other| artifact.lookup(&tag(&record(1, *other))).unwrap().is_none()));
+    }
+}
+
+#[test]
 fn any_changed_byte_is_refused_at_opening_or_by_the_first_look_into_its_shard() {
     // SPEC §7.1, §7.4
     let records = sorted(0..40);
