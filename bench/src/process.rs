@@ -1,4 +1,5 @@
-//! The two programs as processes of their own: how long a command takes, and how much memory it has at most.
+//! The two programs as processes of their own: how long a command takes, how much processor time of it, and how much memory
+//! it has at most.
 
 use std::{
     ffi::OsStr,
@@ -37,6 +38,8 @@ pub fn role() -> Option<ExitCode> {
 pub struct Cost {
     /// From its start to its end.
     pub time: Duration,
+    /// On all processors, in user code and in the system's. It says more than the time where others use the machine.
+    pub processor: Duration,
     /// The most memory that was resident, in bytes.
     pub memory: u64,
 }
@@ -65,6 +68,7 @@ impl Program {
 
     /// Runs a command to its end. Exit code 1 of the platform's program says that there are matches.
     pub fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> anyhow::Result<Cost> {
+        let before = processor_time("self", Of::Children).context("the system tells no processor time")?;
         let start = Instant::now();
         let mut child = self.start(arguments)?;
         let mut memory = 0;
@@ -79,7 +83,9 @@ impl Program {
         if !(status.success() || matches) {
             bail!("{} ended with {status}", self.name);
         }
-        Ok(Cost { time: start.elapsed(), memory })
+        let time = start.elapsed();
+        let processor = processor_time("self", Of::Children).unwrap_or(before).saturating_sub(before);
+        Ok(Cost { time, processor, memory })
     }
 
     /// Starts a command that does not end by itself.
@@ -91,6 +97,29 @@ impl Program {
         }
         command.spawn().with_context(|| format!("{} could not be started", self.name))
     }
+}
+
+/// Whose processor time is asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Of {
+    /// The process's own.
+    Itself,
+    /// That of its children that have ended.
+    Children,
+}
+
+/// The processor time that a process, or `self`, has taken; none if it is gone.
+pub fn processor_time(process: &str, of: Of) -> Option<Duration> {
+    // proc_pid_stat(5): a name in parentheses is the second field; 14 and 15 are user and system time in hundredths of a
+    // second, 16 and 17 those of the children.
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    let first = match of {
+        Of::Itself => 11,
+        Of::Children => 13,
+    };
+    let ticks = fields.get(first..first + 2)?.iter().map(|field| field.parse::<u64>().ok()).sum::<Option<u64>>()?;
+    Some(Duration::from_millis(10 * ticks))
 }
 
 /// The most memory that a process had resident, in bytes; none if it is gone.

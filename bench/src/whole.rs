@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     figures::{self, Figure},
-    process::{Cost, Program, peak},
+    process::{Cost, Of, Program, peak, processor_time},
 };
 
 /// Every so many items one is listed.
@@ -166,12 +166,20 @@ impl<'a> Way<'a> {
         let bare = |items: u64, cores: f64| (server + client) * items as f64 / cores;
         let ratio = first.time.as_secs_f64() / bare(third, self.cores);
         self.step(format!("scan {third} items"), first, "bare arithmetic of both sides, all cores", ratio, None);
+        let before = serving.processor_time()?;
         let all = self.scanned("all", third..self.items)?;
+        let served = serving.processor_time()?.saturating_sub(before);
         let more = self.items - third;
         let ratio = all.time.as_secs_f64() / bare(more, self.cores);
         let holds = self.vector.then(|| more as f64 / all.time.as_secs_f64() >= SCANNED_PER_SECOND);
         self.step(format!("scan {more} more"), all, "bare arithmetic of both sides, all cores", ratio, holds);
         self.counted(more);
+        for (program, spent, arithmetic) in [("platform", all.processor, client), ("agency", served, server)] {
+            let cost = Cost { time: spent, ..all };
+            let ratio = spent.as_secs_f64() / (arithmetic * more as f64);
+            self.step(format!("processor time of the {program}"), cost, "bare arithmetic of its side", ratio, None);
+            self.counted(more);
+        }
         let growth = all.memory as f64 / first.memory as f64;
         self.step(
             "memory of the platform's program",
@@ -181,7 +189,7 @@ impl<'a> Way<'a> {
             Some(growth <= GROWTH),
         );
         let memory = peak(serving.id()).context("the server has ended")?;
-        let cost = Cost { time: all.time, memory };
+        let cost = Cost { memory, ..all };
         self.step("memory of the server", cost, "the platform's program", memory as f64 / all.memory as f64, None);
         serving.stop()
     }
@@ -305,6 +313,10 @@ impl Serving {
 
     fn id(&self) -> u32 {
         self.0.id()
+    }
+
+    fn processor_time(&self) -> anyhow::Result<Duration> {
+        processor_time(&self.id().to_string(), Of::Itself).context("the server has ended")
     }
 
     fn stop(&mut self) -> anyhow::Result<()> {
