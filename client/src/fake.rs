@@ -67,6 +67,7 @@ pub(crate) fn published(not_after: Timestamp) -> (SignedManifest, Vec<u8>) {
         artifact: summary.into_ref(sha256),
         delta: DeltaRef::NONE,
         kinds: vec![Kind::Sha256],
+        categories: None,
         frame_sizes: FrameSize::ALL.to_vec(),
         quota: Quota { elements: 1_000, frames: 1_000 },
         software: String::new(),
@@ -154,5 +155,12 @@ impl Lists for Fake {
 
     async fn fetch_delta(&self, _: Request<pb::FetchRequest>) -> Result<Response<Chunks>, Status> {
         Err(Status::unimplemented("there is none"))
+    }
+
+    async fn get_code_book(
+        &self,
+        _: Request<pb::GetCodeBookRequest>,
+    ) -> Result<Response<pb::GetCodeBookResponse>, Status> {
+        Err(veilmatch_proto::Refused::from(veilmatch_proto::Reason::NoCodeBook).into())
     }
 }
