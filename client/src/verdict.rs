@@ -21,7 +21,7 @@ pub(crate) fn verdict(held: &Looking<'_>, whole: bool, asked: &[Kind], rows: &[R
         }
     }
     if let Some((kind, label)) = found {
-        return Outcome::Match { label, kind, version };
+        return Outcome::Match { label: held.label(label), kind, version };
     }
     if let Some(why) = altered {
         return Outcome::NotChecked(why);

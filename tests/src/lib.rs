@@ -263,7 +263,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub fn matched(label: &str, version: u32) -> Outcome {
     let mut bytes = label.as_bytes().to_vec();
     bytes.resize(LABEL_BYTES.into(), 0);
-    Outcome::Match { label: bytes, kind: Kind::Sha256, version }
+    Outcome::Match { label: bytes.into(), kind: Kind::Sha256, version }
 }
 
 /// Every file below a folder, with its bytes.
