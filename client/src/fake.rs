@@ -72,6 +72,13 @@ pub(crate) fn coded(entries: &[(&Okm, &[u8])]) -> (SignedManifest, Vec<u8>) {
     version_1(layout, records, Kind::ALL.to_vec(), Some(code_book().digest()), Timestamp::from_unix(4_000_000_000))
 }
 
+/// The same version, naming no code book.
+pub(crate) fn with_opaque_labels(signed: &SignedManifest) -> SignedManifest {
+    let mut manifest = signed.manifest().clone();
+    manifest.categories = None;
+    SignedManifest::sign(manifest, &key()).unwrap()
+}
+
 /// What the labels of [`coded`] mean.
 pub(crate) fn code_book() -> CodeBook {
     let category = |number, scheme: &str, code: &str, action: &str| {

@@ -91,12 +91,14 @@ impl Held {
         self.manifest().valid_at(now).is_ok()
     }
 
+    /// Whether labels have the form that a code book explains.
+    pub(crate) fn has_coded_labels(&self) -> bool {
+        self.manifest().categories.is_some()
+    }
+
     /// What the bytes of a label say.
     pub(crate) fn label(&self, bytes: Vec<u8>) -> Label {
-        match self.manifest().categories {
-            Some(_) => Label::coded(bytes, self.book.as_ref()),
-            None => bytes.into(),
-        }
+        if self.has_coded_labels() { Label::coded(bytes, self.book.as_ref()) } else { bytes.into() }
     }
 
     /// Begins look-ups that belong together: those of a frame, or of a rescan.

@@ -51,6 +51,9 @@ pub enum Outcome {
         kind: Kind,
         /// The version that lists it.
         version: u32,
+        /// Whether only digests of kinds match for which collisions can be made, although the list has the same content
+        /// under a stronger kind: somebody may have planted a file that only looks listed. For a person to look at.
+        weak_only: bool,
     },
     /// None of its digests is listed in this version.
     NoMatch {

@@ -10,7 +10,7 @@ use crate::Outcome;
 use super::{Answer, Origin, printable_label};
 
 /// The header line.
-pub const COLUMNS: [&str; 18] = [
+pub const COLUMNS: [&str; 19] = [
     "outcome",
     "path",
     "line",
@@ -29,6 +29,7 @@ pub const COLUMNS: [&str; 18] = [
     "action",
     "source",
     "reference",
+    "weak_only",
 ];
 
 pub struct Csv<W: Write> {
@@ -73,16 +74,17 @@ impl<W: Write> Csv<W> {
                 *digests = hex.collect::<Vec<_>>().join(" ").into();
             }
         }
-        if let Outcome::Match { label: is, kind: matched, .. } = answer.outcome {
+        if let Outcome::Match { label: is, kind: matched, weak_only, .. } = answer.outcome {
             *kind = matched.name().into();
             *label = printable_label(is).unwrap_or_default().as_bytes().to_vec();
             *label_hex = hex::encode(is).into();
-            let [scheme, code, action, source, reference] = coded;
+            let [scheme, code, action, source, reference, weak] = coded;
             if let Some(category) = is.category() {
                 *scheme = category.scheme.clone().into();
                 *code = category.code.clone().into();
                 *action = category.action.clone().into();
             }
+            *weak = weak_only.to_string().into();
             *source = is.source().unwrap_or_default().into();
             *reference = is.reference().unwrap_or_default().into();
         }

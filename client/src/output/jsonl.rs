@@ -52,6 +52,8 @@ pub struct Record<'a> {
     source: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reference: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    weak_only: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     new: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,6 +69,12 @@ impl Record<'_> {
     #[must_use]
     pub fn line(&self) -> Option<u64> {
         self.line
+    }
+
+    /// Whether it is a match of weak kinds only.
+    #[must_use]
+    pub fn is_weak_only(&self) -> bool {
+        self.weak_only
     }
 
     /// Why it was not checked.
@@ -100,8 +108,9 @@ pub fn record<'a>(answer: &Answer<'a>) -> Record<'a> {
             record.digests = items.iter().map(|item| (item.kind().name().into(), hex::encode(item.digest()))).collect();
         }
     }
-    if let Outcome::Match { label, kind, .. } = answer.outcome {
+    if let Outcome::Match { label, kind, weak_only, .. } = answer.outcome {
         record.kind = Some(kind.name().into());
+        record.weak_only = *weak_only;
         record.label = printable_label(label);
         record.label_hex = Some(hex::encode(label));
         if let Some(category) = label.category() {

@@ -29,13 +29,19 @@ impl<W: Write> Table<W> {
             self.row("OUTCOME", "LABEL OR REASON", "KIND", "WHAT")?;
         }
         let (outcome, what, kind) = match answer.outcome {
-            Outcome::Match { label, kind, .. } => ("match", label_text(label), kind.name()),
+            Outcome::Match { label, kind, weak_only, .. } => {
+                // It begins like any other match: whoever looks for matches finds it.
+                (if *weak_only { "match weak" } else { "match" }, label_text(label), kind.name())
+            }
             Outcome::NoMatch { .. } => ("no match", "-".to_owned(), "-"),
             Outcome::NotChecked(why) => ("not checked", why.reason().to_owned(), "-"),
         };
         let mut name = subject(answer.origin);
-        if let Outcome::Match { label, .. } = answer.outcome {
+        if let Outcome::Match { label, weak_only, .. } = answer.outcome {
             name.push_str(&more(label));
+            if *weak_only {
+                name.push_str(" (weak kinds only: perhaps a planted collision, let a person look at it)");
+            }
         }
         if let Some(detail) = answer.full_detail() {
             name.push_str(&format!(" ({})", escaped(detail.as_bytes())));
