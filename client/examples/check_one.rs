@@ -23,8 +23,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let items = Digester::new(&client.kinds(&list)).file(Path::new(file), Links::Follow)?;
     let subject = Subject { key: 0, reference: file.as_bytes().to_vec(), items, whole: true };
     match client.check(&list, subject, Duration::from_secs(5)).await {
-        Outcome::Match { label, kind, version } => {
-            println!("match: label {}, {} in version {version}", hex::encode(label), kind.name());
+        Outcome::Match { label, kind, version, weak_only } => {
+            let review = if weak_only { "; perhaps a planted collision: let a person look at it" } else { "" };
+            println!("match: label {}, {} in version {version}{review}", hex::encode(label), kind.name());
         }
         Outcome::NoMatch { version } => println!("no match in version {version}"),
         // Never to be taken for "no match": hold the upload back and ask again.

@@ -22,7 +22,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 use veilmatch_proto::{
-    MAX_ANSWER_MESSAGE, MAX_CHUNK_MESSAGE, MAX_EVALUATE_MESSAGE, MAX_MANIFESTS_MESSAGE, Reason, Refused,
+    MAX_ANSWER_MESSAGE, MAX_CHUNK_MESSAGE, MAX_EVALUATE_MESSAGE, MAX_LISTS_MESSAGE, Reason, Refused,
     pb::{evaluation_client::EvaluationClient, lists_client::ListsClient},
 };
 
@@ -170,7 +170,7 @@ impl Connection {
 
     pub(crate) fn lists(&self) -> ListsClient<Channel> {
         ListsClient::new(self.channel.clone())
-            .max_decoding_message_size(MAX_MANIFESTS_MESSAGE.max(MAX_CHUNK_MESSAGE))
+            .max_decoding_message_size(MAX_LISTS_MESSAGE)
             .max_encoding_message_size(MAX_CHUNK_MESSAGE)
     }
 

@@ -12,17 +12,20 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 use veilmatch_proto::{
-    MAX_CHUNK,
+    MAX_CHUNK, Reason, Refused,
     pb::{
         self,
         lists_server::{Lists, ListsServer},
     },
 };
 use veilmatch_protocol::{
-    artifact::{Layout, Writer},
+    artifact::{DummySeed, Layout, Writer, padded_count},
+    codebook::{Category, CodeBook, Source},
+    derive::Okm,
     frame::FrameSize,
     item::Kind,
-    manifest::{DeltaRef, Publication, Quota, SignedManifest, Timestamp},
+    label,
+    manifest::{DeltaRef, Hash, Publication, Quota, SignedManifest, Timestamp},
     name::{AgencyName, Epoch, ListId, Origin, Version},
     note::Verifier,
     oprf::SecretKey,
@@ -48,9 +51,55 @@ fn agency() -> AgencyName {
 
 /// Version 1 of a list of 20,480 records and no labels: its manifest and its artifact, of several chunks.
 pub(crate) fn published(not_after: Timestamp) -> (SignedManifest, Vec<u8>) {
-    let layout = Layout::new(0).unwrap();
-    let mut writer = Writer::new(std::io::Cursor::new(Vec::new()), layout, Epoch(1), 20_480).unwrap();
-    (0..20_480_u128).for_each(|n| writer.push(&(n << 113).to_be_bytes()).unwrap());
+    let records = (0..20_480_u128).map(|n| (n << 113).to_be_bytes().to_vec()).collect();
+    version_1(Layout::new(0).unwrap(), records, vec![Kind::Sha256], None, not_after)
+}
+
+/// Length of the labels of [`coded`].
+pub(crate) const LABEL_BYTES: u8 = 8;
+
+/// Version 1 of a list of every kind with labels of 8 bytes that [`code_book`] explains: the entries with these
+/// evaluations and labels.
+pub(crate) fn coded(entries: &[(&Okm, &[u8])]) -> (SignedManifest, Vec<u8>) {
+    let layout = Layout::new(LABEL_BYTES).unwrap();
+    let mut records: Vec<Vec<u8>> = entries
+        .iter()
+        .map(|(okm, label)| [&okm.tag().0[..], &label::seal(&okm.label_key(), label).unwrap()].concat())
+        .collect();
+    let dummies = padded_count(records.len() as u64) - records.len() as u64;
+    records.extend((0..dummies).map(|index| DummySeed::new([7; 32]).record(index, layout)));
+    records.sort();
+    version_1(layout, records, Kind::ALL.to_vec(), Some(code_book().digest()), Timestamp::from_unix(4_000_000_000))
+}
+
+/// The same version, naming no code book.
+pub(crate) fn with_opaque_labels(signed: &SignedManifest) -> SignedManifest {
+    let mut manifest = signed.manifest().clone();
+    manifest.categories = None;
+    SignedManifest::sign(manifest, &key()).unwrap()
+}
+
+/// What the labels of [`coded`] mean.
+pub(crate) fn code_book() -> CodeBook {
+    let category = |number, scheme: &str, code: &str, action: &str| {
+        let [scheme, code, action] = [scheme, code, action].map(str::to_owned);
+        Category { number, scheme, code, action, text: "synthetic".to_owned() }
+    };
+    let categories = vec![category(1, "custom", "abc", ""), category(2, "uk", "A", "report")];
+    let sources = vec![Source { number: 1, name: "one".to_owned() }];
+    CodeBook::new(&agency(), &list(), categories, sources).unwrap()
+}
+
+fn version_1(
+    layout: Layout,
+    records: Vec<Vec<u8>>,
+    kinds: Vec<Kind>,
+    categories: Option<Hash>,
+    not_after: Timestamp,
+) -> (SignedManifest, Vec<u8>) {
+    let out = std::io::Cursor::new(Vec::new());
+    let mut writer = Writer::new(out, layout, Epoch(1), records.len() as u64).unwrap();
+    records.iter().for_each(|record| writer.push(record).unwrap());
     let (out, summary) = writer.finish().unwrap();
     let bytes = out.into_inner();
     let sha256 = <sha2::Sha256 as sha2::Digest>::digest(&bytes).into();
@@ -66,7 +115,8 @@ pub(crate) fn published(not_after: Timestamp) -> (SignedManifest, Vec<u8>) {
         oprf_key: secret.public().clone(),
         artifact: summary.into_ref(sha256),
         delta: DeltaRef::NONE,
-        kinds: vec![Kind::Sha256],
+        kinds,
+        categories,
         frame_sizes: FrameSize::ALL.to_vec(),
         quota: Quota { elements: 1_000, frames: 1_000 },
         software: String::new(),
@@ -74,14 +124,22 @@ pub(crate) fn published(not_after: Timestamp) -> (SignedManifest, Vec<u8>) {
     (SignedManifest::sign(manifest.into(), &key()).unwrap(), bytes)
 }
 
+/// What the server says when it is asked for the code book, call by call; the last answer stays.
+pub(crate) type CodeBooks = Arc<Mutex<Vec<Result<Vec<u8>, Status>>>>;
+
+/// A server of one version and these answers.
+pub(crate) async fn with_code_books(published: (SignedManifest, Vec<u8>), code_books: CodeBooks) -> String {
+    serve(Fake { published: Some(Arc::new(published)), stalls: Arc::default(), code_books }).await
+}
+
 /// A server that takes every call and answers none; gives its address.
 pub(crate) async fn stalling() -> String {
-    serve(Fake { published: None, stalls: Arc::default() }).await
+    serve(Fake { published: None, stalls: Arc::default(), code_books: Arc::default() }).await
 }
 
 /// A server of one version, whose first streams of a file stall after one chunk each, as many as `stalls` says.
 pub(crate) async fn stalling_in_files(published: (SignedManifest, Vec<u8>), stalls: Arc<Mutex<u32>>) -> String {
-    serve(Fake { published: Some(Arc::new(published)), stalls }).await
+    serve(Fake { published: Some(Arc::new(published)), stalls, code_books: Arc::default() }).await
 }
 
 async fn serve(fake: Fake) -> String {
@@ -95,6 +153,7 @@ async fn serve(fake: Fake) -> String {
 struct Fake {
     published: Option<Arc<(SignedManifest, Vec<u8>)>>,
     stalls: Arc<Mutex<u32>>,
+    code_books: CodeBooks,
 }
 
 impl Fake {
@@ -154,5 +213,15 @@ impl Lists for Fake {
 
     async fn fetch_delta(&self, _: Request<pb::FetchRequest>) -> Result<Response<Chunks>, Status> {
         Err(Status::unimplemented("there is none"))
+    }
+
+    async fn get_code_book(
+        &self,
+        _: Request<pb::GetCodeBookRequest>,
+    ) -> Result<Response<pb::GetCodeBookResponse>, Status> {
+        let mut answers = self.code_books.lock().unwrap();
+        let answer = if answers.len() > 1 { Some(answers.remove(0)) } else { answers.first().cloned() };
+        let code_book = answer.unwrap_or_else(|| Err(Refused::from(Reason::NoCodeBook).into()))?;
+        Ok(Response::new(pb::GetCodeBookResponse { code_book }))
     }
 }

@@ -6,6 +6,7 @@ use mmap_guard::FileData;
 use veilmatch_protocol::{
     Error as ProtocolError,
     artifact::{Artifact, LookUps},
+    codebook::CodeBook,
     derive::Okm,
     frame::View,
     item::Kind,
@@ -15,12 +16,14 @@ use veilmatch_protocol::{
     oprf::PublicKey,
 };
 
-use crate::{Error, state_dir::StateDir};
+use crate::{Error, label::Label, state_dir::StateDir};
 
 /// What checks are answered from. Replaced as a whole when a newer version is verified.
 pub(crate) struct Held {
     signed: SignedManifest,
     artifact: Arc<Artifact<FileData>>,
+    /// What its labels mean; none where they are opaque, or where it is kept no more.
+    book: Option<Arc<CodeBook>>,
     /// The epoch's key, with its table once a frame was unblinded.
     key: PublicKey,
     /// The newest manifest verified when this was put in place; requests cite it.
@@ -28,8 +31,13 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Maps the artifact of a version; its directory must give the manifest's root.
-    pub(crate) fn open(dir: &StateDir, signed: SignedManifest, view: View) -> Result<Self, Error> {
+    /// Maps the artifact of a version; its directory must give the manifest's root. The code book was verified.
+    pub(crate) fn open(
+        dir: &StateDir,
+        signed: SignedManifest,
+        view: View,
+        book: Option<Arc<CodeBook>>,
+    ) -> Result<Self, Error> {
         let manifest = signed.manifest();
         let list = manifest.list_id();
         let path = dir.artifact(&list, Version(manifest.version));
@@ -37,13 +45,13 @@ impl Held {
         let artifact = Artifact::open(bytes, &manifest.artifact, Epoch(manifest.epoch))
             .map_err(|source| Error::Untrusted { list: list.to_string(), source, evidence: None })?;
         let key = manifest.public_key();
-        Ok(Self { signed, artifact: Arc::new(artifact), key, view })
+        Ok(Self { signed, artifact: Arc::new(artifact), book, key, view })
     }
 
     /// The same version with a newer view. What was hashed of it since it was opened need not be hashed again.
-    pub(crate) fn with_view(&self, view: View) -> Self {
+    pub(crate) fn with_view(&self, view: View, book: Option<Arc<CodeBook>>) -> Self {
         let artifact = Arc::clone(&self.artifact);
-        Self { signed: self.signed.clone(), artifact, key: self.key.clone(), view }
+        Self { signed: self.signed.clone(), artifact, book, key: self.key.clone(), view }
     }
 
     /// The key that answers are verified against.
@@ -83,6 +91,16 @@ impl Held {
         self.manifest().valid_at(now).is_ok()
     }
 
+    /// Whether labels have the form that a code book explains.
+    pub(crate) fn has_coded_labels(&self) -> bool {
+        self.manifest().categories.is_some()
+    }
+
+    /// What the bytes of a label say.
+    pub(crate) fn label(&self, bytes: Vec<u8>) -> Label {
+        if self.has_coded_labels() { Label::coded(bytes, self.book.as_ref()) } else { bytes.into() }
+    }
+
     /// Begins look-ups that belong together: those of a frame, or of a rescan.
     pub(crate) fn look_ups(&self) -> Looking<'_> {
         Looking { held: self, kinds: self.kinds(), look_ups: self.artifact.look_ups() }
@@ -102,7 +120,7 @@ impl Looking<'_> {
         &self.kinds
     }
 
-    /// The label of the entry with this evaluation, if it is listed. An altered record is an error, never *no match*.
+    /// The label's bytes of the entry with this evaluation, if it is listed. An altered record is an error, never *no match*.
     pub(crate) fn find(&self, okm: &Okm) -> Result<Option<Vec<u8>>, ProtocolError> {
         let Some(record) = self.look_ups.find(&okm.tag())? else { return Ok(None) };
         label::open(&okm.label_key(), record.sealed_label()).map(Some)

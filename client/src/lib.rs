@@ -20,6 +20,7 @@ mod fake;
 mod frames;
 mod held;
 mod keeper;
+mod label;
 mod outcome;
 mod random;
 mod results;
@@ -29,5 +30,6 @@ mod verdict;
 
 pub use client::{Client, Destroyed, Forget, Found, HeldStatus, ListStatus, Rescan};
 pub use error::Error;
+pub use label::{Label, Meaning, Said};
 pub use outcome::{NotChecked, Outcome, Subject};
 pub use sync::{SyncProgress, SyncReport};

@@ -5,6 +5,8 @@ use std::{fmt, time::Duration};
 use veilmatch_proto::Reason;
 use veilmatch_protocol::item::{Item, Kind};
 
+use crate::label::Label;
+
 /// One thing to check: a file with the digests of all its kinds, or one bare digest.
 #[derive(Clone)]
 pub struct Subject {
@@ -43,12 +45,15 @@ impl fmt::Debug for Subject {
 pub enum Outcome {
     /// A digest of the subject is listed.
     Match {
-        /// The list's label, opened: as many bytes as the list's labels have.
-        label: Vec<u8>,
+        /// The list's label, opened.
+        label: Label,
         /// The kind that matched; the strongest if several did.
         kind: Kind,
         /// The version that lists it.
         version: u32,
+        /// Whether only digests of kinds match for which collisions can be made, although the list has the same content
+        /// under a stronger kind: somebody may have planted a file that only looks listed. For a person to look at.
+        weak_only: bool,
     },
     /// None of its digests is listed in this version.
     NoMatch {

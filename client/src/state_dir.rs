@@ -8,7 +8,10 @@ use std::{
 };
 
 use rustix::fs::{FlockOperation, flock};
-use veilmatch_protocol::name::{Epoch, ListId, Version};
+use veilmatch_protocol::{
+    manifest::Hash,
+    name::{Epoch, ListId, Version},
+};
 use zeroize::Zeroizing;
 
 use crate::Error;
@@ -114,6 +117,12 @@ impl StateDir {
     #[must_use]
     pub fn artifact(&self, list: &ListId, version: Version) -> PathBuf {
         self.list(list).join(format!("{}.vml", version.0))
+    }
+
+    /// A code book of a list. Versions come and go, and most name the one of the version before: it is called by its digest.
+    #[must_use]
+    pub fn code_book(&self, list: &ListId, sha256: &Hash) -> PathBuf {
+        self.list(list).join(format!("{}.codebook", hex::encode(sha256.0)))
     }
 
     /// The folder where frames and manifests that did not verify are kept.

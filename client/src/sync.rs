@@ -1,5 +1,7 @@
 //! Keeps a list current: follows the chain of manifests, then applies deltas or downloads the artifact (SPEC §8.4, §7.6).
 
+mod code_book;
+
 use std::{
     fs::{self, OpenOptions},
     io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write},
@@ -16,6 +18,7 @@ use veilmatch_proto::{
 };
 use veilmatch_protocol::{
     Error as ProtocolError,
+    codebook::CodeBook,
     delta::{self, Delta},
     frame::View,
     manifest::{Chain, Hash, Manifest, SignedManifest},
@@ -79,7 +82,8 @@ impl Sync<'_> {
     pub(crate) fn open_held(&self) -> Result<Option<Held>, Error> {
         let Some(version) = self.store.held(self.list)? else { return Ok(None) };
         let (Some(held), Some(newest)) = (self.stored(version)?, self.newest()?) else { return Ok(None) };
-        self.or_damaged(version, Held::open(self.dir, held, newest.view()))
+        let book = self.kept_code_book(held.manifest());
+        self.or_damaged(version, Held::open(self.dir, held, newest.view(), book))
     }
 
     /// Follows the chain to its end and puts the newest epoch's newest version in place. What was held stays in place
@@ -100,12 +104,14 @@ impl Sync<'_> {
             by_delta: false,
         };
         create_private_dir(&self.dir.list(self.list))?;
-        let whole = if before == Some(version) { self.or_damaged(version, self.whole(&target, view))? } else { None };
+        let book = self.code_book(&target, &mut report.fetched).await?;
+        let whole = || self.or_damaged(version, self.whole(&target, view, book.clone()));
+        let whole = if before == Some(version) { whole()? } else { None };
         let held = match whole {
             Some(held) => held,
-            None => self.bring(before, &target, view, &mut report).await?,
+            None => self.bring(before, &target, view, book, &mut report).await?,
         };
-        self.remove_older(version);
+        self.remove_older(target.manifest());
         Ok((held, report))
     }
 
@@ -115,6 +121,7 @@ impl Sync<'_> {
         before: Option<Version>,
         target: &SignedManifest,
         view: View,
+        book: Option<Arc<CodeBook>>,
         report: &mut SyncReport,
     ) -> Result<Held, Error> {
         let version = Version(target.manifest().version);
@@ -138,10 +145,10 @@ impl Sync<'_> {
             }
         };
         let held = if report.by_delta {
-            Held::open(self.dir, target.clone(), view)?
+            Held::open(self.dir, target.clone(), view, book)?
         } else {
             report.fetched += target.manifest().artifact.bytes;
-            self.fetch_artifact(target, view).await?
+            self.fetch_artifact(target, view, book).await?
         };
         self.store.set_held(self.list, version)?;
         Ok(held)
@@ -149,15 +156,15 @@ impl Sync<'_> {
 
     /// The version in place, every shard of it as it was signed. Those that were found good since the file was opened are
     /// not read again, so that asking every minute whether there is anything new costs nothing.
-    fn whole(&self, target: &SignedManifest, view: View) -> Result<Held, Error> {
+    fn whole(&self, target: &SignedManifest, view: View, book: Option<Arc<CodeBook>>) -> Result<Held, Error> {
         let manifest = target.manifest();
         let path = self.dir.artifact(self.list, Version(manifest.version));
         // A mapping outlives the name of its file, and what was cut off must not be touched.
         let bytes = path.metadata().map_err(Error::io("read", &path))?.len();
         let mapped = self.held.as_ref().filter(|held| held.manifest() == manifest && bytes == manifest.artifact.bytes);
         let held = match mapped {
-            Some(held) => held.with_view(view),
-            None => Held::open(self.dir, target.clone(), view)?,
+            Some(held) => held.with_view(view, book),
+            None => Held::open(self.dir, target.clone(), view, book)?,
         };
         held.artifact().verify_rest().map_err(|error| self.untrusted(error))?;
         Ok(held)
@@ -244,7 +251,8 @@ impl Sync<'_> {
     /// artifact.
     async fn apply_deltas(&self, before: Version, target: &SignedManifest, fetched: &mut u64) -> Result<bool, Error> {
         let Some(mut at) = self.stored(before)? else { return Ok(false) };
-        if self.or_damaged(before, Held::open(self.dir, at.clone(), at.view()))?.is_none()
+        // What labels mean does not matter on the way: the target has its code book already.
+        if self.or_damaged(before, Held::open(self.dir, at.clone(), at.view(), None))?.is_none()
             || !self.deltas_are_shorter(&at, target)?
         {
             return Ok(false);
@@ -299,7 +307,7 @@ impl Sync<'_> {
 
     fn apply(&self, at: &SignedManifest, next: &SignedManifest, delta: &Path) -> Result<(), Error> {
         let (manifest, epoch) = (next.manifest(), Epoch(next.manifest().epoch));
-        let old = Held::open(self.dir, at.clone(), at.view())?;
+        let old = Held::open(self.dir, at.clone(), at.view(), None)?;
         let bytes = mmap_guard::map_file(delta).map_err(Error::io("map", delta))?;
         let delta = Delta::open(bytes, manifest).map_err(|error| self.untrusted(error))?;
         let target = self.dir.artifact(self.list, Version(manifest.version));
@@ -321,13 +329,18 @@ impl Sync<'_> {
         rename_synced(&temporary, &target)
     }
 
-    async fn fetch_artifact(&self, newest: &SignedManifest, view: View) -> Result<Held, Error> {
+    async fn fetch_artifact(
+        &self,
+        newest: &SignedManifest,
+        view: View,
+        book: Option<Arc<CodeBook>>,
+    ) -> Result<Held, Error> {
         let version = Version(newest.manifest().version);
         let path = self.fetch(newest, File::Artifact).await?;
         let target = self.dir.artifact(self.list, version);
         rename_synced(&path, &target)?;
         // The file's digest is right; its records must also be what the root stands for.
-        let held = Held::open(self.dir, newest.clone(), view)?;
+        let held = Held::open(self.dir, newest.clone(), view, book)?;
         if let Err(error) = held.artifact().verify_records() {
             remove(&target)?;
             return Err(self.untrusted(error));
@@ -439,10 +452,12 @@ impl Sync<'_> {
     }
 
     /// Files of other versions are of no more use; one that is still mapped lives until it is unmapped.
-    fn remove_older(&self, version: Version) {
-        let keep = self.dir.artifact(self.list, version);
+    fn remove_older(&self, manifest: &Manifest) {
+        let artifact = self.dir.artifact(self.list, Version(manifest.version));
+        let book = manifest.categories.map(|sha256| self.dir.code_book(self.list, &sha256));
         let Ok(entries) = fs::read_dir(self.dir.list(self.list)) else { return };
-        for path in entries.flatten().map(|entry| entry.path()).filter(|path| *path != keep) {
+        let is_old = |path: &PathBuf| *path != artifact && Some(path) != book.as_ref();
+        for path in entries.flatten().map(|entry| entry.path()).filter(is_old) {
             if let Err(error) = remove(&path) {
                 tracing::warn!(list = %self.list, %error, "an old file stays");
             }

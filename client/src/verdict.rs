@@ -1,6 +1,10 @@
 //! From evaluations to the answer about a subject (SPEC §12).
 
-use veilmatch_protocol::{Error as ProtocolError, item::Kind};
+use veilmatch_protocol::{
+    Error as ProtocolError,
+    item::Kind,
+    label::{CodedLabel, may_be_planted},
+};
 
 use crate::{
     held::{Held, Looking},
@@ -9,19 +13,27 @@ use crate::{
 };
 
 /// The answer about a subject of which `asked` are the kinds given and `rows` the evaluations. A whole file is no match
-/// only if every kind of the list was evaluated; a bare digest is answered for its kind.
+/// only if every kind of the list was evaluated; a bare digest is answered for its kind. A match is of weak kinds only if
+/// the list has the same content under a stronger kind, and the subject's digest of a stronger kind is not listed (SPEC
+/// §12.6).
 pub(crate) fn verdict(held: &Looking<'_>, whole: bool, asked: &[Kind], rows: &[Row]) -> Outcome {
     let version = held.version().0;
-    let (mut found, mut altered) = (None, None);
+    let (mut found, mut missed, mut altered) = (None, None, None);
+    let mut weak = held.has_coded_labels();
     for row in rows {
         match held.find(&row.okm) {
-            Ok(None) => {}
-            Ok(Some(label)) => found = found.max(Some((row.kind, label))),
+            Ok(None) => missed = missed.max(Some(row.kind)),
+            Ok(Some(label)) => {
+                weak &= may_be_planted(row.kind) && stronger_is_listed(&label);
+                found = found.max(Some((row.kind, label)));
+            }
             Err(error) => altered = Some(alarm(held, error)),
         }
     }
     if let Some((kind, label)) = found {
-        return Outcome::Match { label, kind, version };
+        // The strongest that matched, and a stronger one that did not, although the list has one for that content.
+        let weak_only = weak && altered.is_none() && missed > Some(kind);
+        return Outcome::Match { label: held.label(label), kind, version, weak_only };
     }
     if let Some(why) = altered {
         return Outcome::NotChecked(why);
@@ -37,6 +49,10 @@ pub(crate) fn verdict(held: &Looking<'_>, whole: bool, asked: &[Kind], rows: &[R
     }
 }
 
+fn stronger_is_listed(label: &[u8]) -> bool {
+    CodedLabel::decode(label).is_ok_and(|label| label.stronger_listed)
+}
+
 /// A record that is not believed is an alarm, and never *no match*.
 fn alarm(held: &Held, error: ProtocolError) -> NotChecked {
     let why = match error {
@@ -46,3 +62,6 @@ fn alarm(held: &Held, error: ProtocolError) -> NotChecked {
     tracing::error!(list = %held.list(), version = held.version().0, reason = why.reason(), "a published record is not believed");
     why
 }
+
+#[cfg(test)]
+mod tests;

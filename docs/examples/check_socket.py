@@ -15,5 +15,6 @@ with socket.socket(socket.AF_UNIX) as connection:
     # Answers come as they are ready; the id says which is which.
     for _ in sys.argv[2:]:
         answer = json.loads(stream.readline())
-        # "not_checked" is no "no_match": hold the file back and ask again.
+        # "not_checked" is no "no_match": hold the file back and ask again. A "match" that is "weak_only" is for a person to
+        # look at.
         print(answer["outcome"], answer.get("label") or answer.get("reason") or "-", answer["path"])

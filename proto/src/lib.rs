@@ -11,8 +11,9 @@ pub use evaluate::{
     EvaluateFrame, FrameAnswer, MAX_ACKNOWLEDGEMENT, MAX_ANSWER_MESSAGE, MAX_EVALUATE_MESSAGE, MAX_LEAF, STREAM_WINDOW,
 };
 pub use lists::{
-    Fetch, FileChunk, MAX_CHUNK, MAX_CHUNK_MESSAGE, MAX_LISTED_MANIFESTS, MAX_MANIFEST_NOTE, MAX_MANIFESTS_MESSAGE,
-    Selector, chunk, list_id, manifest_note, manifest_notes,
+    Fetch, FileChunk, MAX_CHUNK, MAX_CHUNK_MESSAGE, MAX_CODE_BOOK_MESSAGE, MAX_LISTED_MANIFESTS, MAX_LISTS_MESSAGE,
+    MAX_MANIFEST_NOTE, MAX_MANIFESTS_MESSAGE, OfVersion, Selector, chunk, code_book, list_id, manifest_note,
+    manifest_notes,
 };
 pub use reason::{DOMAIN, Reason, Refused};
 

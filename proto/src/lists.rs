@@ -1,6 +1,9 @@
 //! Manifests and files between the wire and the rest (SPEC §9.3).
 
-use veilmatch_protocol::name::{ListId, Version};
+use veilmatch_protocol::{
+    codebook::MAX_CODE_BOOK_LEN,
+    name::{ListId, Version},
+};
 
 use crate::{
     Reason, Refused,
@@ -22,6 +25,15 @@ pub const MAX_CHUNK: usize = 64 * 1_024;
 
 /// Largest message of a file, framing included.
 pub const MAX_CHUNK_MESSAGE: usize = MAX_CHUNK + 64;
+
+/// Largest answer with a code book, framing included.
+pub const MAX_CODE_BOOK_MESSAGE: usize = MAX_CODE_BOOK_LEN + 16;
+
+/// Largest message of the Lists service to the client.
+pub const MAX_LISTS_MESSAGE: usize = {
+    let largest = if MAX_MANIFESTS_MESSAGE > MAX_CHUNK_MESSAGE { MAX_MANIFESTS_MESSAGE } else { MAX_CHUNK_MESSAGE };
+    if largest > MAX_CODE_BOOK_MESSAGE { largest } else { MAX_CODE_BOOK_MESSAGE }
+};
 
 /// A list name from a request.
 ///
@@ -72,6 +84,23 @@ impl TryFrom<pb::FetchRequest> for Fetch {
     }
 }
 
+/// Whose code book is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfVersion {
+    /// The list.
+    pub list: ListId,
+    /// The version that names it.
+    pub version: Version,
+}
+
+impl TryFrom<pb::GetCodeBookRequest> for OfVersion {
+    type Error = Refused;
+
+    fn try_from(request: pb::GetCodeBookRequest) -> Result<Self, Refused> {
+        Ok(Self { list: list_id(&request.list_id)?, version: Version(nonzero(request.version)?) })
+    }
+}
+
 /// A piece of a file that continues what the client has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileChunk {
@@ -112,9 +141,33 @@ pub fn manifest_notes(response: pb::ListManifestsResponse) -> Result<Vec<Vec<u8>
     response.manifests.into_iter().map(manifest_note).collect()
 }
 
+/// Takes a code book of legal length; what it says is checked by `veilmatch_protocol::codebook`.
+///
+/// # Errors
+/// [`Reason::BadRequest`] if it is empty or too long.
+pub fn code_book(response: pb::GetCodeBookResponse) -> Result<Vec<u8>, Refused> {
+    if response.code_book.is_empty() || response.code_book.len() > MAX_CODE_BOOK_LEN {
+        return Err(Reason::BadRequest.into());
+    }
+    Ok(response.code_book)
+}
+
 #[cfg(test)]
 mod tests {
+    use prost::Message;
+
     use super::*;
+
+    #[test]
+    fn a_code_book_that_is_empty_or_too_long_is_refused_and_the_longest_fits_its_message() {
+        // SPEC §9.3, §9.4
+        let answer = |len| pb::GetCodeBookResponse { code_book: vec![b'x'; len] };
+        assert_eq!(code_book(answer(MAX_CODE_BOOK_LEN)).unwrap().len(), MAX_CODE_BOOK_LEN);
+        for len in [0, MAX_CODE_BOOK_LEN + 1] {
+            assert_eq!(code_book(answer(len)), Err(Reason::BadRequest.into()));
+        }
+        assert!(answer(MAX_CODE_BOOK_LEN).encoded_len() <= MAX_CODE_BOOK_MESSAGE);
+    }
 
     #[test]
     fn a_chunk_elsewhere_empty_or_too_long_is_refused() {
@@ -141,6 +194,8 @@ mod tests {
     fn version_zero_fetches_nothing() {
         let request = pb::FetchRequest { list_id: "a".into(), ..Default::default() };
         assert!(Fetch::try_from(request).is_err());
+        let request = pb::GetCodeBookRequest { list_id: "a".into(), version: 0 };
+        assert!(OfVersion::try_from(request).is_err());
     }
 
     #[test]

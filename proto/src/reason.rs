@@ -66,6 +66,8 @@ reasons! {
     UnknownList = "UNKNOWN_LIST", NotFound, "no such list", "use a list of the invitation";
     /// No such version, or its files are gone.
     UnknownVersion = "UNKNOWN_VERSION", NotFound, "no such version, or its files are no longer kept", "fetch the newest manifest and start from it";
+    /// The version has opaque labels, and so no code book.
+    NoCodeBook = "NO_CODE_BOOK", NotFound, "the version has no code book", "fetch the newest manifest and start from it";
     /// The epoch never existed.
     UnknownEpoch = "UNKNOWN_EPOCH", FailedPrecondition, "no such epoch", "fetch the newest manifest and start from it";
     /// The epoch's key was retired.

@@ -38,6 +38,12 @@ pub enum Error {
     /// A label has another length than the list's labels.
     #[error("label length differs from the list's")]
     LabelLength,
+    /// A label's reference has control characters (SPEC §7.7).
+    #[error("reference has control characters")]
+    Reference,
+    /// A code book is not canonical, a member is outside its limits, or it is not the manifest's (SPEC §7.7).
+    #[error("code book is malformed or not the one that its manifest names")]
+    CodeBook,
     /// A signed note has another form, no signature of the known key, or one that fails (SPEC §8.3).
     #[error("signed note does not verify under the pinned key")]
     Note,
@@ -91,6 +97,8 @@ reasons! {
     InvalidInput = "INVALID_INPUT";
     LabelMismatch = "LABEL_MISMATCH";
     LabelLength = "LABEL_LENGTH";
+    Reference = "BAD_REFERENCE";
+    CodeBook = "BAD_CODE_BOOK";
     Note = "BAD_NOTE";
     Manifest = "BAD_MANIFEST";
     ManifestExpired = "EXPIRED";

@@ -3,9 +3,13 @@
 //! The nonce is made of the label itself, so the same label always gives the same bytes, two labels of one entry meet one
 //! pad with probability 2^-32, and no version, counter or restored backup decides a pad.
 
+mod coded;
+
 use sha2::{Digest, Sha512};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
+
+pub use coded::{CodedLabel, FIELDS_LEN, may_be_planted};
 
 use crate::{Error, derive::LabelKey};
 

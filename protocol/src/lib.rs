@@ -5,6 +5,7 @@
 //! itself: generators, readers and writers are arguments. The normative text is `SPEC.md`.
 
 pub mod artifact;
+pub mod codebook;
 pub mod delta;
 pub mod derive;
 pub mod frame;

@@ -15,6 +15,7 @@ use crate::{
     Error, artifact,
     frame::{FrameSize, View},
     item::Kind,
+    label::FIELDS_LEN,
     merkle,
     name::{AgencyName, Epoch, ListId, Origin, Version},
     note::{self, Verifier},
@@ -101,8 +102,9 @@ pub struct Manifest {
     pub delta: DeltaRef,
     /// Kinds of digests that the list has, with their encoding.
     pub kinds: Vec<KindRef>,
-    /// Digest of the code book behind the labels; empty for now.
-    pub categories: String,
+    /// SHA-256 of the code book behind the labels; none where labels are opaque.
+    #[serde(with = "maybe_hash")]
+    pub categories: Option<Hash>,
     /// Frame sizes that the agency accepts, ascending.
     pub frame_sizes: Vec<u32>,
     /// Daily budget of a platform unless its invitation says otherwise.
@@ -215,6 +217,8 @@ pub struct Publication {
     pub delta: DeltaRef,
     /// Kinds, any order.
     pub kinds: Vec<Kind>,
+    /// SHA-256 of the code book; none where labels are opaque.
+    pub categories: Option<Hash>,
     /// Frame sizes, any order.
     pub frame_sizes: Vec<FrameSize>,
     /// Default daily budget.
@@ -241,7 +245,7 @@ impl From<Publication> for Manifest {
             artifact: publication.artifact,
             delta: publication.delta,
             kinds: publication.kinds.into_iter().map(KindRef::from).collect(),
-            categories: String::new(),
+            categories: publication.categories,
             frame_sizes: publication.frame_sizes.into_iter().map(|size| size as u32).collect(),
             quota: publication.quota,
             canary_root: Hash(merkle::root([])),
@@ -327,10 +331,7 @@ impl Manifest {
         let times = self.not_before < self.not_after;
         let key = PublicKey::from_bytes(&self.oprf_key.0).is_ok();
         // What a later part fills cannot be checked here, so it is refused (SPEC §15.3).
-        let later = self.categories.is_empty()
-            && self.policy.is_empty()
-            && self.certs.is_empty()
-            && self.canary_root.0 == merkle::root([]);
+        let later = self.policy.is_empty() && self.certs.is_empty() && self.canary_root.0 == merkle::root([]);
         let software = self.software.len() <= 64 && self.software.bytes().all(|b| (b' '..=b'~').contains(&b));
         let quota = self.quota.elements < 1 << 53 && self.quota.frames < 1 << 53;
         let all = names && numbers && times && key && later && software && quota;
@@ -341,6 +342,7 @@ impl Manifest {
         let (file, delta) = (&self.artifact, &self.delta);
         let Ok(label_bytes) = u8::try_from(file.label_bytes) else { return false };
         let Ok(layout) = artifact::Layout::new(label_bytes) else { return false };
+        let coded = self.categories.is_none() || usize::from(label_bytes) >= FIELDS_LEN;
         let shape = file.format == 1
             && file.record_bytes as usize == layout.record_len()
             && file.count < 1 << 48
@@ -354,7 +356,7 @@ impl Manifest {
             && delta.removed < 1 << 48
             && delta.added <= file.count
             && delta.bytes == crate::delta::file_len(layout, delta.removed, delta.added);
-        shape && (no_delta || a_delta)
+        shape && coded && (no_delta || a_delta)
     }
 
     fn check_sets(&self) -> bool {

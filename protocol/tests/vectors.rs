@@ -17,11 +17,12 @@ use sha2::{Digest, Sha256, Sha512};
 use veilmatch_protocol::{
     Error,
     artifact::{Artifact, DummySeed, Layout, Writer},
+    codebook::CodeBook,
     delta::{self, Delta},
     derive::{EpochContext, Okm, Tag},
     frame::{self, BatchId, FrameContext, View},
     item::Item,
-    label,
+    label::{self, CodedLabel},
     manifest::{Chain, Manifest, SignedManifest, Timestamp},
     name::{AgencyName, Epoch, ListId, Origin, PlatformId, Version},
     note::Verifier,
@@ -65,6 +66,8 @@ enum Case {
     Time(Time),
     Chain(Links),
     Link(Link),
+    CodeBook(Book),
+    CodedLabel(Coded),
     Artifact(Changed),
     Delta(Changed),
     Name(Name),
@@ -172,6 +175,44 @@ struct Label {
     okm: String,
     sealed_label: String,
     expect: String,
+    why: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Book {
+    // Absent where no manifest would help.
+    #[serde(default)]
+    verifier_key: String,
+    #[serde(default)]
+    note: String,
+    code_book: String,
+    // Absent where it is accepted.
+    #[serde(default)]
+    expect: String,
+    #[serde(default)]
+    why: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Coded {
+    #[serde(default)]
+    base: String,
+    label: String,
+    #[serde(default)]
+    stronger_listed: bool,
+    #[serde(default)]
+    category_number: u16,
+    #[serde(default)]
+    source_number: u8,
+    category: Option<serde_json::Value>,
+    source: Option<String>,
+    reference: Option<String>,
+    // Absent where it is accepted.
+    #[serde(default)]
+    expect: String,
+    #[serde(default)]
     why: String,
 }
 
@@ -332,6 +373,8 @@ fn every_accepted_vector_says_what_the_crate_computes() {
             Case::Series(case) => check_series(&path, &case),
             Case::Chain(case) => check_chain(&path, &case),
             Case::Note(case) => drop(verify(&case.verifier_key, &case.note).unwrap()),
+            Case::CodeBook(case) => drop(opened_book(&case).unwrap()),
+            Case::CodedLabel(case) => check_coded_label(&path, &case),
             Case::Enrolment(_) => {}
             _ => panic!("{path}: nothing to accept"),
         }
@@ -360,6 +403,8 @@ fn every_rejected_vector_is_rejected_with_its_reason() {
                 continue;
             }
             Case::Request(_) => continue,
+            Case::CodeBook(case) => (opened_book(&case).err(), case.expect, case.why),
+            Case::CodedLabel(case) => (CodedLabel::decode(&bytes(&case.label)).err(), case.expect, case.why),
             Case::Artifact(case) => (changed_artifact(&case).err(), case.expect, case.why),
             Case::Delta(case) => (changed_delta(&case).err(), case.expect, case.why),
             _ => panic!("{path}: nothing to reject"),
@@ -499,6 +544,30 @@ fn named(case: &Name) -> Result<(), Error> {
         "list" => ListId::parse(&case.name).map(drop),
         other => panic!("nothing has a name of {other}"),
     }
+}
+
+/// What a client does with a code book that it has fetched.
+fn opened_book(case: &Book) -> Result<CodeBook, Error> {
+    if case.note.is_empty() {
+        return CodeBook::from_bytes(case.code_book.as_bytes());
+    }
+    CodeBook::of(verify(&case.verifier_key, &case.note).unwrap().manifest(), case.code_book.as_bytes())
+}
+
+fn check_coded_label(path: &str, case: &Coded) {
+    let Case::CodeBook(base) = read(&case.base) else { panic!("{} is no code book", case.base) };
+    let book = opened_book(&base).unwrap();
+    let label = bytes(&case.label);
+    let read = CodedLabel::decode(&label).unwrap();
+    assert_eq!(read.stronger_listed, case.stronger_listed, "{path}");
+    assert_eq!((read.category, read.source), (case.category_number, case.source_number), "{path}");
+    let category = book.category(read.category).map(|category| {
+        serde_json::json!({ "scheme": category.scheme, "code": category.code, "action": category.action,
+                            "text": category.text })
+    });
+    assert_eq!(category, case.category, "{path}");
+    assert_eq!(book.source(read.source).map(|source| &source.name), case.source.as_ref(), "{path}");
+    assert_eq!(read.reference, case.reference.as_deref(), "{path}");
 }
 
 /// As strict as SPEC §6.5 demands of every signature.

@@ -286,6 +286,7 @@ impl<'a> Publisher<'a> {
             artifact: built.artifact.clone(),
             delta: built.delta.clone(),
             kinds: work.row.kinds.clone(),
+            categories: None,
             frame_sizes: sizes.filter_map(|&size| FrameSize::try_from(usize::try_from(size).ok()?).ok()).collect(),
             quota: Quota { elements: self.config.budget.elements_per_day, frames: self.config.budget.frames_per_day },
             software: SOFTWARE.to_owned(),

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use veilmatch_proto::{
-    MAX_ANSWER_MESSAGE, MAX_CHUNK_MESSAGE, MAX_EVALUATE_MESSAGE, MAX_MANIFESTS_MESSAGE,
+    MAX_ANSWER_MESSAGE, MAX_EVALUATE_MESSAGE, MAX_LISTS_MESSAGE,
     pb::{DESCRIPTORS, evaluation_server::EvaluationServer, lists_server::ListsServer},
 };
 
@@ -58,7 +58,7 @@ impl Service {
             .max_encoding_message_size(MAX_ANSWER_MESSAGE);
         let lists = ListsServer::new(self)
             .max_decoding_message_size(MAX_LISTS_REQUEST)
-            .max_encoding_message_size(MAX_MANIFESTS_MESSAGE.max(MAX_CHUNK_MESSAGE));
+            .max_encoding_message_size(MAX_LISTS_MESSAGE);
         let mut routes =
             Routes::new(evaluation).add_service(lists).add_service(health.max_decoding_message_size(MAX_OTHER_REQUEST));
         if reflection {

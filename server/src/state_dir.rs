@@ -117,6 +117,12 @@ impl StateDir {
         self.list(list).join(format!("{}.delta", version.0))
     }
 
+    /// The code book of a version.
+    #[must_use]
+    pub fn code_book(&self, list: &ListId, version: Version) -> PathBuf {
+        self.list(list).join(format!("{}.codebook", version.0))
+    }
+
     /// A path from the configuration: absolute, or relative to this directory.
     #[must_use]
     pub fn resolve(&self, path: &Path) -> PathBuf {

@@ -57,6 +57,9 @@ pub enum CallError {
     /// There is no such version.
     #[error("no such version")]
     UnknownVersion,
+    /// The version has no code book.
+    #[error("the version has no code book")]
+    NoCodeBook,
     /// The version belongs to another epoch.
     #[error("the version belongs to another epoch")]
     VersionOfOtherEpoch,
@@ -143,6 +146,7 @@ impl CallError {
             Self::Suspended => Reason::Suspended.into(),
             Self::UnknownList | Self::ListNotOpen => Reason::UnknownList.into(),
             Self::UnknownVersion | Self::VersionOfOtherEpoch => Reason::UnknownVersion.into(),
+            Self::NoCodeBook => Reason::NoCodeBook.into(),
             Self::UnknownEpoch => Reason::UnknownEpoch.into(),
             Self::EpochRetired => Reason::EpochRetired.into(),
             Self::UnknownView | Self::ViewBehindVersion => Reason::UnknownView.into(),

@@ -27,6 +27,7 @@ use veilmatch_proto::{
 };
 use veilmatch_protocol::{
     artifact::Artifact,
+    codebook::CodeBook,
     derive::EpochContext,
     frame::{BatchId, BlindedFrame, FrameContext, FrameSize, View, request_digest, signed_message},
     item::{Item, Kind},
@@ -191,6 +192,22 @@ impl World {
 
     pub(crate) fn delta(&self, version: u32) -> PathBuf {
         self.root().join(format!("lists/base/{version}.delta"))
+    }
+
+    pub(crate) fn code_book_path(&self, version: u32) -> PathBuf {
+        self.root().join(format!("lists/base/{version}.codebook"))
+    }
+
+    /// Signs version 1 anew as one that names this code book, and puts the book beside its artifact.
+    pub(crate) fn name_code_book(&self, book: &CodeBook) {
+        let key = read_signing_key(&self.agency().dir().manifest_key()).unwrap();
+        let mut manifest = self.manifest(1).manifest().clone();
+        manifest.categories = Some(book.digest());
+        let signed = SignedManifest::sign(manifest, &key).unwrap();
+        let store = rusqlite::Connection::open(self.root().join("veilmatch.db")).unwrap();
+        let changed = (signed.note(), signed.view().root);
+        store.execute("UPDATE manifest SET note = ?1, leaf_hash = ?2 WHERE version = 1", changed).unwrap();
+        std::fs::write(self.code_book_path(1), book.to_bytes()).unwrap();
     }
 
     /// Writes the request that a platform would.

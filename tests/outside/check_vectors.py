@@ -21,6 +21,7 @@ from protocol import (
     check_name,
     check_request,
     check_time,
+    code_book_of,
     decode_elements,
     derive_key_pair,
     dummy,
@@ -33,6 +34,8 @@ from protocol import (
     open_note,
     padded,
     read_artifact,
+    read_code_book,
+    read_coded_label,
     read_manifest,
     record_bytes,
     require,
@@ -233,6 +236,33 @@ def changed(case, member):
     return note(text, base["verifier_key"])[0], base, bytes(file)
 
 
+def check_code_book(case):
+    _, vkey, text, content = take(case, *"type verifier_key note code_book".split())
+    return code_book_of(note(text, vkey)[0], content.encode())
+
+
+def bad_code_book(case):
+    content = case["code_book"].encode()
+    if "note" in case:
+        code_book_of(note(case["note"], case["verifier_key"])[0], content)
+    read_code_book(content)
+
+
+def check_coded_label(case):
+    _, base, label, stronger, number, of, category, source, reference = take(
+        case, *"type base label stronger_listed category_number source_number category source reference".split()
+    )
+    book = check_code_book(json.loads((FOLDER / base).read_text()))
+    assert read_coded_label(unhex(label)) == (stronger, number, of, reference)
+    found = [dict(member) for member in book["categories"] if member.pop("number") == number]
+    assert found == ([] if category is None else [category])
+    assert [member["name"] for member in book["sources"] if member["number"] == of] == ([source] if source else [])
+
+
+def bad_coded_label(case):
+    read_coded_label(unhex(take(case, *"type label expect why".split())[1]))
+
+
 def bad_note(case):
     _, vkey, text, _, _ = take(case, *"type verifier_key note expect why".split())
     note(text, vkey)
@@ -305,6 +335,8 @@ ACCEPTED = {
     "chain": check_chain,
     "note": check_note,
     "enrolment": check_enrolment,
+    "code_book": check_code_book,
+    "coded_label": check_coded_label,
 }
 REJECTED = {
     "answer": answer,
@@ -316,6 +348,8 @@ REJECTED = {
     "item": bad_item,
     "public_key": bad_public_key,
     "label": bad_label,
+    "code_book": bad_code_book,
+    "coded_label": bad_coded_label,
     "signature": bad_signature,
     "request": bad_request,
     "artifact": bad_artifact,

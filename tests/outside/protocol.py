@@ -1,9 +1,11 @@
 """The computations of SPEC.md, written from SPEC.md alone, with nothing but Python's standard library."""
 
 import json
-from base64 import b64decode
+import re
+from base64 import b64decode, b64encode
 from datetime import datetime, timezone
 from hashlib import sha256, sha512
+from unicodedata import category
 
 from group import GENERATOR, L, decode, ed25519_verifies, one_way_map, scalar
 
@@ -439,7 +441,10 @@ def read_manifest(text, vkey):
         quota = manifest["quota"]
         require(sorted(quota) == ["elements", "frames"], "BAD_MANIFEST")
         require(all(type(n) is int and 0 <= n < 2**53 for n in quota.values()), "BAD_MANIFEST")
-        require(manifest["categories"] == manifest["policy"] == "" and manifest["certs"] == [], "BAD_MANIFEST")
+        require(manifest["policy"] == "" and manifest["certs"] == [], "BAD_MANIFEST")
+        if manifest["categories"] != "":
+            require(len(b64decode(manifest["categories"], validate=True)) == 32, "BAD_MANIFEST")
+            require(manifest["artifact"]["label_bytes"] >= 4, "BAD_MANIFEST")
         check_files(manifest)
     except (KeyError, TypeError, ValueError, IndexError):
         raise Refused("BAD_MANIFEST") from None
@@ -458,6 +463,66 @@ def check_files(manifest):
     require(1 <= delta["from"] < manifest["version"] and delta["added"] <= file["count"], "BAD_MANIFEST")
     require(len(b64decode(delta["sha256"], validate=True)) == 32, "BAD_MANIFEST")
     require(delta["bytes"] == delta_len(file["label_bytes"], delta["removed"], delta["added"]), "BAD_MANIFEST")
+
+
+# §7.7
+
+
+def is_plain(text, most):
+    """Text of at most so many bytes without control characters."""
+    return type(text) is str and len(text.encode()) <= most and not any(category(c) == "Cc" for c in text)
+
+
+def read_code_book(content):
+    """The members of a code book, its bytes checked as a whole."""
+    try:
+        book = json.loads(content, parse_float=no_number, parse_constant=no_number)
+        require(canonical(book) == content and len(content) <= 1 << 20, "BAD_CODE_BOOK")
+        require(sorted(book) == ["agency", "categories", "list", "sources", "type"], "BAD_CODE_BOOK")
+        require(book["type"] == "veilmatch/codebook/v1", "BAD_CODE_BOOK")
+        scheme = re.compile("[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+        for member in book["categories"]:
+            require(sorted(member) == ["action", "code", "number", "scheme", "text"], "BAD_CODE_BOOK")
+            require(scheme.fullmatch(member["scheme"]), "BAD_CODE_BOOK")
+            require(member["action"] == "" or scheme.fullmatch(member["action"]), "BAD_CODE_BOOK")
+            require(member["code"] and is_plain(member["code"], 64) and is_plain(member["text"], 256), "BAD_CODE_BOOK")
+        for member in book["sources"]:
+            require(sorted(member) == ["name", "number"], "BAD_CODE_BOOK")
+        names = [("agency", book["agency"]), ("list", book["list"])]
+        for of, name in names + [("list", member["name"]) for member in book["sources"]]:
+            check_name(of, name)
+        each_once = (
+            [(member["scheme"], member["code"], member["action"]) for member in book["categories"]],
+            [member["name"] for member in book["sources"]],
+        )
+        require(all(len(values) == len(set(values)) for values in each_once), "BAD_CODE_BOOK")
+        for members, most in ((book["categories"], 65535), (book["sources"], 255)):
+            numbers = [member["number"] for member in members]
+            require(all(type(number) is int and 1 <= number <= most for number in numbers), "BAD_CODE_BOOK")
+            require(all(a < b for a, b in zip(numbers, numbers[1:])), "BAD_CODE_BOOK")
+    except (KeyError, TypeError, ValueError, AttributeError, Refused):
+        raise Refused("BAD_CODE_BOOK") from None
+    return book
+
+
+def code_book_of(manifest, content):
+    """The code book of a manifest's version."""
+    require(manifest["categories"] == b64encode(sha256(content).digest()).decode(), "BAD_CODE_BOOK")
+    book = read_code_book(content)
+    require((book["agency"], book["list"]) == (manifest["agency"], manifest["list"]), "BAD_CODE_BOOK")
+    return book
+
+
+def read_coded_label(label):
+    """Whether a stronger kind is listed, numbers of category and source, and the reference if it can be read."""
+    require(len(label) >= 4, "LABEL_LENGTH")
+    try:
+        reference = label[4:].rstrip(b"\0").decode()
+    except ValueError:
+        reference = None
+    if reference is not None and not is_plain(reference, 60):
+        reference = None
+    return label[0] & 1 == 1, int.from_bytes(label[1:3], "big"), label[3], reference
 
 
 class Chain:

@@ -1,6 +1,7 @@
 //! A world for tests: one agency and its platforms, on real files and real TLS, on ports that the system picks.
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
+pub mod coded;
 pub mod leak;
 pub mod middle;
 pub mod papers;
@@ -263,7 +264,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub fn matched(label: &str, version: u32) -> Outcome {
     let mut bytes = label.as_bytes().to_vec();
     bytes.resize(LABEL_BYTES.into(), 0);
-    Outcome::Match { label: bytes, kind: Kind::Sha256, version }
+    Outcome::Match { label: bytes.into(), kind: Kind::Sha256, version, weak_only: false }
 }
 
 /// Every file below a folder, with its bytes.

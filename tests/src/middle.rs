@@ -278,4 +278,14 @@ impl Lists for Relay {
             (this.acts.chunk)("delta", chunk)
         }))
     }
+
+    async fn get_code_book(
+        &self,
+        request: Request<pb::GetCodeBookRequest>,
+    ) -> Result<Response<pb::GetCodeBookResponse>, Status> {
+        self.upward(request.get_ref());
+        let answer = ListsClient::new(self.channel.clone()).get_code_book(request.into_inner()).await?;
+        self.downward(answer.get_ref());
+        Ok(answer)
+    }
 }

@@ -73,7 +73,7 @@ mod tests {
         // An older match is 1 without --new. With it the code was 0 only because older matches were not counted at all,
         // and docs/output.md said that 0 is "none listed".
         let mut tally = Tally::default();
-        tally.count(&Outcome::Match { label: Vec::new(), kind: Kind::Md5, version: 1 });
+        tally.count(&Outcome::Match { label: Vec::new().into(), kind: Kind::Md5, version: 1, weak_only: false });
         assert_eq!(exit(&tally, None), Exit::Match);
         assert_eq!(exit(&tally, Some(1)), Exit::Match);
         assert_eq!(exit(&tally, Some(0)), Exit::Done);

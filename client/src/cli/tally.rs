@@ -12,6 +12,8 @@ use crate::{NotChecked, Outcome};
 pub struct Tally {
     /// Matches.
     pub matches: u64,
+    /// Of these, matches of weak kinds only.
+    pub weak_only: u64,
     /// No matches.
     pub no_match: u64,
     by_reason: BTreeMap<String, u64>,
@@ -21,10 +23,16 @@ impl Tally {
     /// Counts an answer.
     pub fn count(&mut self, outcome: &Outcome) {
         match outcome {
-            Outcome::Match { .. } => self.matches += 1,
+            Outcome::Match { weak_only, .. } => self.count_match(*weak_only),
             Outcome::NoMatch { .. } => self.no_match += 1,
             Outcome::NotChecked(why) => self.count_not_checked(why.reason()),
         }
+    }
+
+    /// Counts a match.
+    pub fn count_match(&mut self, weak_only: bool) {
+        self.matches += 1;
+        self.weak_only += u64::from(weak_only);
     }
 
     /// Counts something that was not checked.
@@ -66,9 +74,13 @@ fn hint(reason: &str) -> Option<&'static str> {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { matches, no_match, .. } = self;
+        let Self { matches, weak_only, no_match, .. } = self;
         let es = if *matches == 1 { "" } else { "es" };
-        write!(f, "{matches} match{es}, {no_match} no match, {} not checked", self.not_checked())?;
+        write!(f, "{matches} match{es}")?;
+        if *weak_only > 0 {
+            write!(f, " ({weak_only} of weak kinds only: let a person look at them)")?;
+        }
+        write!(f, ", {no_match} no match, {} not checked", self.not_checked())?;
         let reasons: Vec<String> = self.by_reason.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         if reasons.is_empty() { Ok(()) } else { write!(f, " ({})", reasons.join(", ")) }
     }
@@ -99,6 +111,8 @@ pub fn is_passing(why: &NotChecked) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use veilmatch_protocol::item::Kind;
+
     use super::*;
 
     #[test]
@@ -112,6 +126,13 @@ mod tests {
     fn what_was_counted_is_said_with_its_reasons() {
         let mut tally = Tally::default();
         assert_eq!(tally.to_string(), "0 matches, 0 no match, 0 not checked");
+        let matched = |weak_only| Outcome::Match { label: vec![].into(), kind: Kind::Md5, version: 1, weak_only };
+        let mut planted = Tally::default();
+        [matched(false), matched(true)].iter().for_each(|outcome| planted.count(outcome));
+        assert_eq!(
+            planted.to_string(),
+            "2 matches (1 of weak kinds only: let a person look at them), 0 no match, 0 not checked"
+        );
         tally.count(&Outcome::NoMatch { version: 1 });
         tally.count(&Outcome::NotChecked(NotChecked::Expired));
         tally.count(&Outcome::NotChecked(NotChecked::Source("CHANGED")));

@@ -121,7 +121,7 @@ impl Client {
             };
             let note = match &outcome {
                 Outcome::NoMatch { .. } => return None,
-                Outcome::Match { label, .. } => Note::Match(keeper.mark(kept, label)),
+                Outcome::Match { label, .. } => Note::Match(keeper.mark(kept, label.bytes())),
                 Outcome::NotChecked(_) => Note::NotChecked(keeper.subject(kept)),
             };
             Some((kept.reference.clone(), outcome, note))

@@ -17,7 +17,7 @@ fn nothing_is_answered_from_a_version_that_expired_while_the_frame_was_on_its_wa
     create_private_dir(&dir.list(&fake::list())).unwrap();
     std::fs::write(dir.artifact(&fake::list(), Version(1)), bytes).unwrap();
     let view = signed.view();
-    let held = Arc::new(Held::open(&dir, signed, view).unwrap());
+    let held = Arc::new(Held::open(&dir, signed, view, None).unwrap());
     let item = Item::new(Kind::Sha256, &[7; 32]).unwrap();
     let context = EpochContext { list: fake::list(), epoch: held.epoch() };
     let key = SecretKey::for_epoch(&[6; 32], &fake::list(), held.epoch()).unwrap();

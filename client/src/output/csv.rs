@@ -10,7 +10,7 @@ use crate::Outcome;
 use super::{Answer, Origin, printable_label};
 
 /// The header line.
-pub const COLUMNS: [&str; 13] = [
+pub const COLUMNS: [&str; 19] = [
     "outcome",
     "path",
     "line",
@@ -24,6 +24,12 @@ pub const COLUMNS: [&str; 13] = [
     "new",
     "reason",
     "detail",
+    "scheme",
+    "code",
+    "action",
+    "source",
+    "reference",
+    "weak_only",
 ];
 
 pub struct Csv<W: Write> {
@@ -39,7 +45,22 @@ impl<W: Write> Csv<W> {
     pub fn answer(&mut self, answer: &Answer<'_>) -> io::Result<()> {
         self.head()?;
         let mut row: [Vec<u8>; COLUMNS.len()] = Default::default();
-        let [outcome, path, line, name, digests, list, version, kind, label, label_hex, new, reason, detail] = &mut row;
+        let [
+            outcome,
+            path,
+            line,
+            name,
+            digests,
+            list,
+            version,
+            kind,
+            label,
+            label_hex,
+            new,
+            reason,
+            detail,
+            coded @ ..,
+        ] = &mut row;
         *outcome = answer.word().into();
         *list = answer.list.as_str().into();
         *version = answer.version().map(|version| version.to_string()).unwrap_or_default().into();
@@ -53,10 +74,19 @@ impl<W: Write> Csv<W> {
                 *digests = hex.collect::<Vec<_>>().join(" ").into();
             }
         }
-        if let Outcome::Match { label: is, kind: matched, .. } = answer.outcome {
+        if let Outcome::Match { label: is, kind: matched, weak_only, .. } = answer.outcome {
             *kind = matched.name().into();
-            *label = printable_label(is).unwrap_or_default().into();
+            *label = printable_label(is).unwrap_or_default().as_bytes().to_vec();
             *label_hex = hex::encode(is).into();
+            let [scheme, code, action, source, reference, weak] = coded;
+            if let Some(category) = is.category() {
+                *scheme = category.scheme.clone().into();
+                *code = category.code.clone().into();
+                *action = category.action.clone().into();
+            }
+            *weak = weak_only.to_string().into();
+            *source = is.source().unwrap_or_default().into();
+            *reference = is.reference().unwrap_or_default().into();
         }
         *new = answer.new.map(|new| new.to_string()).unwrap_or_default().into();
         *reason = answer.not_checked().map(|why| why.reason()).unwrap_or_default().into();

@@ -43,6 +43,18 @@ pub struct Record<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     label_hex: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    scheme: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    action: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reference: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    weak_only: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     new: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<Cow<'a, str>>,
@@ -57,6 +69,12 @@ impl Record<'_> {
     #[must_use]
     pub fn line(&self) -> Option<u64> {
         self.line
+    }
+
+    /// Whether it is a match of weak kinds only.
+    #[must_use]
+    pub fn is_weak_only(&self) -> bool {
+        self.weak_only
     }
 
     /// Why it was not checked.
@@ -90,10 +108,18 @@ pub fn record<'a>(answer: &Answer<'a>) -> Record<'a> {
             record.digests = items.iter().map(|item| (item.kind().name().into(), hexadecimal(item.digest()))).collect();
         }
     }
-    if let Outcome::Match { label, kind, .. } = answer.outcome {
+    if let Outcome::Match { label, kind, weak_only, .. } = answer.outcome {
         record.kind = Some(kind.name().into());
-        record.label = printable_label(label).map(Cow::from);
+        record.weak_only = *weak_only;
+        record.label = printable_label(label);
         record.label_hex = Some(hex::encode(label));
+        if let Some(category) = label.category() {
+            record.scheme = Some(Cow::from(&category.scheme));
+            record.code = Some(Cow::from(&category.code));
+            record.action = Some(Cow::from(&category.action)).filter(|action| !action.is_empty());
+        }
+        record.source = label.source().map(Cow::from);
+        record.reference = label.reference().map(Cow::from);
     }
     record.new = answer.new;
     record.reason = answer.not_checked().map(|why| why.reason().into());

@@ -5,7 +5,7 @@ use std::{
     os::unix::ffi::OsStrExt,
 };
 
-use crate::Outcome;
+use crate::{Label, Meaning, Outcome};
 
 use super::{Answer, Origin, printable_label, text::escaped};
 
@@ -29,11 +29,20 @@ impl<W: Write> Table<W> {
             self.row("OUTCOME", "LABEL OR REASON", "KIND", "WHAT")?;
         }
         let (outcome, what, kind) = match answer.outcome {
-            Outcome::Match { label, kind, .. } => ("match", label_text(label), kind.name()),
+            Outcome::Match { label, kind, weak_only, .. } => {
+                // It begins like any other match: whoever looks for matches finds it.
+                (if *weak_only { "match weak" } else { "match" }, label_text(label), kind.name())
+            }
             Outcome::NoMatch { .. } => ("no match", "-".to_owned(), "-"),
             Outcome::NotChecked(why) => ("not checked", why.reason().to_owned(), "-"),
         };
         let mut name = subject(answer.origin);
+        if let Outcome::Match { label, weak_only, .. } = answer.outcome {
+            name.push_str(&more(label));
+            if *weak_only {
+                name.push_str(" (weak kinds only: perhaps a planted collision, let a person look at it)");
+            }
+        }
         if let Some(detail) = answer.full_detail() {
             name.push_str(&format!(" ({})", escaped(detail.as_bytes())));
         }
@@ -52,12 +61,23 @@ impl<W: Write> Table<W> {
     }
 }
 
-fn label_text(label: &[u8]) -> String {
-    match printable_label(label) {
+fn label_text(label: &Label) -> String {
+    match printable_label(label).as_deref() {
         Some("") => "-".to_owned(),
         Some(text) => text.to_owned(),
         None => format!("0x{}", hex::encode(label)),
     }
+}
+
+/// What a label says beside its category.
+fn more(label: &Label) -> String {
+    let mut said = Vec::new();
+    said.extend(label.source().map(|source| format!("source {source}")));
+    said.extend(label.reference().map(|reference| format!("reference {}", escaped(reference.as_bytes()))));
+    // Where the category could not be shown, its column has the bytes.
+    let unknown = label.meaning().is_some_and(Meaning::is_in_part_unknown) && printable_label(label).is_some();
+    said.extend(unknown.then(|| format!("label 0x{}", hex::encode(label))));
+    if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) }
 }
 
 fn subject(origin: &Origin) -> String {

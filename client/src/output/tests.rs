@@ -1,4 +1,4 @@
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf, time::Duration};
+use std::{borrow::Cow, ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf, sync::Arc, time::Duration};
 
 use veilmatch_proto::Reason;
 use veilmatch_protocol::{
@@ -7,7 +7,7 @@ use veilmatch_protocol::{
 };
 
 use super::{text::escaped, *};
-use crate::NotChecked;
+use crate::{Label, NotChecked, fake};
 
 fn printed(format: Format, all: bool, answers: &[(Origin, Outcome)]) -> String {
     let list = ListId::parse("baseline").unwrap();
@@ -26,7 +26,7 @@ fn path(path: &[u8]) -> Origin {
 }
 
 fn matched(label: &[u8]) -> Outcome {
-    Outcome::Match { label: label.to_vec(), kind: Kind::Sha256, version: 3 }
+    Outcome::Match { label: label.to_vec().into(), kind: Kind::Sha256, version: 3, weak_only: false }
 }
 
 fn line(number: u64, name: Option<&[u8]>) -> Origin {
@@ -70,10 +70,10 @@ fn json_lines_have_every_answer() {
 fn csv_has_every_answer_under_a_header() {
     assert_eq!(
         printed(Format::Csv, false, &three()),
-        "outcome,path,line,name,digests,list,version,kind,label,label_hex,new,reason,detail\n\
-         match,up/a.bin,,,,baseline,3,sha256,A1,41310000,,,\n\
-         no_match,up/b.bin,,,,baseline,3,,,,,,\n\
-         not_checked,up/c.bin,,,,baseline,,,,,,UNREADABLE,\n"
+        "outcome,path,line,name,digests,list,version,kind,label,label_hex,new,reason,detail,scheme,code,action,source,reference,weak_only\n\
+         match,up/a.bin,,,,baseline,3,sha256,A1,41310000,,,,,,,,,false\n\
+         no_match,up/b.bin,,,,baseline,3,,,,,,,,,,,,\n\
+         not_checked,up/c.bin,,,,baseline,,,,,,UNREADABLE,,,,,,,\n"
     );
     assert_eq!(printed(Format::Csv, false, &[]).lines().count(), 1);
 }
@@ -114,12 +114,55 @@ fn a_name_cannot_write_to_the_terminal() {
 
 #[test]
 fn a_label_is_text_only_if_it_can_be_shown() {
-    assert_eq!(printable_label(b"A1\0\0"), Some("A1"));
-    assert_eq!(printable_label(b"\0\0"), Some(""));
-    assert_eq!(printable_label(b"a\0b"), None);
-    assert_eq!(printable_label(b"\xff"), None);
-    assert_eq!(printable_label("\u{202e}".as_bytes()), None);
+    let shown = |label: &[u8]| printable_label(&label.to_vec().into()).map(Cow::into_owned);
+    assert_eq!(shown(b"A1\0\0").unwrap(), "A1");
+    assert_eq!(shown(b"\0\0").unwrap(), "");
+    assert_eq!(shown(b"a\0b"), None);
+    assert_eq!(shown(b"\xff"), None);
+    assert_eq!(shown("\u{202e}".as_bytes()), None);
     assert!(printed(Format::Table, false, &[(path(b"a"), matched(b"\xff\x01"))]).contains("match        0xff01"));
+}
+
+#[test]
+fn a_coded_label_shows_its_code_with_the_scheme_its_source_and_its_reference() {
+    // SPEC §7.7
+    let coded = |label: &[u8]| {
+        let label = Label::coded(label.to_vec(), Some(&Arc::new(fake::code_book())));
+        vec![(path(b"a"), Outcome::Match { label, kind: Kind::Md5, version: 3, weak_only: false })]
+    };
+    let table = |label| printed(Format::Table, false, &coded(label)).lines().nth(1).unwrap().to_owned();
+    assert_eq!(table(b"\0\0\x01\0\0\0\0\0"), "match        abc              md5     a");
+    assert_eq!(table(b"\0\0\x02\x01case"), "match        uk:A             md5     a (source one, reference case)");
+    assert_eq!(table(b"\0\0\0\0\0\0\0\0"), "match        -                md5     a");
+    // What cannot be interpreted is there as bytes.
+    assert_eq!(table(b"\0\0\x07\x01"), "match        0x00000701       md5     a (source one)");
+    assert_eq!(table(b"\0\0\x02\x07\xff"), "match        uk:A             md5     a (label 0x00000207ff)");
+
+    let json = printed(Format::Jsonl, false, &coded(b"\0\0\x02\x01case"));
+    let members = r#""label":"uk:A","label_hex":"0000020163617365","scheme":"uk","code":"A","action":"report","source":"one","reference":"case"}"#;
+    assert!(json.contains(members), "{json}");
+    let json = printed(Format::Jsonl, false, &coded(b"\0\0\x07\0"));
+    assert!(json.contains(r#""kind":"md5","label_hex":"00000700"}"#), "{json}");
+    let csv = printed(Format::Csv, false, &coded(b"\0\0\x01\x01\0\0"));
+    assert!(csv.ends_with("abc,000001010000,,,,custom,abc,,one,,false\n"), "{csv}");
+}
+
+#[test]
+fn a_match_of_weak_kinds_only_says_so_in_every_format() {
+    // SPEC §12.6
+    let label = Label::coded(b"\x01\0\x01\0".to_vec(), Some(&Arc::new(fake::code_book())));
+    let planted = [(path(b"a"), Outcome::Match { label, kind: Kind::Md5, version: 3, weak_only: true })];
+    assert_eq!(
+        printed(Format::Table, false, &planted).lines().nth(1).unwrap(),
+        "match weak   abc              md5     a (weak kinds only: perhaps a planted collision, let a person look at it)"
+    );
+    let json = printed(Format::Jsonl, false, &planted);
+    assert!(json.starts_with(r#"{"outcome":"match","#) && json.contains(r#","weak_only":true}"#), "{json}");
+    let record: Record<'_> = serde_json::from_str(&json).unwrap();
+    assert!(record.is_weak_only());
+    let csv = printed(Format::Csv, false, &planted);
+    assert!(csv.contains("\nmatch,a,") && csv.ends_with(",custom,abc,,,,true\n"), "{csv}");
+    assert!(!printed(Format::Jsonl, false, &[(path(b"a"), matched(b"A1"))]).contains("weak_only"));
 }
 
 #[test]

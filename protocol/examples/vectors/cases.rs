@@ -1,5 +1,7 @@
 //! The cases of `protocol/vectors/`, made with this crate from fixed seeds.
 
+#[path = "codebooks.rs"]
+mod codebooks;
 #[path = "frames.rs"]
 mod frames;
 #[path = "lists.rs"]

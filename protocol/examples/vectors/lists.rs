@@ -19,7 +19,7 @@ use veilmatch_protocol::{
 };
 
 use super::frames::{SEED, context, items, key};
-use super::{Case, made};
+use super::{Case, codebooks, made};
 
 /// The case that refused artifacts and deltas are changes of.
 const BASE: &str = "accept/list.json";
@@ -41,6 +41,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(refused_links());
     cases.extend(list.refused_artifacts());
     cases.extend(list.refused_deltas());
+    cases.extend(codebooks::all(list.manifests[0].manifest()));
     cases
 }
 
@@ -110,6 +111,7 @@ pub fn manifest(version: u32, prev: Option<Hash>, artifact: ArtifactRef, delta: 
         artifact,
         delta,
         kinds: Kind::ALL.to_vec(),
+        categories: None,
         frame_sizes: FrameSize::ALL.to_vec(),
         quota: Quota { elements: 10_000_000, frames: 500_000 },
         software: "vectors 1".to_owned(),
@@ -246,7 +248,9 @@ impl List {
                                 "expect": expect, "why": why });
             Case::new(format!("reject/note_{name}.json"), &value)
         };
-        cases.into_iter().map(case).collect()
+        let of_code_books =
+            codebooks::refused_leaves(&leaf).map(|(name, leaf, why)| (name, "BAD_MANIFEST", sign(&leaf), why));
+        cases.into_iter().chain(of_code_books).map(case).collect()
     }
 
     fn refused_artifacts(&self) -> Vec<Case> {

@@ -44,6 +44,7 @@ pub(crate) fn manifest(version: u32) -> Manifest {
         },
         delta: DeltaRef::NONE,
         kinds: vec![Kind::Sha256, Kind::Md5],
+        categories: None,
         frame_sizes: FrameSize::ALL.to_vec(),
         quota: Quota { elements: 10_000_000, frames: 500_000 },
         software: "veilmatch-server 0.1.0".to_owned(),
@@ -239,12 +240,33 @@ fn a_member_outside_its_limits_is_refused() {
         ("/canary_root", json!("")),
         ("/canary_root", hash(1)),
         ("/categories", json!("x")),
+        ("/categories", hash(1)),
         ("/certs", json!(["x"])),
         ("/policy", json!("x")),
         ("/software", json!("x".repeat(65))),
         ("/software", json!("\u{e9}")),
     ] {
         assert_eq!(with(pointer, value.clone()), Err(Error::Manifest), "{pointer} {value}");
+    }
+}
+
+#[test]
+fn a_manifest_names_a_code_book_only_where_labels_hold_its_numbers() {
+    // SPEC §7.7, §8.2
+    let with_labels_of = |label_bytes: u8| {
+        let layout = Layout::new(label_bytes).unwrap();
+        let mut manifest = manifest(1);
+        manifest.categories = Some(Hash([1; 32]));
+        manifest.artifact.label_bytes = label_bytes.into();
+        manifest.artifact.record_bytes = layout.record_len() as u32;
+        manifest.artifact.bytes = artifact::file_len(layout, 1_024);
+        manifest.encode()
+    };
+    for label_bytes in 0..4 {
+        assert_eq!(with_labels_of(label_bytes), Err(Error::Manifest), "{label_bytes}");
+    }
+    for label_bytes in [4, 5, 64] {
+        assert!(with_labels_of(label_bytes).is_ok(), "{label_bytes}");
     }
 }
 

@@ -47,6 +47,7 @@ const PLATFORM: &[&str] = &[
     "/veilmatch.v1.Lists/WatchVersions",
     "/veilmatch.v1.Lists/FetchArtifact",
     "/veilmatch.v1.Lists/FetchDelta",
+    "/veilmatch.v1.Lists/GetCodeBook",
     "/veilmatch.v1.Evaluation/Evaluate",
     "/veilmatch.v1.Evaluation/EvaluateStream",
     "/grpc.health.v1.Health/Check",

@@ -8,13 +8,14 @@ use std::{
 };
 
 use futures::{Stream, stream};
+use sha2::{Digest, Sha256};
 use tokio::{
     fs::File,
     io::{AsyncReadExt, AsyncSeekExt},
 };
 use tonic::{Request, Response, Status, async_trait};
 use veilmatch_proto::{
-    Fetch, MAX_CHUNK, MAX_LISTED_MANIFESTS, Selector, list_id,
+    Fetch, MAX_CHUNK, MAX_LISTED_MANIFESTS, OfVersion, Selector, list_id,
     pb::{self, lists_server::Lists},
 };
 use veilmatch_protocol::{
@@ -97,6 +98,22 @@ impl Lists for Service {
         let file = |manifest: &Manifest| manifest.delta.sha256.map(|sha256| (manifest.delta.bytes, sha256));
         self.fetch("FetchDelta", request, StateDir::delta, file).await
     }
+
+    async fn get_code_book(
+        &self,
+        request: Request<pb::GetCodeBookRequest>,
+    ) -> Result<Response<pb::GetCodeBookResponse>, Status> {
+        let checked = self.call("GetCodeBook", request, |service, request, call| {
+            let OfVersion { list, version } = request.try_into()?;
+            let row = call.list(&list)?.version(version).cloned().ok_or(CallError::UnknownVersion)?;
+            let sha256 = manifest(&row)?.categories.ok_or(CallError::NoCodeBook)?;
+            Ok((service.dir.code_book(&list, version), sha256))
+        })?;
+        let (path, sha256) = checked.into_inner();
+        let refuse = |error: CallError| error.into_status(&RequestId::draw(), "GetCodeBook", None);
+        let code_book = read_named(&path, sha256).await.map_err(refuse)?;
+        Ok(Response::new(pb::GetCodeBookResponse { code_book }))
+    }
 }
 
 // An authorised call.
@@ -171,11 +188,7 @@ impl Service {
 }
 
 async fn open_at(path: &Path, bytes: u64, offset: u64) -> Result<File, CallError> {
-    let failed = |error: std::io::Error| match error.kind() {
-        // Old artifacts are deleted.
-        std::io::ErrorKind::NotFound => CallError::UnknownVersion,
-        _ => CallError::Store(Error::io("read", path)(error)),
-    };
+    let failed = |error| unread(path, error);
     let mut file = File::open(path).await.map_err(failed)?;
     let found = file.metadata().await.map_err(failed)?.len();
     if found != bytes {
@@ -185,6 +198,25 @@ async fn open_at(path: &Path, bytes: u64, offset: u64) -> Result<File, CallError
     }
     file.seek(SeekFrom::Start(offset)).await.map_err(failed)?;
     Ok(file)
+}
+
+// A small file, which must be the one that the manifest names: a platform would refuse another, and our operator would
+// not hear of it.
+async fn read_named(path: &Path, sha256: Hash) -> Result<Vec<u8>, CallError> {
+    let bytes = tokio::fs::read(path).await.map_err(|error| unread(path, error))?;
+    if Hash(Sha256::digest(&bytes).into()) == sha256 {
+        return Ok(bytes);
+    }
+    let why = "it is not what was published".into();
+    Err(Error::Damaged { what: path.display().to_string(), why }.into())
+}
+
+fn unread(path: &Path, error: std::io::Error) -> CallError {
+    match error.kind() {
+        // Old files are deleted.
+        std::io::ErrorKind::NotFound => CallError::UnknownVersion,
+        _ => CallError::Store(Error::io("read", path)(error)),
+    }
 }
 
 // What a version's note says. The store is ours: a signature is verified where something is built upon it.

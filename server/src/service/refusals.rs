@@ -59,6 +59,7 @@ pub(super) fn is_recorded(error: &CallError) -> bool {
         | CallError::Suspended
         | CallError::UnknownList
         | CallError::ListNotOpen
+        | CallError::NoCodeBook
         | CallError::OffsetOutOfRange
         | CallError::RefusalFlood
         | CallError::Overloaded(_)

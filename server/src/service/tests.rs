@@ -7,10 +7,11 @@ use veilmatch_proto::{
     pb::{self, evaluate_stream_response::Outcome},
 };
 use veilmatch_protocol::{
+    codebook::{Category, CodeBook},
     derive::EpochContext,
     frame::FrameSize,
     label,
-    name::{Epoch, Version},
+    name::{AgencyName, Epoch, Version},
 };
 
 use crate::{
@@ -702,6 +703,54 @@ async fn a_download_that_names_its_file_gets_that_file_and_no_other() {
     }
     assert_eq!(reason(&lists.fetch_delta(fetch(&artifact)).await.unwrap_err()), Reason::UnknownVersion);
     assert_eq!(reason(&lists.fetch_artifact(fetch(&[0; 31])).await.unwrap_err()), Reason::BadRequest);
+}
+
+fn code_book(world: &World) -> CodeBook {
+    let agency = AgencyName::parse("agency.example").unwrap();
+    let [scheme, code, action, text] = ["uk", "A", "report", "a synthetic text"].map(str::to_owned);
+    let category = Category { number: 1, scheme, code, action, text };
+    CodeBook::new(&agency, &world.list, vec![category], Vec::new()).unwrap()
+}
+
+#[tokio::test]
+async fn the_code_book_of_a_version_is_served_to_whom_its_list_is_open() {
+    // SPEC §9.3
+    let (world, platform) = world();
+    world.retract([1]);
+    world.publish();
+    let book = code_book(&world);
+    world.name_code_book(&book);
+    let served = world.serve();
+    let mut lists = served.lists(&platform);
+    let of = |list: &str, version| pb::GetCodeBookRequest { list_id: list.into(), version };
+    assert_eq!(lists.get_code_book(of("base", 1)).await.unwrap().into_inner().code_book, book.to_bytes());
+    let none = lists.get_code_book(of("base", 2)).await.unwrap_err();
+    assert_eq!((reason(&none), none.code()), (Reason::NoCodeBook, Code::NotFound));
+    for (request, expected) in [
+        (of("base", 3), Reason::UnknownVersion),
+        (of("base", 0), Reason::BadRequest),
+        (of("other", 1), Reason::UnknownList),
+        (of("Base", 1), Reason::BadRequest),
+    ] {
+        assert_eq!(reason(&lists.get_code_book(request).await.unwrap_err()), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_code_book_that_is_gone_is_unknown_and_a_damaged_one_is_our_fault() {
+    // SPEC §9.3, §10
+    let (world, platform) = world();
+    world.name_code_book(&code_book(&world));
+    let served = world.serve();
+    let fetch = async || {
+        let request = pb::GetCodeBookRequest { list_id: "base".into(), version: 1 };
+        served.lists(&platform).get_code_book(request).await.map(|_| ())
+    };
+    fetch().await.unwrap();
+    std::fs::write(world.code_book_path(1), b"{}").unwrap();
+    assert_eq!(reason(&fetch().await.unwrap_err()), Reason::Internal);
+    std::fs::remove_file(world.code_book_path(1)).unwrap();
+    assert_eq!(reason(&fetch().await.unwrap_err()), Reason::UnknownVersion);
 }
 
 #[tokio::test]

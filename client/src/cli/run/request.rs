@@ -149,6 +149,7 @@ pub fn origin(request: &Request) -> Origin {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Outcome;
 
     fn parsed(line: &str) -> Result<Request, Bad> {
         parse_for(line.as_bytes(), &[ListId::parse("baseline").unwrap()], Duration::from_secs(5))
@@ -187,6 +188,19 @@ mod tests {
         assert!(why(r#"{"path": "/a", "deadline": 1}"#).contains("unknown field `deadline`"));
         assert_eq!(parsed(r#"{"id": 3}"#).err().unwrap().id, 3);
         assert_eq!(parsed(r#"{"id": [3]}"#).err().unwrap().id, Value::Null);
+    }
+
+    #[test]
+    fn a_reply_tells_a_match_of_weak_kinds_only_from_others() {
+        // SPEC §12.6
+        let (list, origin) = (ListId::parse("baseline").unwrap(), Origin::Name(b"a".to_vec()));
+        for weak_only in [false, true] {
+            let outcome = &Outcome::Match { label: b"A1".to_vec().into(), kind: Kind::Md5, version: 1, weak_only };
+            let answer = Answer { origin: &origin, list: &list, outcome, detail: None, new: None };
+            let line: Value = serde_json::from_slice(&reply(&3.into(), &answer)).unwrap();
+            assert_eq!((&line["id"], &line["outcome"]), (&3.into(), &"match".into()));
+            assert_eq!(line.get("weak_only"), weak_only.then_some(&true.into()));
+        }
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Cursor {
             _ => return false,
         };
         match (record.outcome.as_ref(), record.reason()) {
-            ("match", None) => self.tally.matches += 1,
+            ("match", None) => self.tally.count_match(record.is_weak_only()),
             ("no_match", None) => self.tally.no_match += 1,
             ("not_checked", Some(reason)) => self.tally.count_not_checked(reason),
             _ => return false,
@@ -130,6 +130,14 @@ mod tests {
         }
         assert_eq!(read(TWO).0.unwrap().place, Place::Path("/b".into()));
         assert_eq!(read(TWO).0.unwrap().tally.to_string(), "1 match, 0 no match, 1 not checked (1 CHANGED)");
+    }
+
+    #[test]
+    fn a_scan_that_goes_on_still_knows_its_matches_of_weak_kinds() {
+        // SPEC §12.6
+        let weak = TWO.replace("\"label_hex\":\"\"", "\"label_hex\":\"\",\"weak_only\":true");
+        let tally = read(&(TWO.to_owned() + &weak)).0.unwrap().tally;
+        assert_eq!((tally.matches, tally.weak_only), (2, 1));
     }
 
     #[test]
