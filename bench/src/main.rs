@@ -3,6 +3,7 @@
 
 mod contest;
 mod figures;
+mod lists;
 mod ours;
 mod plots;
 mod process;
@@ -40,6 +41,18 @@ struct Args {
     /// Largest list and query that is drawn.
     #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1_000..), requires = "plots")]
     largest: u64,
+    /// Imports this VICS file instead, dry and durably, beside serde_json.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["whole", "json", "check", "plots"])]
+    vics: Option<PathBuf>,
+    /// Makes a list of so many entries instead, publishes it, and lets a platform follow a change.
+    #[arg(long, value_name = "ENTRIES", conflicts_with_all = ["whole", "json", "check", "plots", "vics"])]
+    scale: Option<u64>,
+    /// Length of its labels.
+    #[arg(long, default_value_t = 16, requires = "scale")]
+    label_bytes: u8,
+    /// Folder for its files, which are removed at the end: 10^8 entries need some 30 GB.
+    #[arg(long, default_value = ".", requires = "scale")]
+    folder: PathBuf,
     /// Also writes the figures as JSON to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -54,6 +67,12 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(code);
     }
     let args = Args::parse();
+    if let Some(file) = args.vics {
+        return lists::vics(&file).map(|()| ExitCode::SUCCESS);
+    }
+    if let Some(entries) = args.scale {
+        return lists::scale(&args.folder, entries, args.label_bytes).map(|()| ExitCode::SUCCESS);
+    }
     let items = args.items as usize;
     let mut contest = contest::Contest::start()?;
     let figures = figures::all(&mut contest, items, args.rounds)?;

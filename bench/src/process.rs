@@ -42,6 +42,8 @@ pub struct Cost {
     pub processor: Duration,
     /// The most memory that was resident, in bytes.
     pub memory: u64,
+    /// The most of it that was the process's own, and not of mapped files, as seen every few milliseconds.
+    pub anonymous: u64,
 }
 
 /// One of the two programs, on its directory.
@@ -71,21 +73,32 @@ impl Program {
         let before = processor_time("self", Of::Children).context("the system tells no processor time")?;
         let start = Instant::now();
         let mut child = self.start(arguments)?;
-        let mut memory = 0;
-        let status = loop {
+        let (mut memory, mut anonymous) = (0, 0);
+        let ended = loop {
             memory = peak(child.id()).unwrap_or(memory);
+            anonymous = status(child.id(), "RssAnon:").unwrap_or(0).max(anonymous);
             if let Some(status) = child.try_wait()? {
                 break status;
             }
             std::thread::sleep(LOOK_EVERY);
         };
-        let matches = self.name == PLATFORM && status.code() == Some(1);
-        if !(status.success() || matches) {
-            bail!("{} ended with {status}", self.name);
+        let matches = self.name == PLATFORM && ended.code() == Some(1);
+        if !(ended.success() || matches) {
+            bail!("{} ended with {ended}", self.name);
         }
         let time = start.elapsed();
         let processor = processor_time("self", Of::Children).unwrap_or(before).saturating_sub(before);
-        Ok(Cost { time, processor, memory })
+        Ok(Cost { time, processor, memory, anonymous })
+    }
+
+    /// Runs a command to its end; gives what it prints.
+    pub fn output<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> anyhow::Result<Vec<u8>> {
+        let mut command = Command::new(std::env::current_exe()?);
+        let output = command.arg0(self.name).arg("--dir").arg(&self.dir).args(arguments).output()?;
+        if !output.status.success() {
+            bail!("{} ended with {}", self.name, output.status);
+        }
+        Ok(output.stdout)
     }
 
     /// Starts a command that does not end by itself.
@@ -124,7 +137,11 @@ pub fn processor_time(process: &str, of: Of) -> Option<Duration> {
 
 /// The most memory that a process had resident, in bytes; none if it is gone.
 pub fn peak(process: u32) -> Option<u64> {
+    status(process, "VmHWM:")
+}
+
+fn status(process: u32, field: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib * 1_024)
 }

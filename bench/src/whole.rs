@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     hint::black_box,
     io::{BufWriter, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     path::{Path, PathBuf},
     thread::available_parallelism,
     time::{Duration, Instant},
@@ -16,7 +16,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     figures::{self, Figure},
-    process::{Cost, Of, Program, peak, processor_time},
+    lists::Serving,
+    process::{Cost, Program, peak},
 };
 
 /// Every so many items one is listed.
@@ -149,16 +150,17 @@ impl<'a> Way<'a> {
         ];
         self.agency.run(add.into_iter().chain(["--elements-per-day".as_ref(), "1000000000".as_ref()]))?;
         self.platform.run(["join".as_ref(), invitation.as_os_str()])?;
-        let mut serving = Serving::start(&self.agency, &address)?;
+        let serving = Serving::start(&self.agency, &address)?;
         let synced = self.platform.run(["sync", "--quiet"])?;
         let reading = hashing(&self.platform.dir().join("lists/baseline/1.vml"))?;
         self.step("synchronise", synced, "SHA-256 of the published file", synced.time.as_secs_f64() / reading, None);
-        serving.stop()
+        drop(serving);
+        Ok(())
     }
 
     fn scan(&mut self) -> anyhow::Result<()> {
         let address = self.address()?;
-        let mut serving = Serving::start(&self.agency, &address)?;
+        let serving = Serving::start(&self.agency, &address)?;
         // Enough that every bounded buffer is full: what grows after that grows without a bound.
         let third = self.items / 3;
         let first = self.scanned("first", 0..third)?;
@@ -189,9 +191,10 @@ impl<'a> Way<'a> {
             Some(growth <= GROWTH),
         );
         let memory = peak(serving.id()).context("the server has ended")?;
-        let cost = Cost { memory, ..all };
+        let cost = Cost { memory, anonymous: memory, ..all };
         self.step("memory of the server", cost, "the platform's program", memory as f64 / all.memory as f64, None);
-        serving.stop()
+        drop(serving);
+        Ok(())
     }
 
     fn scanned(&self, name: &str, items: std::ops::Range<u64>) -> anyhow::Result<Cost> {
@@ -229,7 +232,7 @@ impl<'a> Way<'a> {
             None,
         );
         let address = self.address()?;
-        let mut serving = Serving::start(&self.agency, &address)?;
+        let serving = Serving::start(&self.agency, &address)?;
         let synced = self.platform.run(["sync", "--quiet"])?;
         let reading = hashing(&self.platform.dir().join("lists/baseline/2.vml"))?;
         self.step(
@@ -239,7 +242,7 @@ impl<'a> Way<'a> {
             synced.time.as_secs_f64() / reading,
             None,
         );
-        serving.stop()?;
+        drop(serving);
         let rescan = self.platform.run(["rescan", "--quiet"])?;
         // What is kept lies in the database and, until it is copied back, in its log.
         let kept = ["state.db", "state.db-wal"].map(|name| self.platform.dir().join(name));
@@ -294,42 +297,6 @@ impl<'a> Way<'a> {
         };
         eprintln!("{}: {:.2} s", step.step, step.seconds);
         self.steps.push(step);
-    }
-}
-
-/// The agency's server as a process.
-struct Serving(std::process::Child);
-
-impl Serving {
-    fn start(agency: &Program, address: &str) -> anyhow::Result<Self> {
-        let serving = Self(agency.start(["serve"])?);
-        let start = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            anyhow::ensure!(start.elapsed() < Duration::from_secs(30), "the server does not listen");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(serving)
-    }
-
-    fn id(&self) -> u32 {
-        self.0.id()
-    }
-
-    fn processor_time(&self) -> anyhow::Result<Duration> {
-        processor_time(&self.id().to_string(), Of::Itself).context("the server has ended")
-    }
-
-    fn stop(&mut self) -> anyhow::Result<()> {
-        self.0.kill()?;
-        self.0.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // Stopped already, in good order; this is for errors on the way.
-        let _ = self.stop();
     }
 }
 

@@ -55,7 +55,8 @@ impl<T> Said<T> {
 
 impl Label {
     /// The label of a list with a code book; of which `book` is none where the one that was kept can be read no more.
-    pub(crate) fn coded(bytes: Vec<u8>, book: Option<&Arc<CodeBook>>) -> Self {
+    #[must_use]
+    pub fn coded(bytes: Vec<u8>, book: Option<&Arc<CodeBook>>) -> Self {
         let meaning = Some(Box::new(Meaning::of(&bytes, book.map(Arc::as_ref))));
         Self { bytes, meaning }
     }

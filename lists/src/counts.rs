@@ -9,8 +9,10 @@ use crate::{Error, Quarantine};
 pub struct Counts {
     /// Entries taken.
     pub accepted: u64,
-    /// Entries that were there already.
+    /// Entries that were there already, or that a later row of the same key says otherwise.
     pub duplicate: u64,
+    /// Withdrawals, and entries that their source has withdrawn already.
+    pub retracted: u64,
     quarantined: [u64; Quarantine::ALL.len()],
 }
 
@@ -31,17 +33,17 @@ impl Counts {
         Quarantine::ALL.into_iter().zip(self.quarantined).filter(|(_, count)| *count > 0)
     }
 
-    /// Checks that every row that was read is accounted for: read = accepted + duplicate + quarantined.
+    /// Checks that every row that was read is accounted for: read = accepted + duplicate + retracted + quarantined.
     ///
     /// # Errors
     /// [`Error::Counts`] if the sum does not close: the import must not be used.
     pub fn close(&self, read: u64) -> Result<Closed<'_>, Error> {
-        let accounted = self.accepted + self.duplicate + self.quarantined();
+        let accounted = self.accepted + self.duplicate + self.retracted + self.quarantined();
         if read == accounted { Ok(Closed { read, counts: self }) } else { Err(Error::Counts { read, accounted }) }
     }
 }
 
-/// Counts whose sum closed. Displays as `read 3 = accepted 1 + duplicate 1 + quarantined 1`.
+/// Counts whose sum closed. Displays as `read 3 = accepted 1 + duplicate 1 + retracted 0 + quarantined 1`.
 #[derive(Debug, Clone, Copy)]
 pub struct Closed<'a> {
     read: u64,
@@ -58,9 +60,13 @@ impl Closed<'_> {
 
 impl fmt::Display for Closed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { accepted, duplicate, .. } = self.counts;
+        let Counts { accepted, duplicate, retracted, .. } = self.counts;
         let quarantined = self.counts.quarantined();
-        write!(f, "read {} = accepted {accepted} + duplicate {duplicate} + quarantined {quarantined}", self.read)
+        write!(
+            f,
+            "read {} = accepted {accepted} + duplicate {duplicate} + retracted {retracted} + quarantined {quarantined}",
+            self.read
+        )
     }
 }
 

@@ -1,6 +1,9 @@
 //! Lines of bounded length.
 
-use std::io::{self, BufRead, ErrorKind};
+use std::io::{BufRead, ErrorKind};
+
+use crate::Error;
+use crate::rows::Place;
 
 /// Longest line that is read; a longer one is quarantined without being held. A path has at most 4,096 bytes, 8,192 when
 /// escaped, so an honest line is far shorter.
@@ -8,8 +11,8 @@ pub const MAX_LINE_BYTES: usize = 65_536;
 
 /// One line without its terminator, carriage return and byte order mark.
 pub(crate) struct Line<'a> {
-    /// Counted from 1.
-    pub number: u64,
+    /// Where it begins.
+    pub place: Place,
     /// `None` if the line is longer than [`MAX_LINE_BYTES`].
     pub content: Option<&'a [u8]>,
 }
@@ -18,26 +21,27 @@ pub(crate) struct Line<'a> {
 pub(crate) struct Lines<R> {
     input: R,
     terminator: u8,
-    number: u64,
+    next: Place,
     buffer: Vec<u8>,
 }
 
 impl<R> Lines<R> {
     pub(crate) fn new(input: R, terminator: u8) -> Self {
-        Self { input, terminator, number: 0, buffer: Vec::new() }
+        Self { input, terminator, next: Place { row: 1, offset: 0 }, buffer: Vec::new() }
     }
 }
 
 impl<R: BufRead> Lines<R> {
     /// The next line, or `None` at the end. The last line needs no terminator.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub(crate) fn next(&mut self) -> Result<Option<Line<'_>>, Error> {
         self.buffer.clear();
+        let place = self.next;
         let (mut started, mut fits) = (false, true);
         loop {
             let available = match self.input.fill_buf() {
                 Ok(available) => available,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
+                Err(source) => return Err(Error::Read { place, source }),
             };
             if available.is_empty() {
                 if !started {
@@ -54,13 +58,14 @@ impl<R: BufRead> Lines<R> {
             }
             let used = part.len() + usize::from(end.is_some());
             self.input.consume(used);
+            self.next.offset += used as u64;
             if end.is_some() {
                 break;
             }
         }
-        self.number += 1;
-        let content = fits.then(|| bare(&self.buffer, self.number, self.terminator));
-        Ok(Some(Line { number: self.number, content }))
+        self.next.row += 1;
+        let content = fits.then(|| bare(&self.buffer, place.row, self.terminator));
+        Ok(Some(Line { place, content }))
     }
 }
 
@@ -79,7 +84,7 @@ mod tests {
         let mut lines = Lines::new(input, terminator);
         let mut cut = Vec::new();
         while let Some(line) = lines.next().unwrap() {
-            cut.push((line.number, line.content.map(<[u8]>::to_vec)));
+            cut.push((line.place.row, line.content.map(<[u8]>::to_vec)));
         }
         cut
     }
@@ -101,7 +106,7 @@ mod tests {
     fn a_line_of_the_greatest_length_is_read_and_a_longer_one_is_not_held() {
         let longest = vec![b'x'; MAX_LINE_BYTES];
         let input = [&longest[..], b"\n", &longest, b"x\nlast"].concat();
-        let mut lines = Lines::new(io::BufReader::with_capacity(100, &input[..]), b'\n');
+        let mut lines = Lines::new(std::io::BufReader::with_capacity(100, &input[..]), b'\n');
         assert_eq!(lines.next().unwrap().unwrap().content.map(<[u8]>::len), Some(MAX_LINE_BYTES));
         assert!(lines.next().unwrap().unwrap().content.is_none());
         assert_eq!(lines.next().unwrap().unwrap().content, Some(&b"last"[..]));

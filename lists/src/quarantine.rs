@@ -20,13 +20,21 @@ pub enum Quarantine {
     ConstantDigest,
     /// The line is longer than 65,536 bytes.
     LineTooLong,
-    /// The line does not have the shape of its format.
+    /// The row does not have the shape of its format.
     Malformed,
+    /// The row has no digest at all.
+    NoDigest,
+    /// The operator asked for other rows.
+    FilteredOut,
+    /// The digest is on the operator's set of known files.
+    KnownFile,
+    /// The list does not have this kind.
+    KindNotInList,
 }
 
 impl Quarantine {
     /// Every reason, in the order of reports.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::BadHex,
         Self::WrongLength,
         Self::AmbiguousKind,
@@ -35,6 +43,10 @@ impl Quarantine {
         Self::ConstantDigest,
         Self::LineTooLong,
         Self::Malformed,
+        Self::NoDigest,
+        Self::FilteredOut,
+        Self::KnownFile,
+        Self::KindNotInList,
     ];
 
     /// The stable name of this reason, as in docs/errors.md.
@@ -49,6 +61,10 @@ impl Quarantine {
             Self::ConstantDigest => "CONSTANT_DIGEST",
             Self::LineTooLong => "LINE_TOO_LONG",
             Self::Malformed => "MALFORMED",
+            Self::NoDigest => "NO_DIGEST",
+            Self::FilteredOut => "FILTERED_OUT",
+            Self::KnownFile => "KNOWN_FILE",
+            Self::KindNotInList => "KIND_NOT_IN_LIST",
         }
     }
 
@@ -64,6 +80,10 @@ impl Quarantine {
             Self::ConstantDigest => "the source wrote a placeholder; ask it for the digest",
             Self::LineTooLong => "no entry is this long; is it a list of this format?",
             Self::Malformed => "the row does not fit the format; is --format right?",
+            Self::NoDigest => "the source knows the subject by something else than a digest; nothing to do",
+            Self::FilteredOut => "--only asks for other rows; leave it out to take these, too",
+            Self::KnownFile => "the digest is on the list's set of known files; ask the source about it",
+            Self::KindNotInList => "the list was created without this kind; nothing to do",
         }
     }
 }

@@ -1,16 +1,22 @@
 //! What the commands do. Each takes the directory's lock of changes, and works beside a running server.
 
+mod canaries;
 mod clients;
+mod editions;
+mod imports;
 mod init;
 mod keys;
 mod lists;
+mod policy;
 
 use std::path::Path;
 
+pub use canaries::Cover;
 pub use clients::{ClientAdded, ClientTerms};
+pub use editions::{Diff, Past, VersionChange};
 pub use init::{InitOptions, init};
 pub use keys::Rotated;
-pub use lists::{EpochStatus, ImportOptions, ListStatus};
+pub use lists::{EpochStatus, ListStatus};
 
 use crate::{Error, config::Config, state_dir::StateDir, store::Store};
 

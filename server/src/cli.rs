@@ -3,6 +3,7 @@
 //! Results go to stdout, everything else to stderr: `veilmatch-server: error: …`, `… hint: …`, `… warning: …`.
 
 mod args;
+mod lists;
 mod progress;
 mod report;
 mod serve;
@@ -22,7 +23,7 @@ use progress::Bars;
 
 use crate::{
     Error,
-    admin::{Agency, ClientTerms, ImportOptions, InitOptions, init, move_log},
+    admin::{Agency, ClientTerms, InitOptions, init, move_log},
     clock::{Clock, SystemClock},
     hardening::forbid_core_dumps,
     status::Chain,
@@ -57,6 +58,8 @@ impl Exit {
             | Error::DirectoryMode { .. }
             | Error::KeyFile { .. }
             | Error::UnknownList { .. }
+            | Error::UnknownSource { .. }
+            | Error::Jump { .. }
             | Error::ListExists { .. }
             | Error::NothingPublished { .. }
             | Error::EpochsOverlap { .. }
@@ -121,7 +124,11 @@ fn run(args: Args) -> Result<String, Error> {
 fn writes_into_the_store(command: &Command) -> bool {
     match command {
         Command::Init { .. } | Command::Key { .. } => true,
-        Command::List { command } => matches!(command, ListCommand::Create { .. } | ListCommand::Publish { .. }),
+        Command::List { command } => match command {
+            ListCommand::Create { .. } | ListCommand::Publish { .. } | ListCommand::Policy { .. } => true,
+            ListCommand::Import { publish, .. } | ListCommand::Retract { publish, .. } => *publish,
+            _ => false,
+        },
         Command::Client { command } => !matches!(command, ClientCommand::List { .. }),
         Command::Serve { .. } | Command::Completions { .. } | Command::Man { .. } => false,
     }
@@ -133,7 +140,7 @@ fn execute(dir: &Path, command: Command, now: u64) -> Result<String, Error> {
             init(dir, &InitOptions { agency, address, listen }, now)?;
             Ok(report::initialised(dir))
         }
-        Command::List { command } => list(dir, command, now),
+        Command::List { command } => lists::list(dir, command, now),
         Command::Client { command } => client(dir, command, now),
         Command::Key { command } => key(dir, command, now),
         Command::Serve { listen, reflection } => serve::serve(dir, listen, reflection).map(|()| String::new()),
@@ -145,45 +152,6 @@ fn execute(dir: &Path, command: Command, now: u64) -> Result<String, Error> {
         Command::Man { out } => {
             clap_mangen::generate_to(Args::command(), &out).map_err(Error::io("write", &out))?;
             Ok(String::new())
-        }
-    }
-}
-
-fn list(dir: &Path, command: ListCommand, now: u64) -> Result<String, Error> {
-    let mut agency = Agency::open(dir)?;
-    match command {
-        ListCommand::Create { name, label_bytes, kinds } => {
-            agency.list_create(&name, label_bytes, &kinds, now)?;
-            Ok(report::created(dir, &name))
-        }
-        ListCommand::Import { name, file, reading, label, dry_run } => {
-            let options = ImportOptions { reading: reading.options(), label, dry_run };
-            let bar = progress::rows(&file);
-            let change = agency.import(&name, &file, &options, now, &mut |read| bar.rows(read))?;
-            bar.clear();
-            Ok(report::change(&name, &change, "new or changed", dry_run))
-        }
-        ListCommand::Retract { name, file, reading, dry_run } => {
-            let options = ImportOptions { reading: reading.options(), label: String::new(), dry_run };
-            let bar = progress::rows(&file);
-            let change = agency.retract(&name, &file, &options, now, &mut |read| bar.rows(read))?;
-            bar.clear();
-            Ok(report::change(&name, &change, "retracted", dry_run))
-        }
-        ListCommand::Publish { name, force } => {
-            let bars = Bars::default();
-            let published = agency.publish(&name, force, now, &|progress| bars.show(progress))?;
-            bars.clear();
-            Ok(report::published(&name, &published))
-        }
-        ListCommand::Status { name: Some(name), json } => {
-            let status = agency.list_status(&name, now)?;
-            Ok(if json { report::list_json(&[status]) } else { report::list(&status) })
-        }
-        ListCommand::Status { name: None, json } => {
-            let lists = agency.lists()?;
-            let statuses = lists.iter().map(|list| agency.list_status(list, now)).collect::<Result<Vec<_>, _>>()?;
-            Ok(if json { report::list_json(&statuses) } else { report::lists(&statuses) })
         }
     }
 }

@@ -87,6 +87,9 @@ pub struct Config {
     /// How lists are published.
     #[serde(default)]
     pub publication: Publication,
+    /// What is taken from sources without a word.
+    #[serde(default)]
+    pub import: Import,
     /// What a platform may ask in a UTC day unless its enrolment says otherwise.
     #[serde(default)]
     pub budget: Budget,
@@ -141,8 +144,28 @@ table! {
         overlap_hours: u32 = overlap_hours, "hours";
         /// Newest artifacts kept per epoch, so that a download which has begun can end.
         kept_artifacts: u32 = kept_artifacts, "versions";
+        /// How long a delta is offered. A platform that was away for longer fetches the whole artifact.
+        delta_days: u32 = delta_days, "days";
+        /// How long it is remembered who claimed an entry that was taken out: `list compact` forgets what is older.
+        history_days: u32 = history_days, "days";
+        /// How often the running server publishes what has changed; 0 leaves that to `list publish`. What leaves a list
+        /// should not wait: say --publish when you retract.
+        every_minutes: u32 = every_minutes, "minutes";
         /// Frame sizes that platforms may use.
         frame_sizes: Vec<u32> = frame_sizes, "elements";
+    }
+}
+
+table! {
+    /// What `list import --source` takes from a source without a word. Beyond it, the import stops and takes nothing, unless
+    /// it is repeated with `--allow-jump`.
+    Import, "import" {
+        /// By how much a source may grow with one file.
+        growth_percent: u32 = growth_percent, "percent";
+        /// By how much a source may shrink with one file.
+        shrink_percent: u32 = shrink_percent, "percent";
+        /// A source with fewer digests may grow and shrink as it likes.
+        jump_from: u64 = jump_from, "digests";
     }
 }
 
@@ -241,6 +264,7 @@ pub fn settings() -> Vec<Setting> {
     ];
     all.extend(Tls::settings());
     all.extend(Publication::settings());
+    all.extend(Import::settings());
     all.extend(Budget::settings());
     all.extend(Enrolment::settings());
     all.extend(Frames::settings());

@@ -67,6 +67,26 @@ pub enum Error {
         /// The name.
         list: String,
     },
+    /// The list has no source of this name.
+    #[error("no source {source_name}")]
+    UnknownSource {
+        /// The name.
+        source_name: String,
+    },
+    /// A source would grow or shrink suddenly; nothing was taken.
+    #[error("{source_name} would have {after} digests after {before}; {least} to {most} are taken without a word")]
+    Jump {
+        /// The source.
+        source_name: String,
+        /// Its digests so far.
+        before: u64,
+        /// Its digests with this file.
+        after: u64,
+        /// The fewest that are taken.
+        least: u64,
+        /// The most that are taken.
+        most: u64,
+    },
     /// The list exists.
     #[error("list {list} exists already")]
     ListExists {
@@ -108,13 +128,13 @@ pub enum Error {
         /// Field and cause.
         why: String,
     },
-    /// A label is longer than the list's labels.
-    #[error("label of {given} bytes does not fit the list's {label_bytes}")]
+    /// A label is longer than the list has room for.
+    #[error("label of {given} bytes does not fit into {room}")]
     LabelTooLong {
         /// Its length.
         given: usize,
-        /// The list's length.
-        label_bytes: u8,
+        /// The most that fits.
+        room: usize,
     },
     /// A hash list could not be read to its end; nothing was taken from it.
     #[error("hash list {}", path.display())]
@@ -260,6 +280,8 @@ reasons! {
     Self::DirectoryMode { .. } => "DIRECTORY_MODE", "chmod 700 the directory, or choose another --dir";
     Self::KeyFile { .. } => "BAD_KEY_FILE", "restore the file from your backup";
     Self::UnknownList { .. } => "UNKNOWN_LIST", "`list status` names the lists, `list create NAME` makes one";
+    Self::UnknownSource { .. } => "UNKNOWN_SOURCE", "`list status NAME` names the sources of a list";
+    Self::Jump { .. } => "JUMP", "look at the file; if it is right, repeat the command with --allow-jump";
     Self::ListExists { .. } => "LIST_EXISTS", "go on with `list import`";
     Self::NothingPublished { .. } => "NOTHING_PUBLISHED", "publish the list first: `list publish`";
     Self::EpochsOverlap { .. } => "EPOCHS_OVERLAP", "`list status` tells when the old epoch retires";

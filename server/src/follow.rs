@@ -87,6 +87,8 @@ struct Following {
     clock: Arc<dyn Clock>,
     catalogue: watch::Sender<Arc<Catalogue>>,
     data_version: i64,
+    // When changes were last looked for.
+    scheduled: u64,
 }
 
 impl Following {
@@ -98,7 +100,8 @@ impl Following {
         let store = Store::open(&dir.database())?;
         let data_version = store.data_version()?;
         let (catalogue, current) = watch::channel(Arc::new(Catalogue::load(&store, &dir, None, clock.now())?));
-        Ok((Self { store, dir, config, clock, catalogue, data_version }, current))
+        let scheduled = clock.now();
+        Ok((Self { store, dir, config, clock, catalogue, data_version, scheduled }, current))
     }
 
     fn run(&mut self, stopped: &Receiver<()>, poll: Duration) {
@@ -158,7 +161,8 @@ impl Following {
                 expiring.push(list.row.list.clone());
             }
         }
-        if retired.is_empty() && expiring.is_empty() {
+        let scheduled = self.is_scheduled(now);
+        if retired.is_empty() && expiring.is_empty() && !scheduled {
             return true;
         }
         let lock = match self.dir.lock_changes() {
@@ -183,9 +187,19 @@ impl Following {
             }
         }
         for list in expiring {
-            if let Err(error) = self.renew(&list, now) {
+            if let Err(error) = self.publish(&list, Occasion::Renewal, now) {
                 log(&format!("publish list {list} again before it expires"), &error);
                 all_done = false;
+            }
+        }
+        if scheduled {
+            self.scheduled = now;
+            // One that was never published waits for the operator's first word.
+            for list in current.lists().filter(|list| list.newest().is_some()) {
+                if let Err(error) = self.publish(&list.row.list, Occasion::Asked, now) {
+                    log(&format!("publish what has changed in list {}", list.row.list), &error);
+                    all_done = false;
+                }
             }
         }
         // Free before anybody can see what was done.
@@ -198,12 +212,20 @@ impl Following {
         all_done
     }
 
+    // Whether it is time to look for what commands have imported and retracted. The entries in clear are opened for that
+    // alone.
+    fn is_scheduled(&self, now: u64) -> bool {
+        let every = u64::from(self.config.publication.every_minutes) * 60;
+        every > 0 && now >= self.scheduled.saturating_add(every)
+    }
+
     // Under the lock of changes. Whether it is still due is read anew: a command may have published meanwhile.
-    fn renew(&mut self, list: &ListId, now: u64) -> Result<(), Error> {
+    fn publish(&mut self, list: &ListId, occasion: Occasion, now: u64) -> Result<(), Error> {
         let mut publisher = Publisher::new(&self.dir, &self.config, &mut self.store, &|_| ())?;
-        for version in publisher.publish(list, Occasion::Renewal, now)? {
+        for version in publisher.publish(list, occasion, now)? {
             let until = rfc3339(version.not_after);
-            tracing::info!(%list, version = version.version.0, until, "published the list again before it expires");
+            let why = if occasion == Occasion::Renewal { "it would expire" } else { "it has changed" };
+            tracing::info!(%list, version = version.version.0, until, why, "published the list");
         }
         Ok(())
     }
@@ -239,9 +261,27 @@ mod tests {
         let (_follower, mut catalogue) = follow(&world);
         catalogue.changed().await.unwrap();
         assert_eq!(newest(&world), (2, 10));
-        assert_eq!(world.label(2, 9).unwrap(), b"A1\0\0");
+        assert_eq!(world.code(2, 9).unwrap(), "A1");
         world.publish();
         assert_eq!(newest(&world), (3, 20));
+    }
+
+    #[tokio::test]
+    async fn what_has_changed_is_published_on_schedule() {
+        let world = World::published(10);
+        world.configure("every_minutes", "10");
+        let (_follower, mut catalogue) = follow(&world);
+        world.import(10..20, "A1");
+        world.clock.advance(600);
+        catalogue.changed().await.unwrap();
+        assert_eq!(newest(&world), (2, 20));
+        // Without a change there is nothing to publish.
+        let agency = world.agency();
+        let (mut following, _) =
+            Following::open(agency.dir().clone(), agency.config().clone(), Arc::new(world.clock.clone())).unwrap();
+        world.clock.advance(600);
+        assert!(following.maintain());
+        assert_eq!(newest(&world), (2, 20));
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ pub mod cpu;
 pub mod enrolment;
 pub mod follow;
 pub mod hardening;
+pub mod import;
 pub mod keys;
 pub mod limits;
 pub mod listener;

@@ -4,13 +4,17 @@
 //! publication has happened or it has not: files without a row in the store are overwritten by the next one.
 
 mod build;
+mod codes;
 mod files;
+mod resume;
+mod sorting;
 
 use std::{fmt, path::Path};
 
 use ed25519_dalek::SigningKey;
 use veilmatch_protocol::{
     artifact::padded_count,
+    codebook::CodeBook,
     frame::FrameSize,
     manifest::{Hash, Manifest, Publication, Quota, SignedManifest, Timestamp},
     name::{Epoch, ListId, Origin, Version},
@@ -24,10 +28,11 @@ use build::{Base, Build, Built};
 
 use crate::{
     Error,
+    clock::DAY,
     config::Config,
     keys::{EpochSeeds, read_signing_key},
     state_dir::{StateDir, create_private_dir},
-    store::{Entries, EpochRow, ListRow, Store, VersionRow},
+    store::{Edition, Entries, EpochRow, ListRow, Store, VersionRow},
 };
 
 /// Version text in manifests.
@@ -105,7 +110,11 @@ pub struct Publisher<'a> {
     store: &'a mut Store,
     key: SigningKey,
     progress: OnProgress<'a>,
+    put_down_every: u64,
 }
+
+/// Entries after which what is evaluated is put down: seconds of work. Fewer than a run in memory holds.
+const PUT_DOWN_EVERY: u64 = 500_000;
 
 impl<'a> Publisher<'a> {
     /// Reads the manifest log's key. The caller holds the lock of changes.
@@ -119,7 +128,7 @@ impl<'a> Publisher<'a> {
         progress: OnProgress<'a>,
     ) -> Result<Self, Error> {
         let key = read_signing_key(&dir.manifest_key())?;
-        Ok(Self { dir, config, store, key, progress })
+        Ok(Self { dir, config, store, key, progress, put_down_every: PUT_DOWN_EVERY })
     }
 
     /// Publishes a list if there is an occasion. Gives the versions in order, or none if there was nothing to publish.
@@ -140,15 +149,28 @@ impl<'a> Publisher<'a> {
         if occasion == Occasion::Rotation {
             self.begin_epoch(list, &mut epochs, now)?;
         }
-        let published = newest.as_ref().map_or(0, |newest| newest.changes);
         let entries = match occasion {
             Occasion::Renewal => None,
             _ => Some(Entries::open(&self.dir.entries_database())?),
         };
-        let last_change = entries.as_ref().map_or(Ok(published), |entries| entries.last_change(list))?;
+        let target = match &entries {
+            Some(entries) => {
+                let now = Edition { change: entries.last_change(list)?, at: now, rule: row.rule };
+                let began = epochs.iter().find_map(|epoch| resume::began_at(&folder, epoch.epoch, &now));
+                Some(Edition { at: began.unwrap_or(now.at), ..now })
+            }
+            None => None,
+        };
+        let codes = match &entries {
+            Some(entries) => codes::code_book(&self.config.agency(), &row, entries)?,
+            None => None,
+        };
         let is_current = newest.as_ref().is_some_and(|newest| !newest.is_due(now));
         let nothing_to_do = match occasion {
-            Occasion::Asked => is_current && last_change == published,
+            Occasion::Asked => {
+                let newest = newest.as_ref().filter(|_| is_current);
+                !self.has_changed(list, newest, entries.as_ref().zip(target), codes.as_ref())?
+            }
             Occasion::Renewal => is_current,
             Occasion::Forced | Occasion::Rotation => false,
         };
@@ -158,15 +180,28 @@ impl<'a> Publisher<'a> {
 
         let mut batch = Batch { newest, versions: Vec::new(), epochs: Vec::new(), published: Vec::new() };
         for epoch in epochs {
-            let work = Work { row: &row, entries: entries.as_ref(), published, last_change, now };
+            let work = Work { row: &row, entries: entries.as_ref(), target, codes: codes.as_ref(), now };
             self.publish_epoch(epoch, &work, &mut batch)?;
         }
         if batch.versions.is_empty() {
             return Err(Error::NothingPublished { list: list.to_string() });
         }
         self.store.publish(&batch.epochs, &batch.versions)?;
-        self.prune(list)?;
+        batch.versions.iter().try_for_each(|version| resume::forget(&folder, version.epoch))?;
+        self.prune(list, now)?;
         Ok(batch.published)
+    }
+
+    fn has_changed(
+        &self,
+        list: &ListId,
+        newest: Option<&VersionRow>,
+        entries: Option<(&Entries, Edition)>,
+        codes: Option<&CodeBook>,
+    ) -> Result<bool, Error> {
+        let (Some(newest), Some((entries, target))) = (newest, entries) else { return Ok(true) };
+        let same_codes = self.open(newest)?.manifest().categories == codes.map(CodeBook::digest);
+        Ok(!same_codes || entries.differ(list, &newest.edition, &target)?)
     }
 
     // The list was created when this held; the configuration may have changed since.
@@ -210,6 +245,8 @@ impl<'a> Publisher<'a> {
             Some(base) => Some(self.base(base)?),
             None => None,
         };
+        // Labels that were written without a code book mean something else: none of them stays.
+        let base = base.filter(|base| work.codes.is_none() || base.categories.is_some());
         let seeds = EpochSeeds::read(&self.dir.epoch_seed(list, epoch.epoch))?;
         let key = seeds.secret_key(list, epoch.epoch)?;
         let build = Build {
@@ -219,21 +256,39 @@ impl<'a> Publisher<'a> {
             version,
             key: &key,
             dummy_seed: seeds.dummies(),
-            dummies: epoch.dummy_low..epoch.dummy_high,
+            dummies: if base.is_some() { epoch.dummy_low } else { epoch.dummy_high }..epoch.dummy_high,
             base: base.as_ref(),
             progress: self.progress,
+            put_down_every: self.put_down_every,
         };
-        let built = match work.entries.filter(|_| base.is_none() || work.last_change != work.published) {
-            Some(entries) => build.with_changes(entries, work.published)?,
+        let edition = work.target.or(base.as_ref().map(|base| base.edition)).unwrap_or(Edition::EMPTY);
+        let differs = |entries: &&Entries| match &base {
+            Some(base) => entries.differ(list, &base.edition, &edition),
+            None => Ok(true),
+        };
+        let changed = match &work.entries {
+            Some(entries) => differs(entries)?.then_some(entries),
+            None => None,
+        };
+        let built = match changed {
+            Some(entries) => build.with_changes(entries, &edition)?,
             None => build.again()?,
         };
         debug_assert_eq!(built.artifact.count, padded_count(built.entries));
-        let signed = self.sign(&epoch, work, batch.newest.as_ref(), not_after, &built)?;
+        let categories = match (work.codes, &base) {
+            (Some(book), _) => Some(codes::write(self.dir, work.row, version, book)?),
+            (None, Some(base)) if base.categories.is_some() => {
+                codes::link(self.dir, work.row, base.version, version)?;
+                base.categories
+            }
+            (None, _) => None,
+        };
+        let signed = self.sign(&epoch, work, batch.newest.as_ref(), not_after, &built, categories)?;
         let row = VersionRow {
             list: list.clone(),
             version,
             epoch: epoch.epoch,
-            changes: work.last_change,
+            edition,
             entries: built.entries,
             note: signed.note().to_vec(),
             leaf_hash: signed.view().root,
@@ -257,7 +312,8 @@ impl<'a> Publisher<'a> {
 
     fn base(&self, row: VersionRow) -> Result<Base, Error> {
         let signed = self.open(&row)?;
-        Ok(Base { artifact: signed.manifest().artifact.clone(), version: row.version, entries: row.entries })
+        let (artifact, categories) = (signed.manifest().artifact.clone(), signed.manifest().categories);
+        Ok(Base { artifact, categories, version: row.version, entries: row.entries, edition: row.edition })
     }
 
     fn open(&self, row: &VersionRow) -> Result<SignedManifest, Error> {
@@ -271,6 +327,7 @@ impl<'a> Publisher<'a> {
         newest: Option<&VersionRow>,
         not_after: u64,
         built: &Built,
+        categories: Option<Hash>,
     ) -> Result<SignedManifest, Error> {
         let previous = newest.map(|newest| self.open(newest)).transpose()?;
         let sizes = self.config.publication.frame_sizes.iter();
@@ -286,7 +343,7 @@ impl<'a> Publisher<'a> {
             artifact: built.artifact.clone(),
             delta: built.delta.clone(),
             kinds: work.row.kinds.clone(),
-            categories: None,
+            categories,
             frame_sizes: sizes.filter_map(|&size| FrameSize::try_from(usize::try_from(size).ok()?).ok()).collect(),
             quota: Quota { elements: self.config.budget.elements_per_day, frames: self.config.budget.frames_per_day },
             software: SOFTWARE.to_owned(),
@@ -297,14 +354,20 @@ impl<'a> Publisher<'a> {
         Ok(signed)
     }
 
-    // Deletes artifacts that are no longer offered. Deltas stay as long as their epoch.
-    fn prune(&self, list: &ListId) -> Result<(), Error> {
+    // Deletes what is no longer offered: artifacts but the newest, and deltas that are old. A platform that lacks one fetches
+    // the artifact.
+    fn prune(&self, list: &ListId, now: u64) -> Result<(), Error> {
+        let oldest = now.saturating_sub(u64::from(self.config.publication.delta_days) * DAY);
         let kept = usize::try_from(self.config.publication.kept_artifacts).unwrap_or(usize::MAX);
         for epoch in self.store.epochs(list)? {
             let versions = self.store.versions_after(list, Version(0))?;
             let of_epoch = versions.iter().rev().filter(|row| row.epoch == epoch.epoch);
             for old in of_epoch.skip(kept) {
                 files::remove(&self.dir.artifact(list, old.version))?;
+                files::remove(&self.dir.code_book(list, old.version))?;
+                if old.not_before < oldest {
+                    files::remove(&self.dir.delta(list, old.version))?;
+                }
             }
         }
         Ok(())
@@ -353,6 +416,7 @@ pub fn destroy_epoch(dir: &StateDir, store: &mut Store, epoch: &EpochRow, now: u
         if version.epoch == epoch.epoch {
             files::remove(&dir.artifact(&epoch.list, version.version))?;
             files::remove(&dir.delta(&epoch.list, version.version))?;
+            files::remove(&dir.code_book(&epoch.list, version.version))?;
         }
     }
     let folder = dir.list(&epoch.list);
@@ -378,8 +442,9 @@ fn next_version(newest: Option<&VersionRow>) -> Version {
 struct Work<'a> {
     row: &'a ListRow,
     entries: Option<&'a Entries>,
-    published: i64,
-    last_change: i64,
+    // None: as the last version of each epoch has it.
+    target: Option<Edition>,
+    codes: Option<&'a CodeBook>,
     now: u64,
 }
 

@@ -75,7 +75,7 @@ impl StateDir {
         self.root.join("veilmatch.db")
     }
 
-    /// The database of the list's entries in clear. The running server never opens it.
+    /// The database of the list's entries in clear. The running server opens it to publish on schedule, and for nothing else.
     #[must_use]
     pub fn entries_database(&self) -> PathBuf {
         self.root.join("entries.db")

@@ -21,7 +21,8 @@ use crate::Error;
 
 pub use clients::ClientRow;
 pub use entries::{
-    Added, Change, ChangeKind, Entries, Import, NewChange, PastChange, PendingEntry, PendingKind, Quarantined, Tally,
+    CANARY, Categories, CategoryRow, Change, ChangeRow, Claim, Edition, Entries, Gone, Labels, Ledger, PendingEntry,
+    PendingKind, Quarantined, Record, Rule, Said, SourceRow, Tally, fitting,
 };
 pub use frames::{AnsweredFrame, BudgetUse, FrameKey, FrameRecord, FrameStatus};
 pub use lists::{EpochRow, ListRow, VersionRow};

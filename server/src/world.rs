@@ -20,14 +20,13 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use tower::{ServiceExt, service_fn};
-use veilmatch_lists::{Format, Options};
+use veilmatch_lists::{Category, Format, Options};
 use veilmatch_proto::{
     EvaluateFrame, MAX_EVALUATE_MESSAGE,
     pb::{self, evaluation_client::EvaluationClient, lists_client::ListsClient},
 };
 use veilmatch_protocol::{
     artifact::Artifact,
-    codebook::CodeBook,
     derive::EpochContext,
     frame::{BatchId, BlindedFrame, FrameContext, FrameSize, View, request_digest, signed_message},
     item::{Item, Kind},
@@ -38,11 +37,12 @@ use veilmatch_protocol::{
 };
 
 use crate::{
-    admin::{Agency, ClientTerms, ImportOptions, InitOptions, init},
+    admin::{Agency, ClientTerms, InitOptions, init},
     clock::Clock,
     cpu::CpuPool,
     enrolment::signed_message as enrolment_message,
     follow::Follower,
+    import::ImportOptions,
     keys::{EpochSeeds, read_signing_key},
     publish::{Published, open_manifest},
     service::{FrameRules, Frames, HealthService, Service},
@@ -67,6 +67,11 @@ impl Clock for TestClock {
     fn now(&self) -> u64 {
         self.0.load(Ordering::SeqCst)
     }
+}
+
+/// A category of the agency's own.
+pub(crate) fn custom(code: &str) -> Category {
+    Category { scheme: "custom".into(), code: code.into() }
 }
 
 pub(crate) struct World {
@@ -141,14 +146,14 @@ impl World {
 
     pub(crate) fn import(&self, items: impl IntoIterator<Item = u32>, label: &str) -> Change {
         let file = self.list_file(items);
-        let options = ImportOptions { reading: plain(), label: label.into(), dry_run: false };
-        self.agency().import(&self.list, &file, &options, self.now(), &mut |_| ()).unwrap()
+        let options = ImportOptions { reading: plain(), category: Some(custom(label)), ..ImportOptions::default() };
+        self.agency().import(&self.list, &file, &options, self.now(), &mut |_, _, _| ()).unwrap()
     }
 
     pub(crate) fn retract(&self, items: impl IntoIterator<Item = u32>) -> Change {
         let file = self.list_file(items);
         let options = ImportOptions { reading: plain(), ..ImportOptions::default() };
-        self.agency().retract(&self.list, &file, &options, self.now(), &mut |_| ()).unwrap()
+        self.agency().retract(&self.list, &file, &options, self.now(), &mut |_, _, _| ()).unwrap()
     }
 
     pub(crate) fn publish(&self) -> Vec<Published> {
@@ -174,6 +179,14 @@ impl World {
         artifact
     }
 
+    /// The code of the category under which an item is listed in a version.
+    pub(crate) fn code(&self, version: u32, number: u32) -> Option<String> {
+        let label = self.label(version, number)?;
+        let (categories, _) = self.agency().codes(&self.list).unwrap();
+        let category = u16::from_be_bytes([label[1], label[2]]);
+        Some(categories.into_iter().find(|row| row.number == category).map_or(String::new(), |row| row.code))
+    }
+
     /// The label under which an item is listed in a version, by way of the agency's own key.
     pub(crate) fn label(&self, version: u32, number: u32) -> Option<Vec<u8>> {
         let epoch = Epoch(self.manifest(version).manifest().epoch);
@@ -196,18 +209,6 @@ impl World {
 
     pub(crate) fn code_book_path(&self, version: u32) -> PathBuf {
         self.root().join(format!("lists/base/{version}.codebook"))
-    }
-
-    /// Signs version 1 anew as one that names this code book, and puts the book beside its artifact.
-    pub(crate) fn name_code_book(&self, book: &CodeBook) {
-        let key = read_signing_key(&self.agency().dir().manifest_key()).unwrap();
-        let mut manifest = self.manifest(1).manifest().clone();
-        manifest.categories = Some(book.digest());
-        let signed = SignedManifest::sign(manifest, &key).unwrap();
-        let store = rusqlite::Connection::open(self.root().join("veilmatch.db")).unwrap();
-        let changed = (signed.note(), signed.view().root);
-        store.execute("UPDATE manifest SET note = ?1, leaf_hash = ?2 WHERE version = 1", changed).unwrap();
-        std::fs::write(self.code_book_path(1), book.to_bytes()).unwrap();
     }
 
     /// Writes the request that a platform would.

@@ -11,23 +11,27 @@ use std::{
     fs,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use middle::{Acts, Middle};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use veilmatch_client::{Client, Error, Outcome, Subject, enrol};
-use veilmatch_lists::{Format, Options};
+use veilmatch_client::{Client, Error, Label, Outcome, Subject, enrol};
+use veilmatch_lists::{Category, Format, Options};
 use veilmatch_proto::Reason;
 use veilmatch_protocol::{
+    codebook::{CodeBook, Source},
     item::{Item, Kind},
+    label::CodedLabel,
     name::{AgencyName, ListId, PlatformId},
 };
 use veilmatch_server::{
     Running, ServeOptions, Server,
-    admin::{Agency, ClientTerms, ImportOptions, InitOptions, init},
+    admin::{Agency, ClientTerms, InitOptions, init},
     clock::{Clock, SystemClock},
+    import::ImportOptions,
     publish::Published,
 };
 
@@ -125,15 +129,19 @@ impl World {
     /// Imports items under one label.
     pub fn import(&self, items: &[Item], label: &str) {
         let file = self.sums(items);
-        let options = ImportOptions { reading: reading(), label: label.into(), dry_run: false };
-        self.agency().import(&self.list, &file, &options, now(), &mut |_| {}).unwrap();
+        let options = ImportOptions {
+            reading: reading(),
+            category: (!label.is_empty()).then(|| Category { scheme: "custom".into(), code: label.into() }),
+            ..ImportOptions::default()
+        };
+        self.agency().import(&self.list, &file, &options, now(), &mut |_, _, _| {}).unwrap();
     }
 
     /// Takes items out of the list.
     pub fn retract(&self, items: &[Item]) {
         let file = self.sums(items);
         let options = ImportOptions { reading: reading(), ..ImportOptions::default() };
-        self.agency().retract(&self.list, &file, &options, now(), &mut |_| {}).unwrap();
+        self.agency().retract(&self.list, &file, &options, now(), &mut |_, _, _| {}).unwrap();
     }
 
     /// Publishes what changed.
@@ -259,12 +267,26 @@ pub fn bare(key: u64, item: Item) -> Subject {
 /// Long enough for anything on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a match with a label of the world looks like.
+/// What a match with a label of the world looks like: `A1` is imported first, and then perhaps one other.
 #[must_use]
 pub fn matched(label: &str, version: u32) -> Outcome {
-    let mut bytes = label.as_bytes().to_vec();
-    bytes.resize(LABEL_BYTES.into(), 0);
-    Outcome::Match { label: bytes.into(), kind: Kind::Sha256, version, weak_only: false }
+    let category = |number, code: &str| {
+        let [action, text] = [String::new(), String::new()];
+        veilmatch_protocol::codebook::Category { number, scheme: "custom".into(), code: code.into(), action, text }
+    };
+    let (agency, list) = (AgencyName::parse("agency.example").unwrap(), ListId::parse("baseline").unwrap());
+    let sources = vec![Source { number: 1, name: "local".into() }];
+    let book = CodeBook::new(
+        &agency,
+        &list,
+        vec![category(1, "A1"), category(2, if label == "A1" { "B2" } else { label })],
+        sources,
+    )
+    .unwrap();
+    let category = if label == "A1" { 1 } else { 2 };
+    let bytes = CodedLabel { category, source: 1, ..CodedLabel::default() }.encode(LABEL_BYTES).unwrap();
+    let label = Label::coded(bytes, Some(&Arc::new(book)));
+    Outcome::Match { label, kind: Kind::Sha256, version, weak_only: false }
 }
 
 /// Every file below a folder, with its bytes.

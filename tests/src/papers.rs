@@ -96,10 +96,10 @@ pub fn groups() -> Vec<Group> {
         },
         Group {
             title: "Lists of digests: one row",
-            text: "The row is set aside and counted: read = accepted + duplicate + quarantined.",
+            text: "The row is set aside and counted: read = accepted + duplicate + retracted + quarantined.",
             columns: MEANING,
             rows: rows(include_str!("../../lists/src/quarantine.rs"), &quarantine),
-            tested: &["lists"],
+            tested: &["lists", "server"],
         },
         Group {
             title: "What the protocol refuses",

@@ -193,7 +193,7 @@ pub(super) struct Reading {
 
 impl Reading {
     pub(super) fn options(&self) -> Options {
-        Options { format: self.read_as, kind: self.kind, names: Names::Keep }
+        Options { format: self.read_as, kind: self.kind, names: Names::Keep, ..Options::default() }
     }
 }
 

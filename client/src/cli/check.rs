@@ -93,7 +93,7 @@ pub async fn check(dir: &Path, mut args: Check) -> Result<Exit, Failure> {
 }
 
 /// Opens a file of digests, or standard input.
-pub fn open_hashes(path: &Path, options: &Options) -> Result<Rows<Box<dyn BufRead + Send>>, Failure> {
+pub fn open_hashes(path: &Path, options: &Options) -> Result<Rows<'static>, Failure> {
     let input: Box<dyn BufRead + Send> = if path == Path::new("-") {
         Box::new(BufReader::new(io::stdin()))
     } else {

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, os::unix::ffi::OsStrExt, path::Path};
 
-use veilmatch_lists::Row;
+use veilmatch_lists::Says;
 
 use super::{args, check::open_hashes, exit::Exit, failure::Failure, print, session::which, sweep::absolute};
 use crate::{Client, Forget};
@@ -42,9 +42,16 @@ pub async fn forget(dir: &Path, args: args::Forget) -> Result<Exit, Failure> {
 fn digests(path: &Path, reading: &args::Reading, what: &mut Forget) -> Result<u64, Failure> {
     let mut passed_over = 0;
     for row in open_hashes(path, &reading.options())? {
-        match row.map_err(|source| Failure::HashList { path: path.to_owned(), source })? {
-            Row::Entry(entry) => what.items.push(entry.item),
-            Row::Quarantined { .. } => passed_over += 1,
+        let row = row.map_err(|source| Failure::HashList { path: path.to_owned(), source })?;
+        let Says::Listed(listing) = row.says else {
+            passed_over += 1;
+            continue;
+        };
+        for digest in listing.digests {
+            match digest {
+                Ok(item) => what.items.push(item),
+                Err(_) => passed_over += 1,
+            }
         }
     }
     Ok(passed_over)

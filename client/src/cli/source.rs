@@ -1,10 +1,9 @@
 //! What there is to check, in order: files of walks, digested by several threads, or lines of a list of digests.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::HashSet,
     hash::{BuildHasher, RandomState},
-    io::{self, BufRead},
-    iter::Peekable,
+    io,
     num::NonZero,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, mpsc as threads},
@@ -12,7 +11,7 @@ use std::{
 };
 
 use tokio::sync::{mpsc, oneshot};
-use veilmatch_lists::{Counts, Quarantine, Row, Rows};
+use veilmatch_lists::{Counts, Quarantine, Rows, Says};
 use veilmatch_protocol::item::{Item, Kind};
 
 use super::failure::Failure;
@@ -98,16 +97,12 @@ impl Source {
     }
 
     /// Lines of a list of digests, after the first `skip` lines. What became of the rows is in the counts.
-    pub fn lines<R: BufRead + Send + 'static>(
-        rows: Rows<R>,
-        path: PathBuf,
-        skip: u64,
-    ) -> (Self, Arc<Mutex<LineCounts>>) {
+    pub fn lines(rows: Rows<'static>, path: PathBuf, skip: u64) -> (Self, Arc<Mutex<LineCounts>>) {
         let (slots, queue) = mpsc::channel(AHEAD);
         let counts = Arc::new(Mutex::new(LineCounts::default()));
         let shared = Arc::clone(&counts);
         thread::spawn(move || {
-            let mut lines = Lines { rows: rows.peekable(), path, seen: Remembered::default(), counts: shared };
+            let mut lines = Lines { rows, path, seen: Remembered::default(), counts: shared };
             while let Some(slot) = lines.next() {
                 let skipped =
                     matches!(&slot, Slot::Ready(Seen { origin: Origin::Line { number, .. }, .. }) if *number <= skip);
@@ -230,64 +225,50 @@ pub struct LineCounts {
     pub duplicates_of_first: bool,
 }
 
-struct Lines<R: BufRead> {
-    rows: Peekable<Rows<R>>,
+struct Lines {
+    rows: Rows<'static>,
     path: PathBuf,
     seen: Remembered,
     counts: Arc<Mutex<LineCounts>>,
 }
 
-impl<R: BufRead> Lines<R> {
-    /// All rows of the next line as one.
+impl Lines {
     fn next(&mut self) -> Option<Slot> {
-        let row = self.rows.next()?;
-        let line = match row.as_ref().map(line_of) {
-            Ok(line) => line,
-            Err(_) => return row.err().map(|source| Slot::Failed(self.failed(source))),
+        let row = match self.rows.next()? {
+            Ok(row) => row,
+            Err(source) => return Some(Slot::Failed(Failure::HashList { path: self.path.clone(), source })),
         };
-        let mut rows: VecDeque<Row> = row.into_iter().collect();
-        while let Some(Ok(row)) = self.rows.next_if(|row| row.as_ref().is_ok_and(|row| line_of(row) == line)) {
-            rows.push_back(row);
-        }
-        let whole = rows.len() > 1;
-        let (mut items, mut named, mut bad) = (Vec::new(), None, None);
-        for row in rows {
-            self.count(&row);
-            match row {
-                Row::Entry(entry) => {
-                    named = named.or(entry.name);
-                    items.push(entry.item);
-                }
-                Row::Quarantined { reason, .. } => bad = bad.or(Some(reason)),
+        let number = row.place.row;
+        // What withdraws somebody has no digest to ask for.
+        let (digests, name) = match row.says {
+            Says::Listed(listing) => (listing.digests, listing.name),
+            Says::Withdrawn => (vec![Err(Quarantine::NoDigest)], None),
+        };
+        let whole = digests.len() > 1;
+        let (mut items, mut bad) = (Vec::new(), None);
+        for digest in digests {
+            self.count(&digest);
+            match digest {
+                Ok(item) => items.push(item),
+                Err(reason) => bad = bad.or(Some(reason)),
             }
         }
         let read = match bad {
             Some(reason) if items.is_empty() => Err(bad_line(reason)),
             _ => Ok(items.clone()),
         };
-        Some(Slot::Ready(Seen { origin: Origin::Line { number: line, name: named, items }, read, whole }))
+        Some(Slot::Ready(Seen { origin: Origin::Line { number, name, items }, read, whole }))
     }
 
-    fn count(&mut self, row: &Row) {
+    fn count(&mut self, digest: &Result<Item, Quarantine>) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.read += 1;
-        match row {
-            Row::Entry(entry) if self.seen.again(&entry.item) => counts.counts.duplicate += 1,
-            Row::Entry(_) => counts.counts.accepted += 1,
-            Row::Quarantined { reason, .. } => counts.counts.quarantine(*reason),
+        match digest {
+            Ok(item) if self.seen.again(item) => counts.counts.duplicate += 1,
+            Ok(_) => counts.counts.accepted += 1,
+            Err(reason) => counts.counts.quarantine(*reason),
         }
         counts.duplicates_of_first = self.seen.full();
-    }
-
-    fn failed(&self, source: veilmatch_lists::Error) -> Failure {
-        Failure::HashList { path: self.path.clone(), source }
-    }
-}
-
-fn line_of(row: &Row) -> u64 {
-    match row {
-        Row::Entry(entry) => entry.line,
-        Row::Quarantined { line, .. } => *line,
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::Error;
+use crate::archive;
 use crate::digest;
-use crate::format::{Format, HEAD_BYTES, hashdeep, plain, sums};
+use crate::format::{Format, HEAD_BYTES, csv, hashdeep, icse, jsonl, ncmec, nsrl, plain, stopncii, sums, table, vics};
 use crate::lines::bare;
 
 pub(super) fn format(head: &[u8]) -> Result<Format, Error> {
@@ -12,6 +13,22 @@ pub(super) fn format(head: &[u8]) -> Result<Format, Error> {
     let text = bare(head, 1, 0);
     if text.starts_with(hashdeep::MAGIC) {
         return Ok(Format::Hashdeep);
+    }
+    // These two are named by a header that no other table has by chance.
+    if table::header(head, icse::DELIMITER).is_some_and(|names| icse::is_header(&names)) {
+        return Ok(Format::Icse);
+    }
+    if table::header(head, nsrl::DELIMITER).is_some_and(|names| nsrl::is_header(&names)) {
+        return Ok(Format::Nsrl);
+    }
+    if stopncii::looks_like_one(text) {
+        return Ok(Format::Stopncii);
+    }
+    if vics::looks_like_one(text) {
+        return Ok(Format::Vics);
+    }
+    if ncmec::looks_like_one(text) {
+        return Ok(Format::Ncmec);
     }
     let mut found = BTreeSet::new();
     if let Some(end) = head.iter().position(|byte| *byte == 0) {
@@ -25,6 +42,10 @@ pub(super) fn format(head: &[u8]) -> Result<Format, Error> {
         }
     } else {
         found.extend(whole_lines(head, b'\n').filter_map(format_of_line));
+        found.extend(csv::is_table(head).then_some(Format::Csv));
+        // The first line only: an array with an object per line ends with a line like those of this format.
+        let first = whole_lines(head, b'\n').find(|line| !line.trim_ascii().is_empty());
+        found.extend(first.is_some_and(jsonl::looks_like_one).then_some(Format::Jsonl));
     }
     let found: Vec<_> = found.into_iter().collect();
     match found[..] {
@@ -34,10 +55,10 @@ pub(super) fn format(head: &[u8]) -> Result<Format, Error> {
     }
 }
 
-/// Refuses what no format can read: nothing at all, UTF-16, CRC checksums.
+/// Refuses what no format can read: nothing at all, archives, CRC checksums.
 pub(super) fn readable(head: &[u8]) -> Result<(), Error> {
-    if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
-        return Err(Error::Utf16);
+    if archive::is_one(head) {
+        return Err(Error::Packed);
     }
     if head.len() < HEAD_BYTES && bare(head, 1, 0).trim_ascii().is_empty() {
         return Err(Error::Empty);

@@ -4,16 +4,21 @@ use veilmatch_protocol::item::Kind;
 
 use crate::Quarantine;
 use crate::digest::{self, Lengths};
-use crate::format::Sink;
+use crate::format::{ParseLine, Settings};
+use crate::lines::Line;
+use crate::rows::{Listing, Row};
 
-pub(super) fn parse(line: &[u8], sink: &mut Sink) {
-    let line = line.trim_ascii();
-    if line.starts_with(b"#") {
-        return;
-    }
-    match take_apart(line) {
-        Ok((kind, digest)) => sink.digest(digest, kind, Lengths::Any, None),
-        Err(reason) => sink.quarantine(reason),
+/// One digest per line.
+pub(super) struct Plain;
+
+impl ParseLine for Plain {
+    fn parse(&mut self, line: &Line<'_>, content: &[u8], settings: &Settings) -> Option<Row> {
+        let content = content.trim_ascii();
+        if content.starts_with(b"#") {
+            return None;
+        }
+        let item = take_apart(content).and_then(|(kind, digest)| settings.item(digest, kind, Lengths::Any));
+        Some(Row::listing(line.place, Listing { digests: vec![item], ..Listing::default() }))
     }
 }
 

@@ -14,7 +14,9 @@ use std::borrow::Cow;
 
 use crate::Quarantine;
 use crate::digest::{self, Lengths};
-use crate::format::Sink;
+use crate::format::{ParseLine, Settings};
+use crate::lines::Line;
+use crate::rows::{Listing, Row};
 
 /// Whether a line that begins with a backslash has an escaped name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,25 +35,28 @@ pub(super) struct Sum<'a> {
     name: &'a [u8],
 }
 
-pub(super) fn parse(line: &[u8], escapes: Escapes, sink: &mut Sink) {
-    if line.starts_with(b"#") {
-        return;
+impl ParseLine for Escapes {
+    fn parse(&mut self, line: &Line<'_>, content: &[u8], settings: &Settings) -> Option<Row> {
+        if content.starts_with(b"#") {
+            return None;
+        }
+        Some(match listing(content, *self, settings) {
+            Ok(listing) => Row::listing(line.place, listing),
+            Err(reason) => Row::quarantined(line.place, reason),
+        })
     }
+}
+
+fn listing(line: &[u8], escapes: Escapes, settings: &Settings) -> Result<Listing, Quarantine> {
     let (escaped, line) = match line.strip_prefix(b"\\") {
         Some(rest) if escapes == Escapes::Read => (true, rest),
         _ => (false, line),
     };
-    let Some(sum) = Sum::of(line) else {
-        return sink.quarantine(Quarantine::Malformed);
-    };
-    let Some(name) = unescape(sum.name, escaped) else {
-        return sink.quarantine(Quarantine::Malformed);
-    };
-    let kind = match sum.algorithm.map(digest::kind_named).transpose() {
-        Ok(kind) => kind,
-        Err(reason) => return sink.quarantine(reason),
-    };
-    sink.digest(sum.digest, kind, Lengths::Cryptographic, Some(name));
+    let sum = Sum::of(line).ok_or(Quarantine::Malformed)?;
+    let name = unescape(sum.name, escaped).ok_or(Quarantine::Malformed)?;
+    let kind = sum.algorithm.map(digest::kind_named).transpose()?;
+    let item = settings.item(sum.digest, kind, Lengths::Cryptographic);
+    Ok(Listing { digests: vec![item], name: settings.name(&name), ..Listing::default() })
 }
 
 impl<'a> Sum<'a> {

@@ -10,7 +10,10 @@ use veilmatch_protocol::{
 };
 
 use super::*;
-use crate::world::{NOON, World, item};
+use crate::{
+    import::ImportOptions,
+    world::{NOON, World, custom, item},
+};
 
 #[test]
 fn init_makes_a_directory_that_serves_and_nobody_else_reads() {
@@ -101,13 +104,13 @@ fn rows_of_a_file_add_up_and_bad_ones_are_named_by_line() {
     fs::write(&file, lines.join("\n")).unwrap();
     let options = ImportOptions {
         reading: Options { format: Some(Format::Plain), kind: None, ..Options::default() },
-        label: "A1".into(),
-        dry_run: false,
+        category: Some(custom("A1")),
+        ..ImportOptions::default()
     };
-    let change = world.agency().import(&world.list, &file, &options, NOON, &mut |_| ()).unwrap();
+    let change = world.agency().import(&world.list, &file, &options, NOON, &mut |_, _, _| ()).unwrap();
     let tally = &change.tally;
     assert_eq!((tally.read, tally.accepted, tally.duplicate, tally.quarantined), (6, 3, 1, 2));
-    let named: Vec<_> = change.quarantined.iter().map(|row| (row.line, row.reason)).collect();
+    let named: Vec<_> = tally.rows.iter().map(|row| (row.place.row, row.reason)).collect();
     assert_eq!(named[1], (5, "KIND_NOT_IN_LIST"));
     assert_eq!(named[0].0, 2);
     let status = world.agency().list_status(&world.list, NOON).unwrap();
@@ -120,8 +123,9 @@ fn an_unreadable_or_empty_file_changes_nothing() {
     let options = ImportOptions::default();
     let empty = world.path("empty.txt");
     fs::write(&empty, b"").unwrap();
-    let import =
-        |path: &std::path::Path| world.agency().import(&world.list, path, &options, NOON, &mut |_| ()).unwrap_err();
+    let import = |path: &std::path::Path| {
+        world.agency().import(&world.list, path, &options, NOON, &mut |_, _, _| ()).unwrap_err()
+    };
     assert_eq!(import(&empty).reason(), "BAD_HASH_LIST");
     assert_eq!(import(&world.path("absent.txt")).reason(), "IO");
     // A folder opens like a file and fails when it is read.
@@ -133,11 +137,20 @@ fn an_unreadable_or_empty_file_changes_nothing() {
 }
 
 #[test]
-fn a_label_longer_than_the_lists_is_refused_before_the_file_is_read() {
+fn a_label_that_has_no_room_is_refused_and_nothing_is_taken() {
     let world = World::new();
-    let options = ImportOptions { label: "A1234".into(), ..ImportOptions::default() };
-    let refused = world.agency().import(&world.list, &world.path("absent"), &options, NOON, &mut |_| ()).unwrap_err();
-    assert!(matches!(refused, Error::LabelTooLong { given: 5, label_bytes: 4 }));
+    let short = ListId::parse("short").unwrap();
+    world.agency().list_create(&short, 2, &[Kind::Sha256], NOON).unwrap();
+    let file = world.list_file(0..10);
+    for (list, code, room) in [(&short, "A12", 2), (&world.list, &*"x".repeat(65), 64)] {
+        let options = ImportOptions { category: Some(custom(code)), ..ImportOptions::default() };
+        let refused = world.agency().import(list, &file, &options, NOON, &mut |_, _, _| ()).unwrap_err();
+        assert!(
+            matches!(refused, Error::LabelTooLong { given, room: most } if given == room + 1 && most == room),
+            "{refused}"
+        );
+        assert!(world.agency().list_status(list, NOON).unwrap().changes.is_empty());
+    }
 }
 
 #[test]
@@ -293,6 +306,7 @@ fn two_commands_do_not_change_a_directory_at_once() {
     let _held = agency.dir().lock_changes().unwrap();
     assert_eq!(world.agency().publish(&world.list, true, NOON, &|_| ()).unwrap_err().reason(), "BUSY");
     let file = world.list_file([1]);
-    let refused = world.agency().retract(&world.list, &file, &ImportOptions::default(), NOON, &mut |_| ()).unwrap_err();
+    let refused =
+        world.agency().retract(&world.list, &file, &ImportOptions::default(), NOON, &mut |_, _, _| ()).unwrap_err();
     assert_eq!(refused.reason(), "BUSY");
 }

@@ -1,14 +1,14 @@
 //! What people type.
 
+mod lists;
+
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args as ClapArgs, Parser, Subcommand, builder::RangedU64ValueParser, value_parser};
+use clap::{Parser, Subcommand, builder::RangedU64ValueParser, value_parser};
 use clap_complete::Shell;
-use veilmatch_lists::{Format, Options};
-use veilmatch_protocol::{
-    item::Kind,
-    name::{AgencyName, ListId, PlatformId},
-};
+use veilmatch_protocol::name::{AgencyName, ListId, PlatformId};
+
+pub(super) use lists::ListCommand;
 
 use crate::config::MAX_BUDGET;
 
@@ -93,81 +93,6 @@ pub(super) enum Command {
         /// The folder
         out: PathBuf,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum ListCommand {
-    /// Create an empty list with a key of its own
-    Create {
-        /// Name of the list
-        name: ListId,
-        /// Length of every label, 0 to 64 bytes; never changed later
-        #[arg(long, default_value_t = 4, value_name = "BYTES")]
-        label_bytes: u8,
-        /// Kinds of digests that the list has: platforms compute all of them for each file
-        #[arg(long, value_delimiter = ',', default_value = "md5,sha1,sha256", value_parser = Kind::from_name)]
-        kinds: Vec<Kind>,
-    },
-    /// Take a file of digests into a list: all of it, or nothing
-    Import {
-        /// Name of the list
-        name: ListId,
-        /// The file, or - for standard input
-        file: PathBuf,
-        #[command(flatten)]
-        reading: Reading,
-        /// Label of every entry of the file, as text
-        #[arg(long, default_value = "")]
-        label: String,
-        /// Count, and change nothing
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// Take the digests of a file out of a list; they leave the platforms with the next publication
-    Retract {
-        /// Name of the list
-        name: ListId,
-        /// The file, or - for standard input
-        file: PathBuf,
-        #[command(flatten)]
-        reading: Reading,
-        /// Count, and change nothing
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// Publish what has changed since the last publication
-    Publish {
-        /// Name of the list
-        name: ListId,
-        /// Publish even if nothing has changed
-        #[arg(long)]
-        force: bool,
-    },
-    /// Show lists, or one in full
-    Status {
-        /// Name of the list
-        name: Option<ListId>,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// How a file of digests is read.
-#[derive(Debug, ClapArgs)]
-pub(super) struct Reading {
-    /// Layout of the file, if it is not to be recognised: sums, sums-z, hashdeep, plain
-    #[arg(long)]
-    format: Option<Format>,
-    /// Kind of rows that do not name theirs
-    #[arg(long, value_parser = Kind::from_name)]
-    kind: Option<Kind>,
-}
-
-impl Reading {
-    pub(super) fn options(&self) -> Options {
-        Options { format: self.format, kind: self.kind, ..Options::default() }
-    }
 }
 
 #[derive(Debug, Subcommand)]

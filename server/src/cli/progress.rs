@@ -1,35 +1,57 @@
 //! Progress on stderr: how much, how fast, how long still. Nothing is drawn where stderr is no terminal.
 
-use std::{fs, path::Path, sync::Mutex, time::Duration};
+use std::{cell::Cell, fs, path::Path, sync::Mutex, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::publish::{Progress, Stage};
+use crate::{
+    import::ImportStage,
+    publish::{Progress, Stage},
+};
 
-/// Rows between two drawings.
-const EVERY: u64 = 4_096;
-
-/// Progress of reading a hash list.
-pub(super) struct Rows {
+/// Progress of an import: of reading in bytes, then of what is to be done in steps with the time that is left.
+pub(super) struct Import {
     bar: ProgressBar,
+    file: String,
+    stage: Cell<Option<ImportStage>>,
 }
 
-pub(super) fn rows(file: &Path) -> Rows {
+pub(super) fn import(file: &Path) -> Import {
     let bar = ProgressBar::new_spinner();
-    bar.set_style(style("{spinner} reading {msg}: {human_pos} rows, {per_sec}"));
-    bar.set_message(file.display().to_string());
     // A small file is read before anybody looks.
     if fs::metadata(file).is_ok_and(|metadata| metadata.len() > 1 << 20) {
         bar.enable_steady_tick(Duration::from_millis(200));
     }
-    Rows { bar }
+    Import { bar, file: file.display().to_string(), stage: Cell::new(None) }
 }
 
-impl Rows {
-    pub(super) fn rows(&self, read: u64) {
-        if read.is_multiple_of(EVERY) {
-            self.bar.set_position(read);
+impl Import {
+    pub(super) fn show(&self, stage: ImportStage, done: u64, total: Option<u64>) {
+        if self.stage.replace(Some(stage)) != Some(stage) {
+            self.begin(stage, total);
         }
+        self.bar.set_position(done);
+    }
+
+    fn begin(&self, stage: ImportStage, total: Option<u64>) {
+        let what = match stage {
+            ImportStage::Read => format!("reading {}", self.file),
+            ImportStage::Compare => "comparing with what is there".to_owned(),
+            ImportStage::Write => "writing what is new".to_owned(),
+        };
+        self.bar.reset();
+        match total {
+            Some(total) if stage == ImportStage::Read => {
+                self.bar.set_length(total);
+                self.bar.set_style(style("{msg} {wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left"));
+            }
+            Some(total) => {
+                self.bar.set_length(total);
+                self.bar.set_style(style("{msg} {wide_bar} {human_pos}/{human_len}, {per_sec}, {eta} left"));
+            }
+            None => self.bar.set_style(style("{spinner} {msg}: {human_pos}, {per_sec}")),
+        }
+        self.bar.set_message(what);
     }
 
     pub(super) fn clear(&self) {

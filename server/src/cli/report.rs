@@ -1,5 +1,7 @@
 //! What people see.
 
+mod changes;
+
 use std::{fmt::Write, path::Path};
 
 use serde_json::{Value, json};
@@ -9,11 +11,8 @@ use crate::{
     admin::{ClientAdded, EpochStatus, ListStatus, Rotated},
     clock::rfc3339,
     publish::Published,
-    store::{Change, ClientRow, PastChange, Tally},
+    store::{ChangeRow, ClientRow},
 };
-
-/// Most quarantined rows that are named.
-const NAMED: usize = 20;
 
 pub(super) fn version(verbose: bool) -> String {
     let mut out = format!("veilmatch-server {}\n", env!("CARGO_PKG_VERSION"));
@@ -41,34 +40,14 @@ pub(super) fn created(dir: &Path, list: &ListId) -> String {
     format!("list {list} created\nnext: veilmatch-server --dir {} list import {list} FILE\n", dir.display())
 }
 
-pub(super) fn change(list: &ListId, change: &Change, accepted: &str, dry_run: bool) -> String {
-    let Tally { read, accepted: taken, relabelled, duplicate, quarantined, reasons } = &change.tally;
-    let mut out = format!(
-        "{list}: read {read} = accepted {taken} + duplicate {duplicate} + quarantined {quarantined}{}\n",
-        if dry_run { " (dry run, nothing kept)" } else { "" }
-    );
-    let _ = writeln!(out, "accepted: {taken} {accepted}, of which {relabelled} with another label");
-    for (reason, count) in reasons {
-        let _ = writeln!(out, "quarantined: {count} {reason}");
-    }
-    for row in change.quarantined.iter().take(NAMED) {
-        let _ = writeln!(out, "  line {}: {}", row.line, row.reason);
-    }
-    if *quarantined > NAMED as u64 {
-        let _ = writeln!(out, "  and {} more", *quarantined - NAMED as u64);
-    }
-    if *taken > 0 && !dry_run {
-        let _ = writeln!(out, "next: veilmatch-server list publish {list}");
-    }
-    out
-}
-
 pub(super) fn published(list: &ListId, published: &[Published]) -> String {
     if published.is_empty() {
         return format!("{list}: nothing has changed; nothing published (--force publishes the same list again)\n");
     }
     versions(list, published)
 }
+
+pub(super) use changes::{canaries, change, codes, diff, exported, history, listed_all_the_same, past, policy};
 
 fn versions(list: &ListId, published: &[Published]) -> String {
     published.iter().fold(String::new(), |mut out, version| {
@@ -124,6 +103,7 @@ pub(super) fn list(status: &ListStatus) -> String {
         kinds.join(", "),
         status.row.label_bytes
     );
+    let _ = writeln!(out, "policy:    {}", changes::rule(&status.row.rule));
     let _ = match status.newest {
         Some((version, until)) => writeln!(out, "published: version {}, valid until {}", version.0, rfc3339(until)),
         None => writeln!(out, "published: never"),
@@ -147,14 +127,12 @@ pub(super) fn list(status: &ListStatus) -> String {
     for (platform, elements, frames) in &status.used_today {
         let _ = writeln!(out, "today:     {platform} asked {elements} elements in {frames} frames");
     }
-    for PastChange { id, kind, source, at, tally } in &status.changes {
-        let Tally { read, accepted, duplicate, quarantined, .. } = tally;
-        let _ = writeln!(
-            out,
-            "change {id}:  {} {kind} {source}: read {read} = accepted {accepted} + duplicate {duplicate} + \
-             quarantined {quarantined}",
-            rfc3339(*at)
-        );
+    for source in &status.sources {
+        let _ = writeln!(out, "source {}:  {}, {} claims", source.number, source.name, source.size);
+    }
+    for ChangeRow { id, kind, file, source, at, tally } in &status.changes {
+        let from = [source.as_str(), file].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ");
+        let _ = writeln!(out, "change {id}:  {} {kind} {from}: {}", rfc3339(*at), changes::sum(tally));
     }
     out
 }
@@ -185,6 +163,9 @@ pub(super) fn list_json(statuses: &[ListStatus]) -> String {
             "version": status.newest.map(|(version, _)| version.0),
             "valid_until": status.newest.map(|(_, until)| rfc3339(until)),
             "entries": status.published,
+            "min_sources": status.row.rule.min_sources,
+            "strongest": status.row.rule.strongest,
+            "sources": status.sources.iter().map(|source| json!({"name": source.name, "number": source.number, "claims": source.size})).collect::<Vec<_>>(),
             "to_add": status.to_add,
             "to_relabel": status.to_relabel,
             "to_remove": status.to_remove,

@@ -55,8 +55,11 @@ fn a_session_from_init_to_publication_says_each_time_what_comes_next() {
     assert_eq!(session(&["list", "status"]), "no list; make one with `list create NAME`\n");
     assert!(session(&["list", "create", "base"]).contains("list import base FILE"));
     let imported = session(&["list", "import", "base", file, "--label", "A1"]);
-    assert!(imported.starts_with("base: read 2 = accepted 1 + duplicate 0 + quarantined 1\n"), "{imported}");
-    assert!(imported.contains("line 2: "), "{imported}");
+    assert!(
+        imported.starts_with("base: read 2 = accepted 1 + duplicate 0 + retracted 0 + quarantined 1\n"),
+        "{imported}"
+    );
+    assert!(imported.contains("row 2 at byte 70: "), "{imported}");
     let published = session(&["list", "publish", "base"]);
     assert!(published.starts_with("base: version 1 (epoch 1): 1 entries in 1024 records"), "{published}");
     assert!(session(&["list", "publish", "base"]).contains("nothing has changed"));

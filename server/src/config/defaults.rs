@@ -32,8 +32,32 @@ pub(super) fn kept_artifacts() -> (u32, &'static str) {
     (2, "a download that began before a publication can end after it")
 }
 
+pub(super) fn delta_days() -> (u32, &'static str) {
+    (30, "a month of deltas is larger than an artifact for most lists")
+}
+
+pub(super) fn history_days() -> (u32, &'static str) {
+    (400, "a complaint about a match of last year can still be followed")
+}
+
+pub(super) fn every_minutes() -> (u32, &'static str) {
+    (0, "who imports looks at the counts before everybody gets the list")
+}
+
 pub(super) fn frame_sizes() -> (Vec<u32>, &'static str) {
     (vec![1, 4, 16, 256, 1_024, 4_096], "all classes: single uploads stay cheap, archives go in full frames")
+}
+
+pub(super) fn growth_percent() -> (u32, &'static str) {
+    (50, "lists double in years, not in days; a file of another list or a wrong column is more")
+}
+
+pub(super) fn shrink_percent() -> (u32, &'static str) {
+    (20, "a file that was cut, or filtered by mistake, would silently unlist the rest")
+}
+
+pub(super) fn jump_from() -> (u64, &'static str) {
+    (1_000, "a trial or a young list changes by multiples")
 }
 
 pub(super) fn elements_per_day() -> (u64, &'static str) {

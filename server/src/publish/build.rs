@@ -8,7 +8,6 @@ use std::{
     fs::File,
     io::{self, BufReader, Read, Seek, SeekFrom, Write},
     ops::{ControlFlow, Range},
-    path::PathBuf,
     sync::mpsc,
 };
 
@@ -17,20 +16,22 @@ use veilmatch_protocol::{
     artifact::{self, DummySeed, Layout, Summary, Writer, padded_count},
     delta::{self, Span},
     derive::{EpochContext, Tag},
+    item::Item,
     manifest::{ArtifactRef, DeltaRef, Hash},
     name::{Epoch, Version},
     oprf::{self, Mode, SecretKey},
-    sort::{Merge, Runs},
 };
 
 use super::{
     OnProgress, Progress,
     files::{self, NewFile},
+    resume::{Question, Resume},
+    sorting::Changes,
 };
 use crate::{
     Error,
     state_dir::StateDir,
-    store::{Entries, ListRow, PendingEntry, PendingKind},
+    store::{Edition, Entries, ListRow, PendingEntry, PendingKind},
 };
 
 /// Entries that are evaluated together, on all processors.
@@ -38,9 +39,6 @@ const BATCH: usize = 32_768;
 
 /// Entries of one call of the batch arithmetic.
 const CHUNK: usize = 512;
-
-/// Bytes of a sorted run in memory; those of tags alone are a quarter.
-const RUN_BYTES: usize = 64 << 20;
 
 /// Records between two reports of progress.
 const REPORT: u64 = 65_536;
@@ -59,6 +57,8 @@ pub(super) struct Base {
     pub(super) artifact: ArtifactRef,
     pub(super) version: Version,
     pub(super) entries: u64,
+    pub(super) edition: Edition,
+    pub(super) categories: Option<Hash>,
 }
 
 /// Everything that decides a version. The same inputs give the same bytes.
@@ -72,6 +72,8 @@ pub(super) struct Build<'a> {
     pub(super) dummies: Range<u64>,
     pub(super) base: Option<&'a Base>,
     pub(super) progress: OnProgress<'a>,
+    // Entries after which what is evaluated is put down, so that a killed publication goes on there.
+    pub(super) put_down_every: u64,
 }
 
 /// A version whose files are on the disk.
@@ -80,20 +82,6 @@ pub(super) struct Built {
     pub(super) delta: DeltaRef,
     pub(super) entries: u64,
     pub(super) dummies: Range<u64>,
-}
-
-// What the records of the base become: tags that go, records that come.
-struct Changes {
-    removed: Sorting,
-    added: Sorting,
-}
-
-impl Changes {
-    fn new(layout: Layout, folder: PathBuf) -> Result<Self, Error> {
-        // A record without a label is a tag.
-        let removed = Sorting::new(Layout::new(0)?, RUN_BYTES / 4, folder.clone());
-        Ok(Self { removed, added: Sorting::new(layout, RUN_BYTES, folder) })
-    }
 }
 
 // What entries become, without what only the reading side may use.
@@ -105,8 +93,8 @@ struct Evaluator<'a> {
 }
 
 impl Evaluator<'_> {
-    // On all processors; the records in the order of the entries.
-    fn evaluate(&self, batch: &[PendingEntry], changes: &mut Changes) -> Result<(), Error> {
+    // On all processors; the records in the order of the entries. Says how many come and how many go.
+    fn evaluate(&self, batch: &[PendingEntry], changes: &mut Changes) -> Result<(u64, u64), Error> {
         let of_chunk = |chunk: &[PendingEntry]| {
             let inputs: Vec<&[u8]> = chunk.iter().map(|entry| entry.item.as_bytes()).collect();
             let labels: Vec<&[u8]> = chunk.iter().map(|entry| entry.label.as_slice()).collect();
@@ -123,43 +111,8 @@ impl Evaluator<'_> {
                 changes.added.push(record)?;
             }
         }
-        Ok(())
-    }
-}
-
-// Records on their way into order: in memory up to a bound, beyond it on disk.
-struct Sorting {
-    layout: Layout,
-    folder: PathBuf,
-    runs: Runs,
-    spilled: Vec<File>,
-    count: u64,
-}
-
-impl Sorting {
-    fn new(layout: Layout, bytes: usize, folder: PathBuf) -> Self {
-        let runs = Runs::new(layout, bytes / layout.record_len());
-        Self { layout, folder, runs, spilled: Vec::new(), count: 0 }
-    }
-
-    fn push(&mut self, record: &[u8]) -> Result<(), Error> {
-        self.count += 1;
-        if let Some(run) = self.runs.push(record) {
-            let mut file = files::spill(&self.folder)?;
-            file.write_all(&run)
-                .and_then(|()| file.seek(SeekFrom::Start(0)))
-                .map_err(Error::io("write in", &self.folder))?;
-            self.spilled.push(file);
-        }
-        Ok(())
-    }
-
-    // All of them, ascending.
-    fn sorted(self) -> Result<Merge<Box<dyn Read>>, Error> {
-        let last = Box::new(io::Cursor::new(self.runs.finish())) as Box<dyn Read>;
-        let spilled = self.spilled.into_iter();
-        let runs = spilled.map(|file| Box::new(BufReader::with_capacity(1 << 18, file)) as Box<dyn Read>);
-        Merge::new(self.layout, runs.chain([last]).collect()).map_err(Error::io("read in", &self.folder))
+        let of = |kind| batch.iter().filter(|entry| entry.kind == kind).count() as u64;
+        Ok((of(PendingKind::Added), of(PendingKind::Removed)))
     }
 }
 
@@ -171,17 +124,12 @@ struct Kept {
 }
 
 impl Build<'_> {
-    /// The version that contains every change of the entries since `published`.
-    pub(super) fn with_changes(&self, entries: &Entries, published: i64) -> Result<Built, Error> {
+    /// The version that has the list as an edition has it.
+    pub(super) fn with_changes(&self, entries: &Entries, edition: &Edition) -> Result<Built, Error> {
         let layout = Layout::new(self.list.label_bytes)?;
-        let [kept, added, relabelled, removed] = entries.count(&self.list.list, published)?;
-        let total = match self.base {
-            Some(_) => added + relabelled + removed,
-            None => kept + added + relabelled,
-        };
-        let mut changes = Changes::new(layout, self.dir.list(&self.list.list))?;
-        self.evaluate(entries, published, total, &mut changes)?;
-        let entries = kept + added + relabelled;
+        let mut changes = Changes::new(layout, &self.dir.list(&self.list.list))?;
+        let (added, removed) = self.evaluate(entries, edition, &mut changes)?;
+        let entries = self.base.map_or(0, |base| base.entries) + added - removed;
         let dummies = self.pad(entries, layout, &mut changes)?;
         let (artifact, delta) = self.write(layout, padded_count(entries), changes)?;
         Ok(Built { artifact, delta, entries, dummies })
@@ -197,40 +145,54 @@ impl Build<'_> {
         Ok(Built { artifact: base.artifact.clone(), delta, entries: base.entries, dummies: self.dummies.clone() })
     }
 
-    // Reads entries while those before are evaluated: both take their time.
-    fn evaluate(&self, entries: &Entries, published: i64, total: u64, changes: &mut Changes) -> Result<(), Error> {
+    // Reads entries while those before are evaluated: both take their time. Says how many came and how many went.
+    fn evaluate(&self, entries: &Entries, edition: &Edition, changes: &mut Changes) -> Result<(u64, u64), Error> {
         let evaluator = Evaluator {
             key: self.key,
             context: EpochContext { list: self.list.list.clone(), epoch: self.epoch },
             layout: Layout::new(self.list.label_bytes)?,
             upon_base: self.base.is_some(),
         };
+        let base = self.base.map_or(0, |base| base.version.0);
+        let question = Question::new(edition, base, self.list.label_bytes, self.key.public().as_bytes());
+        let folder = self.dir.list(&self.list.list);
+        let mut resume = Resume::open(&folder, self.epoch, question, self.put_down_every, changes)?;
+        let (last, done) = (resume.last()?, changes.added.count.max(changes.removed.count));
         std::thread::scope(|scope| {
             let (batches, queue) = mpsc::sync_channel::<Vec<PendingEntry>>(1);
-            let evaluating =
-                scope.spawn(move || queue.iter().try_for_each(|batch| evaluator.evaluate(&batch, changes)));
-            let read = self.read(entries, published, total, &batches);
+            let resume = &mut resume;
+            let evaluating = scope.spawn(move || {
+                for batch in queue {
+                    let counts = evaluator.evaluate(&batch, changes)?;
+                    if let Some(last) = batch.last() {
+                        resume.evaluated(batch.len() as u64, counts, &last.item, changes)?;
+                    }
+                }
+                Ok(())
+            });
+            let read = self.read(entries, edition, last.as_ref(), done, &batches);
             drop(batches);
             // Where evaluating stopped, reading stopped too.
             evaluating.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and(read)
-        })
+        })?;
+        Ok(resume.counts())
     }
 
     fn read(
         &self,
         entries: &Entries,
-        published: i64,
-        total: u64,
+        edition: &Edition,
+        after: Option<&Item>,
+        mut done: u64,
         batches: &mpsc::SyncSender<Vec<PendingEntry>>,
     ) -> Result<(), Error> {
+        let list = &self.list.list;
+        let from = self.base.map_or(Edition::EMPTY, |base| base.edition);
+        let labels = entries.labels(list, self.list.label_bytes)?;
+        let total = entries.pending_at_most(list, &from, edition)?;
         let mut batch = Vec::with_capacity(BATCH);
-        let mut done = 0;
-        entries.visit(&self.list.list, published, |entry| {
-            let touched = match self.base {
-                Some(_) => entry.kind != PendingKind::Kept,
-                None => entry.kind != PendingKind::Removed,
-            };
-            if touched {
+        entries.visit(list, &from, edition, &labels, after, |entry| {
+            if entry.kind != PendingKind::Kept {
                 batch.push(entry);
             }
             if batch.len() == BATCH {
@@ -239,12 +201,13 @@ impl Build<'_> {
                 if batches.send(full).is_err() {
                     return ControlFlow::Break(());
                 }
-                self.report(Stage::Evaluate, done, total);
+                self.report(Stage::Evaluate, done, total.max(done));
             }
             ControlFlow::Continue(())
         })?;
+        done += batch.len() as u64;
         let _ = batches.send(batch);
-        self.report(Stage::Evaluate, total, total);
+        self.report(Stage::Evaluate, done, done);
         Ok(())
     }
 
@@ -407,25 +370,4 @@ impl BaseRecords {
 
 fn tag_of(record: &[u8]) -> Tag {
     Tag(*record.first_chunk().expect("a record begins with its tag"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_goes_and_what_comes_is_sorted_whatever_part_of_it_is_on_the_disk() {
-        // The tags that go were all held in memory, however many, and each record that comes in an allocation of its own.
-        let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::new(4).unwrap();
-        let record = |n: u8| [vec![n; 16], vec![7; 8]].concat();
-        // Three records fit in memory.
-        let mut sorting = Sorting::new(layout, 3 * layout.record_len(), folder.path().to_owned());
-        for n in [9, 3, 7, 1, 8, 2, 6, 4, 5] {
-            sorting.push(&record(n)).unwrap();
-        }
-        assert_eq!((sorting.count, sorting.spilled.len()), (9, 3));
-        let sorted: Vec<Vec<u8>> = sorting.sorted().unwrap().map(Result::unwrap).collect();
-        assert_eq!(sorted, (1..=9).map(record).collect::<Vec<_>>());
-    }
 }

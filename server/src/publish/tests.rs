@@ -34,8 +34,8 @@ fn what_was_imported_is_published_with_its_label_and_nothing_else_is() {
     let manifest = manifest.manifest();
     assert_eq!((manifest.version, manifest.epoch, manifest.artifact.count), (1, 1, 1_024));
     assert_eq!(manifest.delta, DeltaRef::NONE);
-    assert_eq!(world.label(1, 0).unwrap(), b"A1\0\0");
-    assert_eq!(world.label(1, 49).unwrap(), b"A1\0\0");
+    assert_eq!(world.code(1, 0).unwrap(), "A1");
+    assert_eq!(world.code(1, 49).unwrap(), "A1");
     assert_eq!(world.label(1, 50), None);
 }
 
@@ -60,11 +60,11 @@ fn additions_retractions_and_new_labels_travel_in_one_delta_that_lands_on_the_si
     // Ten come, five change, ten go: the class holds, so dummies stay as they are.
     assert_eq!(published[0].delta.map(|(removed, added, _)| (removed, added)), Some((15, 15)));
     apply_delta(&world, 1, 2);
-    assert_eq!(world.label(2, 0).unwrap(), b"B2\0\0");
-    assert_eq!(world.label(2, 4).unwrap(), b"B2\0\0");
+    assert_eq!(world.code(2, 0).unwrap(), "B2");
+    assert_eq!(world.code(2, 4).unwrap(), "B2");
     assert_eq!(world.label(2, 5), None);
-    assert_eq!(world.label(2, 15).unwrap(), b"A1\0\0");
-    assert_eq!(world.label(2, 1_509).unwrap(), b"B2\0\0");
+    assert_eq!(world.code(2, 15).unwrap(), "A1");
+    assert_eq!(world.code(2, 1_509).unwrap(), "B2");
     world.manifest(2).follows(Some(&world.manifest(1))).unwrap();
 }
 
@@ -90,7 +90,7 @@ fn a_delta_larger_than_the_list_is_not_made() {
     let published = world.publish();
     assert_eq!(published[0].delta, None);
     assert!(!world.delta(2).exists());
-    assert_eq!(world.label(2, 12_999).unwrap(), b"A1\0\0");
+    assert_eq!(world.code(2, 12_999).unwrap(), "A1");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn what_a_killed_publication_left_behind_is_overwritten() {
     world.retract([1]);
     world.publish();
     apply_delta(&world, 1, 2);
-    assert_eq!(names(&world.root().join("lists/base")), ["1.vml", "2.delta", "2.vml"]);
+    assert_eq!(names(&world.root().join("lists/base")), ["1.codebook", "1.vml", "2.codebook", "2.delta", "2.vml"]);
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn old_artifacts_are_deleted_and_deltas_stay() {
     }
     assert_eq!(
         names(&world.root().join("lists/base")),
-        ["2.delta", "3.delta", "3.vml", "4.delta", "4.vml"],
+        ["2.delta", "3.codebook", "3.delta", "3.vml", "4.codebook", "4.delta", "4.vml"],
         "two artifacts are kept, for downloads that have begun"
     );
 }
@@ -155,7 +155,7 @@ fn a_rotation_publishes_the_whole_list_under_a_new_key_and_both_epochs_follow_ev
     assert_eq!(versions, [(2, 1), (3, 2)]);
     assert_eq!(rotated.old_retires_at, world.now() + 168 * 3_600);
     assert_ne!(world.manifest(2).manifest().oprf_key, world.manifest(3).manifest().oprf_key);
-    assert_eq!(world.label(3, 99).unwrap(), b"A1\0\0");
+    assert_eq!(world.code(3, 99).unwrap(), "A1");
 
     world.retract([7]);
     let published = world.publish();
@@ -181,7 +181,7 @@ fn when_the_overlap_is_over_the_old_key_and_its_files_are_gone() {
     world.clock.advance(168 * 3_600);
     assert_eq!(world.agency().retire(&world.list, world.now()).unwrap(), [Epoch(1)]);
     assert!(!seed.exists());
-    assert_eq!(names(&world.root().join("lists/base")), ["3.vml"]);
+    assert_eq!(names(&world.root().join("lists/base")), ["3.codebook", "3.vml"]);
     world.retract([7]);
     let published = world.publish();
     assert_eq!((published.len(), published[0].epoch), (1, Epoch(2)));
@@ -213,7 +213,7 @@ fn without_an_overlap_the_old_key_is_destroyed_by_the_rotation_itself() {
     let old = &world.store().epochs(&world.list).unwrap()[0];
     assert_eq!((old.retire_at, old.destroyed_at), (Some(world.now()), Some(world.now())));
     assert!(!world.root().join("keys/oprf/base-1.seed").exists());
-    assert_eq!(names(&world.root().join("lists/base")), ["2.vml"]);
+    assert_eq!(names(&world.root().join("lists/base")), ["2.codebook", "2.vml"]);
     world.manifest(2).follows(Some(&world.manifest(1))).unwrap();
     world.agency().rotate(&world.list, world.now() + 1, &|_| ()).unwrap();
 }
@@ -256,7 +256,7 @@ fn a_destruction_that_was_killed_at_any_point_stops_no_start_and_is_finished() {
         let agency = world.agency();
         Catalogue::load(&world.store(), agency.dir(), None, world.now()).unwrap();
         assert_eq!(world.agency().retire(&world.list, world.now()).unwrap(), [Epoch(1)]);
-        assert_eq!(names(&world.root().join("lists/base")), ["3.vml"]);
+        assert_eq!(names(&world.root().join("lists/base")), ["3.codebook", "3.vml"]);
         assert_eq!(names(&world.root().join("keys/oprf")), ["base-2.seed"]);
         assert_eq!(world.store().epochs(&world.list).unwrap()[0].destroyed_at, Some(world.now()));
     }
@@ -291,4 +291,35 @@ fn progress_ends_at_its_total() {
     assert!(seen.contains(&Progress { epoch: Epoch(1), stage: Stage::Evaluate, done: 3_000, total: 3_000 }));
     let count = padded_count(3_000);
     assert!(seen.contains(&Progress { epoch: Epoch(1), stage: Stage::Write, done: count, total: count }));
+}
+
+#[test]
+fn a_publication_that_was_killed_while_it_evaluated_goes_on_where_it_was() {
+    let world = World::new();
+    world.import(0..100_000, "A1");
+    let agency = world.agency();
+    let publish = |progress: OnProgress<'_>| {
+        let mut store = world.store();
+        let mut publisher = Publisher::new(agency.dir(), agency.config(), &mut store, progress).unwrap();
+        publisher.put_down_every = 30_000;
+        // The time goes on: what was begun is finished as it was meant.
+        world.clock.advance(10);
+        publisher.publish(&world.list, Occasion::Asked, world.now())
+    };
+    let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        publish(&|progress| assert!(progress.done < 98_304, "killed here"))
+    }));
+    assert!(killed.is_err());
+    let first = Mutex::new(None);
+    publish(&|progress| {
+        first.lock().unwrap().get_or_insert(progress.done);
+    })
+    .unwrap();
+    assert!(first.into_inner().unwrap().unwrap() > 60_000, "what was put down was evaluated again");
+    assert_eq!(world.artifact(1).count(), padded_count(100_000));
+    assert_eq!(world.store().newest_version(&world.list, None).unwrap().unwrap().entries, 100_000);
+    for number in [0, 31_000, 65_000, 99_999] {
+        assert_eq!(world.code(1, number).unwrap(), "A1");
+    }
+    assert_eq!(names(&world.root().join("lists/base")), ["1.codebook", "1.vml"]);
 }

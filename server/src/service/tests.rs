@@ -7,11 +7,12 @@ use veilmatch_proto::{
     pb::{self, evaluate_stream_response::Outcome},
 };
 use veilmatch_protocol::{
-    codebook::{Category, CodeBook},
+    codebook::CodeBook,
     derive::EpochContext,
     frame::FrameSize,
+    item::Kind,
     label,
-    name::{AgencyName, Epoch, Version},
+    name::{Epoch, ListId, Version},
 };
 
 use crate::{
@@ -64,7 +65,8 @@ async fn a_listed_item_is_found_with_its_label_and_an_unlisted_one_is_not() {
             Some(label::open(&okm.label_key(), record.sealed_label()).unwrap())
         })
         .collect();
-    assert_eq!(labels, [Some(b"A1\0\0".to_vec()), None, Some(b"A1\0\0".to_vec())]);
+    // Category 1, of source 1.
+    assert_eq!(labels, [Some(vec![0, 0, 1, 1]), None, Some(vec![0, 0, 1, 1])]);
     assert_eq!(used(&world, &platform), BudgetUse { elements: 16, frames: 1 });
 }
 
@@ -705,29 +707,28 @@ async fn a_download_that_names_its_file_gets_that_file_and_no_other() {
     assert_eq!(reason(&lists.fetch_artifact(fetch(&[0; 31])).await.unwrap_err()), Reason::BadRequest);
 }
 
-fn code_book(world: &World) -> CodeBook {
-    let agency = AgencyName::parse("agency.example").unwrap();
-    let [scheme, code, action, text] = ["uk", "A", "report", "a synthetic text"].map(str::to_owned);
-    let category = Category { number: 1, scheme, code, action, text };
-    CodeBook::new(&agency, &world.list, vec![category], Vec::new()).unwrap()
-}
-
 #[tokio::test]
 async fn the_code_book_of_a_version_is_served_to_whom_its_list_is_open() {
     // SPEC §9.3
     let (world, platform) = world();
-    world.retract([1]);
-    world.publish();
-    let book = code_book(&world);
-    world.name_code_book(&book);
+    // Its labels are too short for numbers.
+    let short = ListId::parse("short").unwrap();
+    world.agency().list_create(&short, 2, &[Kind::Sha256], world.now()).unwrap();
+    world.agency().publish(&short, false, world.now(), &|_| ()).unwrap();
+    let mut row = world.store().client(&platform.name).unwrap().unwrap();
+    row.lists.push(short);
+    world.store().put_client(&row).unwrap();
     let served = world.serve();
     let mut lists = served.lists(&platform);
     let of = |list: &str, version| pb::GetCodeBookRequest { list_id: list.into(), version };
-    assert_eq!(lists.get_code_book(of("base", 1)).await.unwrap().into_inner().code_book, book.to_bytes());
-    let none = lists.get_code_book(of("base", 2)).await.unwrap_err();
+    let book = lists.get_code_book(of("base", 1)).await.unwrap().into_inner().code_book;
+    let book = CodeBook::of(world.manifest(1).manifest(), &book).unwrap();
+    let (category, source) = (book.category(1).unwrap(), book.source(1).unwrap());
+    assert_eq!((&*category.scheme, &*category.code, &*source.name), ("custom", "A1", "local"));
+    let none = lists.get_code_book(of("short", 1)).await.unwrap_err();
     assert_eq!((reason(&none), none.code()), (Reason::NoCodeBook, Code::NotFound));
     for (request, expected) in [
-        (of("base", 3), Reason::UnknownVersion),
+        (of("base", 2), Reason::UnknownVersion),
         (of("base", 0), Reason::BadRequest),
         (of("other", 1), Reason::UnknownList),
         (of("Base", 1), Reason::BadRequest),
@@ -740,7 +741,6 @@ async fn the_code_book_of_a_version_is_served_to_whom_its_list_is_open() {
 async fn a_code_book_that_is_gone_is_unknown_and_a_damaged_one_is_our_fault() {
     // SPEC §9.3, §10
     let (world, platform) = world();
-    world.name_code_book(&code_book(&world));
     let served = world.serve();
     let fetch = async || {
         let request = pb::GetCodeBookRequest { list_id: "base".into(), version: 1 };

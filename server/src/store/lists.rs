@@ -6,7 +6,7 @@ use veilmatch_protocol::{
     name::{Epoch, ListId, Version},
 };
 
-use super::{Store, name, signed, unreadable, unsigned};
+use super::{Edition, Rule, Store, name, signed, unreadable, unsigned};
 use crate::Error;
 
 /// A list as it was created.
@@ -20,6 +20,8 @@ pub struct ListRow {
     pub kinds: Vec<Kind>,
     /// When it was created.
     pub created: u64,
+    /// What decides which claims list an item.
+    pub rule: Rule,
 }
 
 /// One key's life in a list.
@@ -60,8 +62,8 @@ pub struct VersionRow {
     pub version: Version,
     /// Under which epoch's key it was made.
     pub epoch: Epoch,
-    /// The last change of the entries that it contains.
-    pub changes: i64,
+    /// The state of the list that it has.
+    pub edition: Edition,
     /// Its entries, dummies apart.
     pub entries: u64,
     /// The signed manifest.
@@ -91,8 +93,16 @@ impl Store {
         let kinds: Vec<&str> = list.kinds.iter().map(|kind| kind.name()).collect();
         self.change(|tx| {
             let made = tx.execute(
-                "INSERT INTO list (list, label_bytes, kinds, created) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-                (list.list.as_str(), list.label_bytes, kinds.join(","), signed(list.created)),
+                "INSERT INTO list (list, label_bytes, kinds, created, min_sources, strongest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT DO NOTHING",
+                (
+                    list.list.as_str(),
+                    list.label_bytes,
+                    kinds.join(","),
+                    signed(list.created),
+                    list.rule.min_sources,
+                    list.rule.strongest,
+                ),
             )?;
             if made == 0 {
                 return Err(Error::ListExists { list: list.list.to_string() });
@@ -106,7 +116,8 @@ impl Store {
     /// # Errors
     /// [`Error::Store`].
     pub fn lists(&self) -> Result<Vec<ListRow>, Error> {
-        let mut rows = self.connection.prepare("SELECT list, label_bytes, kinds, created FROM list ORDER BY list")?;
+        let sql = "SELECT list, label_bytes, kinds, created, min_sources, strongest FROM list ORDER BY list";
+        let mut rows = self.connection.prepare(sql)?;
         Ok(rows.query_map([], list_row)?.collect::<Result<_, _>>()?)
     }
 
@@ -115,9 +126,21 @@ impl Store {
     /// # Errors
     /// [`Error::UnknownList`], [`Error::Store`].
     pub fn list(&self, list: &ListId) -> Result<ListRow, Error> {
-        let sql = "SELECT list, label_bytes, kinds, created FROM list WHERE list = ?1";
+        let sql = "SELECT list, label_bytes, kinds, created, min_sources, strongest FROM list WHERE list = ?1";
         let row = self.connection.query_row(sql, [list.as_str()], list_row).optional()?;
         row.ok_or_else(|| Error::UnknownList { list: list.to_string() })
+    }
+
+    /// Gives a list another rule. It counts from the next publication on.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn set_rule(&mut self, list: &ListId, rule: Rule) -> Result<(), Error> {
+        self.change(|tx| {
+            let sql = "UPDATE list SET min_sources = ?2, strongest = ?3 WHERE list = ?1";
+            tx.execute(sql, (list.as_str(), rule.min_sources, rule.strongest))?;
+            Ok(())
+        })
     }
 
     /// The epochs of a list, oldest first.
@@ -137,7 +160,8 @@ impl Store {
     /// # Errors
     /// [`Error::Store`].
     pub fn versions_after(&self, list: &ListId, after: Version) -> Result<Vec<VersionRow>, Error> {
-        let sql = "SELECT version, epoch, changes, entries, note, leaf_hash, not_before, not_after
+        let sql = "SELECT version, epoch, changes, entries, note, leaf_hash, not_before, not_after,
+                          as_of, min_sources, strongest
                    FROM manifest WHERE list = ?1 AND version > ?2 ORDER BY version";
         let mut rows = self.connection.prepare_cached(sql)?;
         let rows = rows.query_map((list.as_str(), after.0), |row| version_row(list, row))?;
@@ -149,7 +173,8 @@ impl Store {
     /// # Errors
     /// [`Error::Store`].
     pub fn newest_version(&self, list: &ListId, epoch: Option<Epoch>) -> Result<Option<VersionRow>, Error> {
-        let sql = "SELECT version, epoch, changes, entries, note, leaf_hash, not_before, not_after
+        let sql = "SELECT version, epoch, changes, entries, note, leaf_hash, not_before, not_after,
+                          as_of, min_sources, strongest
                    FROM manifest WHERE list = ?1 AND (?2 IS NULL OR epoch = ?2) ORDER BY version DESC LIMIT 1";
         let mut rows = self.connection.prepare_cached(sql)?;
         Ok(rows.query_row((list.as_str(), epoch.map(|epoch| epoch.0)), |row| version_row(list, row)).optional()?)
@@ -215,18 +240,22 @@ fn insert_epoch(tx: &Transaction<'_>, epoch: &EpochRow) -> Result<(), Error> {
 
 fn insert_version(tx: &Transaction<'_>, version: &VersionRow) -> Result<(), Error> {
     tx.execute(
-        "INSERT INTO manifest (list, version, epoch, changes, entries, note, leaf_hash, not_before, not_after)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO manifest (list, version, epoch, changes, entries, note, leaf_hash, not_before, not_after, as_of,
+                               min_sources, strongest)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         (
             version.list.as_str(),
             version.version.0,
             version.epoch.0,
-            version.changes,
+            version.edition.change,
             signed(version.entries),
             &version.note,
             version.leaf_hash,
             signed(version.not_before),
             signed(version.not_after),
+            signed(version.edition.at),
+            version.edition.rule.min_sources,
+            version.edition.rule.strongest,
         ),
     )?;
     Ok(())
@@ -236,7 +265,8 @@ fn list_row(row: &Row<'_>) -> rusqlite::Result<ListRow> {
     let kinds: String = row.get(2)?;
     let kinds =
         kinds.split(',').map(Kind::from_name).collect::<Result<_, _>>().map_err(|error| unreadable(2, error))?;
-    Ok(ListRow { list: name(row, 0)?, label_bytes: row.get(1)?, kinds, created: unsigned(row.get(3)?) })
+    let rule = Rule { min_sources: row.get(4)?, strongest: row.get(5)? };
+    Ok(ListRow { list: name(row, 0)?, label_bytes: row.get(1)?, kinds, created: unsigned(row.get(3)?), rule })
 }
 
 fn epoch_row(list: &ListId, row: &Row<'_>) -> rusqlite::Result<EpochRow> {
@@ -257,7 +287,11 @@ fn version_row(list: &ListId, row: &Row<'_>) -> rusqlite::Result<VersionRow> {
         list: list.clone(),
         version: Version(row.get(0)?),
         epoch: Epoch(row.get(1)?),
-        changes: row.get(2)?,
+        edition: Edition {
+            change: row.get(2)?,
+            at: unsigned(row.get(8)?),
+            rule: Rule { min_sources: row.get(9)?, strongest: row.get(10)? },
+        },
         entries: unsigned(row.get(3)?),
         note: row.get(4)?,
         leaf_hash: row.get(5)?,

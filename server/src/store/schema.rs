@@ -121,6 +121,16 @@ CREATE UNIQUE INDEX frame_answered ON frame (platform, list, epoch, batch) WHERE
 -- 1: the answer could not be repeated, and the charge was given back.
 ALTER TABLE frame ADD COLUMN refunded INTEGER NOT NULL DEFAULT 0;
 ",
+        "
+-- What decides which claims list an item, of the list as it is to be and of each version as it was made: how many sources
+-- must vouch, whether a weaker kind is left out where a stronger one is known, and the time at which validity was asked.
+ALTER TABLE list ADD COLUMN min_sources INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE list ADD COLUMN strongest INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE manifest ADD COLUMN min_sources INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE manifest ADD COLUMN strongest INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE manifest ADD COLUMN as_of BIGINT NOT NULL DEFAULT 0;
+UPDATE manifest SET as_of = not_before;
+",
     ],
 };
 
@@ -128,7 +138,8 @@ pub(super) const ENTRIES: Schema = Schema {
     // One connection of a command that inserts at random places of a large tree.
     cache: "-65536",
     checkpointed_by_the_writer: false,
-    steps: &["
+    steps: &[
+        "
 CREATE TABLE list (
     id   INTEGER NOT NULL PRIMARY KEY,
     list TEXT    NOT NULL UNIQUE
@@ -163,5 +174,121 @@ CREATE TABLE entry (
     relabelled INTEGER NOT NULL,
     PRIMARY KEY (list, item)
 ) WITHOUT ROWID;
-"],
+",
+        "
+-- Who says that digests are listed. number: what stands for it in labels, 0 for none. size: its claims that stand.
+CREATE TABLE source (
+    id     INTEGER NOT NULL PRIMARY KEY,
+    list   INTEGER NOT NULL REFERENCES list (id),
+    name   TEXT    NOT NULL,
+    number INTEGER NOT NULL CHECK (number BETWEEN 0 AND 255),
+    size   BIGINT  NOT NULL,
+    UNIQUE (list, name)
+);
+-- What stands for a scheme, a code and an action in labels. Rows are never changed but for their text, and never removed.
+CREATE TABLE category (
+    list   INTEGER NOT NULL REFERENCES list (id),
+    number INTEGER NOT NULL CHECK (number BETWEEN 1 AND 65535),
+    scheme TEXT    NOT NULL,
+    code   TEXT    NOT NULL,
+    action TEXT    NOT NULL,
+    text   TEXT    NOT NULL,
+    PRIMARY KEY (list, number),
+    UNIQUE (list, scheme, code, action)
+);
+-- One word of a source: under its record (empty where the digest itself is the key) the item is listed. since: the change
+-- that said so; until: the one that took it back, if one did. stronger: the same record names a stronger kind, too. Which
+-- items a version lists follows from the claims that stood at its last change; nothing is updated when it is published.
+-- (WITHOUT ROWID is SQLite's name for a table clustered by its key.)
+CREATE TABLE claim (
+    source      INTEGER NOT NULL REFERENCES source (id),
+    item        BLOB    NOT NULL,
+    record      BLOB    NOT NULL,
+    since       INTEGER NOT NULL,
+    until       INTEGER,
+    category    INTEGER NOT NULL,
+    stronger    INTEGER NOT NULL,
+    reference   TEXT    NOT NULL,
+    valid_from  BIGINT,
+    valid_until BIGINT,
+    PRIMARY KEY (source, item, record, since)
+) WITHOUT ROWID;
+CREATE INDEX claim_from ON claim (valid_from) WHERE valid_from IS NOT NULL;
+CREATE INDEX claim_until ON claim (valid_until) WHERE valid_until IS NOT NULL;
+-- What a source's record says as a whole, so that the next row of its key can be compared with it. at: the source's own
+-- time. gone: 0 it stands, 1 its source withdrew it, 2 the agency did.
+CREATE TABLE record (
+    source INTEGER NOT NULL REFERENCES source (id),
+    record BLOB    NOT NULL,
+    at     BIGINT  NOT NULL,
+    gone   INTEGER NOT NULL CHECK (gone BETWEEN 0 AND 2),
+    body   BLOB    NOT NULL,
+    PRIMARY KEY (source, record)
+) WITHOUT ROWID;
+-- Files that are known to be harmless: their digests are set aside when they are imported.
+CREATE TABLE known (
+    list INTEGER NOT NULL REFERENCES list (id),
+    item BLOB    NOT NULL,
+    PRIMARY KEY (list, item)
+) WITHOUT ROWID;
+-- The items that a change touched, unless it touched so many that the next publication rather looks at all.
+CREATE TABLE touched (
+    change INTEGER NOT NULL,
+    item   BLOB    NOT NULL,
+    PRIMARY KEY (change, item)
+) WITHOUT ROWID;
+
+CREATE TABLE new_change (
+    id          INTEGER NOT NULL PRIMARY KEY,
+    list        INTEGER NOT NULL REFERENCES list (id),
+    kind        TEXT    NOT NULL,
+    file        TEXT    NOT NULL,
+    source      TEXT    NOT NULL,
+    at          BIGINT  NOT NULL,
+    read        BIGINT  NOT NULL,
+    accepted    BIGINT  NOT NULL,
+    duplicate   BIGINT  NOT NULL,
+    retracted   BIGINT  NOT NULL,
+    quarantined BIGINT  NOT NULL,
+    added       BIGINT  NOT NULL,
+    relabelled  BIGINT  NOT NULL,
+    removed     BIGINT  NOT NULL,
+    whole       INTEGER NOT NULL
+);
+INSERT INTO new_change
+    SELECT id, list, kind, source, 'local', at, read, accepted, duplicate, 0, quarantined, accepted, 0, 0, 1 FROM change;
+CREATE TABLE new_quarantine (
+    change INTEGER NOT NULL,
+    line   BIGINT  NOT NULL,
+    reason TEXT    NOT NULL,
+    PRIMARY KEY (change, line)
+);
+INSERT INTO new_quarantine SELECT change, line, reason FROM quarantine;
+CREATE TABLE quarantine_reason (
+    change INTEGER NOT NULL,
+    reason TEXT    NOT NULL,
+    count  BIGINT  NOT NULL,
+    PRIMARY KEY (change, reason)
+);
+-- Labels were text of the operator's: they are categories of the scheme custom. Of a label that was changed the old text is
+-- not known any more: that it was another is.
+INSERT INTO source (list, name, number, size)
+    SELECT list, 'local', 1, sum(until IS NULL) FROM entry GROUP BY list;
+INSERT INTO category (list, number, scheme, code, action, text)
+    SELECT list, row_number() OVER (PARTITION BY list ORDER BY code), 'custom', code, '', ''
+    FROM (SELECT DISTINCT list, rtrim(CAST(label AS TEXT), char(0)) AS code FROM entry) WHERE code <> '';
+INSERT INTO claim
+    SELECT source.id, item, x'', since, relabelled, 0, 0, '', NULL, NULL
+    FROM entry JOIN source ON source.list = entry.list WHERE relabelled > since;
+INSERT INTO claim
+    SELECT source.id, item, x'', max(since, relabelled), until, coalesce(category.number, 0), 0, '', NULL, NULL
+    FROM entry JOIN source ON source.list = entry.list
+    LEFT JOIN category ON category.list = entry.list AND category.code = rtrim(CAST(label AS TEXT), char(0));
+DROP TABLE entry;
+DROP TABLE quarantine;
+DROP TABLE change;
+ALTER TABLE new_change RENAME TO change;
+ALTER TABLE new_quarantine RENAME TO quarantine;
+",
+    ],
 };

@@ -68,7 +68,7 @@ async fn every_line_is_seen_and_counted() {
     assert_eq!(shown, ["1 one", "2 BAD_LINE", "3 again"]);
     let counts = counts.lock().unwrap();
     let closed = counts.counts.close(counts.read).unwrap();
-    assert_eq!(closed.to_string(), "read 3 = accepted 1 + duplicate 1 + quarantined 1");
+    assert_eq!(closed.to_string(), "read 3 = accepted 1 + duplicate 1 + retracted 0 + quarantined 1");
     assert!(counts.ended);
 }
 

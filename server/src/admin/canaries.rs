@@ -1,0 +1,109 @@
+//! `list canary`: files that nobody has but who is to find them.
+
+use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+
+use rand::Rng;
+use sha2::{Digest, Sha256, Sha512};
+use veilmatch_lists::Category;
+use veilmatch_protocol::{
+    item::{Item, Kind},
+    name::ListId,
+};
+
+use super::Agency;
+use crate::{
+    Error,
+    state_dir::create_private_dir,
+    store::{Change, ChangeRow, Entries, Said, Tally},
+};
+
+/// Bytes of a canary: random ones, of no format.
+const CANARY_BYTES: usize = 4_096;
+
+/// What canaries look like in labels.
+#[derive(Debug, Clone, Copy)]
+pub struct Cover<'a> {
+    /// Name of the source.
+    pub source: &'a str,
+    /// The category.
+    pub category: &'a Category,
+    /// The action of the category.
+    pub action: &'a str,
+}
+
+impl Agency {
+    /// Makes files of random bytes in a new folder and lists their digests, in all kinds of the list. Their labels name
+    /// the source and the category of `cover`, so nothing in a published list tells them from its other entries.
+    ///
+    /// # Errors
+    /// [`Error::UnknownList`], [`Error::UnknownSource`], [`Error::Argument`] if the folder has something in it,
+    /// [`Error::Io`], [`Error::Busy`], [`Error::Store`].
+    pub fn canaries(
+        &mut self,
+        list: &ListId,
+        count: u32,
+        out: &Path,
+        cover: &Cover<'_>,
+        now: u64,
+    ) -> Result<Change, Error> {
+        let Cover { source, category, action } = *cover;
+        let row = self.store.list(list)?;
+        let _lock = self.dir.lock_changes()?;
+        create_private_dir(out)?;
+        if out.read_dir().map_err(Error::io("read", out))?.next().is_some() {
+            return Err(Error::argument("--out", format!("{} has something in it", out.display())));
+        }
+        let mut entries = Entries::open(&self.dir.entries_database())?;
+        let ledger = entries.change(list)?;
+        let source = ledger.canary_source(&ledger.known_source(source)?)?;
+        let mut categories = ledger.categories()?;
+        let said = Said { category: categories.number(&category.scheme, &category.code, action)?, ..Said::default() };
+        ledger.put_categories(&categories)?;
+        let mut claims = Vec::new();
+        for number in 1..=count {
+            let mut bytes = [0; CANARY_BYTES];
+            rand::rng().fill_bytes(&mut bytes);
+            write(&out.join(format!("canary-{number:05}.bin")), &bytes)?;
+            let strongest = row.kinds.last().copied();
+            for kind in &row.kinds {
+                let stronger = strongest.is_some_and(|strongest| strongest.id() > kind.id());
+                claims.push((Item::new(*kind, &digest(*kind, &bytes))?, Said { stronger, ..said.clone() }));
+            }
+        }
+        claims.sort_by(|one, other| one.0.cmp(&other.0));
+        for (item, said) in &claims {
+            ledger.claim(source.id, item.as_bytes(), b"", said)?;
+            ledger.touch(item.as_bytes())?;
+        }
+        let added = claims.len() as u64;
+        ledger.resize(&source, source.size + added)?;
+        let tally = Tally { read: added, accepted: added, added, ..Tally::default() };
+        let row = ChangeRow {
+            id: 0,
+            kind: "canary".into(),
+            file: String::new(),
+            source: source.name.clone(),
+            at: now,
+            tally: tally.clone(),
+        };
+        let id = ledger.keep(&row, false)?;
+        Ok(Change { id, source: source.name, tally })
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.map_err(Error::io("write", path))
+}
+
+fn digest(kind: Kind, bytes: &[u8]) -> Vec<u8> {
+    match kind {
+        Kind::Md5 => md5::Md5::digest(bytes).to_vec(),
+        Kind::Sha1 => sha1::Sha1::digest(bytes).to_vec(),
+        Kind::Sha256 => Sha256::digest(bytes).to_vec(),
+        Kind::Sha512 => Sha512::digest(bytes).to_vec(),
+    }
+}

@@ -1,0 +1,187 @@
+//! Reads the rows of a file and sorts them: loose digests by themselves, rows with a key by their key.
+
+use std::{sync::mpsc, thread};
+
+use veilmatch_lists::{Category, Listing, Place, Row, Rows, Says};
+use veilmatch_protocol::{
+    codebook::{is_code, is_scheme},
+    item::Item,
+};
+
+use super::{Intake, OnImport, body, is_stronger, sorter::Sorter};
+use crate::{
+    Error,
+    store::{Categories, Said, Tally},
+};
+
+/// Rows that travel together from the thread that reads to the one that sorts.
+const BATCH: usize = 1_024;
+
+/// Key of a row that is longer: no source has one.
+const MAX_KEY: usize = 1_024;
+
+/// What a file says, sorted.
+///
+/// ```text
+/// loose  item   │ number(8) ‖ row(8) ‖ said
+/// keyed  record │ at(8) ‖ number(8) ‖ row(8) ‖ weight(4) ‖ withdrawn(1) ‖ body
+/// ```
+/// number: how many rows came before, so that the last of a key is the one that counts.
+pub(super) struct Staged {
+    pub(super) loose: Sorter,
+    pub(super) keyed: Sorter,
+}
+
+pub(super) fn stage(
+    intake: &Intake<'_>,
+    rows: Rows<'_>,
+    refuse: &(dyn Fn(veilmatch_lists::Error) -> Error + Sync),
+    categories: &mut Categories,
+    tally: &mut Tally,
+    progress: OnImport<'_>,
+) -> Result<Staged, Error> {
+    let folder = intake.dir.root();
+    let mut stage = Stage {
+        intake,
+        categories,
+        tally,
+        staged: Staged { loose: Sorter::new(folder), keyed: Sorter::new(folder) },
+        number: 0,
+    };
+    thread::scope(|scope| {
+        let (batches, queue) = mpsc::sync_channel::<Result<Vec<Row>, Error>>(4);
+        scope.spawn(move || read(rows, refuse, &batches));
+        for batch in queue {
+            for row in batch? {
+                stage.row(row)?;
+            }
+            intake.read(progress);
+        }
+        Ok(stage.staged)
+    })
+}
+
+// Ends early where nobody listens any more.
+fn read(
+    mut rows: Rows<'_>,
+    refuse: &(dyn Fn(veilmatch_lists::Error) -> Error + Sync),
+    batches: &mpsc::SyncSender<Result<Vec<Row>, Error>>,
+) {
+    loop {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut failed = None;
+        for row in rows.by_ref().take(BATCH) {
+            match row {
+                Ok(row) => batch.push(row),
+                Err(error) => failed = Some(refuse(error)),
+            }
+        }
+        let ended = batch.is_empty();
+        if !ended && batches.send(Ok(batch)).is_err() {
+            return;
+        }
+        if let Some(error) = failed {
+            let _ = batches.send(Err(error));
+            return;
+        }
+        if ended {
+            return;
+        }
+    }
+}
+
+struct Stage<'a> {
+    intake: &'a Intake<'a>,
+    categories: &'a mut Categories,
+    tally: &'a mut Tally,
+    staged: Staged,
+    number: u64,
+}
+
+impl Stage<'_> {
+    fn row(&mut self, row: Row) -> Result<(), Error> {
+        self.number += 1;
+        self.tally.read += row.weight();
+        let place = row.place;
+        match (row.id, row.says) {
+            (Some(id), _) if id.is_empty() || id.len() > MAX_KEY => self.tally.quarantine(place, "MALFORMED"),
+            (None, Says::Withdrawn) => self.tally.quarantine(place, "MALFORMED"),
+            (Some(id), Says::Withdrawn) => self.keyed(&id, row.at, place, 1, None)?,
+            (id, Says::Listed(listing)) => self.listing(id, row.at, place, listing)?,
+        }
+        Ok(())
+    }
+
+    fn listing(&mut self, id: Option<Vec<u8>>, at: Option<u64>, place: Place, listing: Listing) -> Result<(), Error> {
+        let Some(said) = self.said(&listing)? else {
+            listing.digests.iter().for_each(|_| self.tally.quarantine(place, "MALFORMED"));
+            return Ok(());
+        };
+        let mut items = Vec::with_capacity(listing.digests.len());
+        for digest in listing.digests {
+            match digest {
+                Ok(item) if self.intake.list.kinds.contains(&item.kind()) => items.push(item),
+                Ok(_) => self.tally.quarantine(place, "KIND_NOT_IN_LIST"),
+                Err(reason) => self.tally.quarantine(place, reason.reason()),
+            }
+        }
+        let weight = u32::try_from(items.len()).unwrap_or(u32::MAX);
+        match (id, &items[..]) {
+            (Some(id), _) => self.keyed(&id, at, place, weight, Some(&body::body(&said, &items))),
+            (None, []) => Ok(()),
+            (None, [item]) => self.loose(item, place, &said),
+            // Without a key the strongest digest stands for the row.
+            (None, [first, others @ ..]) => {
+                let strongest = others.iter().fold(first, |a, b| if is_stronger(b.kind(), a.kind()) { b } else { a });
+                self.keyed(strongest.as_bytes(), at, place, weight, Some(&body::body(&said, &items)))
+            }
+        }
+    }
+
+    // What the row says beside its digests; `None` if its category is none that a code book can have.
+    fn said(&mut self, listing: &Listing) -> Result<Option<Said>, Error> {
+        let options = self.intake.options;
+        let category = match options.category.as_ref().or(listing.category.as_ref()) {
+            Some(Category { scheme, code }) if is_scheme(scheme) && is_code(code) => {
+                self.categories.number(scheme, code, &options.action)?
+            }
+            Some(_) => return Ok(None),
+            None => 0,
+        };
+        let reference = listing.reference.as_ref().unwrap_or(&options.reference);
+        Ok(Some(Said {
+            category,
+            stronger: false,
+            reference: reference.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
+            valid_from: listing.valid_from.or(options.valid_from),
+            valid_until: listing.valid_until.or(options.valid_until),
+        }))
+    }
+
+    fn loose(&mut self, item: &Item, place: Place, said: &Said) -> Result<(), Error> {
+        let mut tail = Vec::with_capacity(48);
+        tail.extend_from_slice(&self.number.to_be_bytes());
+        tail.extend_from_slice(&place.row.to_be_bytes());
+        body::put_said(&mut tail, said);
+        self.staged.loose.push(item.as_bytes(), &tail)
+    }
+
+    // `body`: what the row says, or `None` if it withdraws.
+    fn keyed(
+        &mut self,
+        id: &[u8],
+        at: Option<u64>,
+        place: Place,
+        weight: u32,
+        body: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        let mut tail = Vec::with_capacity(128);
+        tail.extend_from_slice(&at.unwrap_or(u64::MAX).to_be_bytes());
+        tail.extend_from_slice(&self.number.to_be_bytes());
+        tail.extend_from_slice(&place.row.to_be_bytes());
+        tail.extend_from_slice(&weight.to_be_bytes());
+        tail.push(u8::from(body.is_none()));
+        tail.extend_from_slice(body.unwrap_or_default());
+        self.staged.keyed.push(id, &tail)
+    }
+}

@@ -1,0 +1,249 @@
+//! `kill -9` in the middle of an import, a publication, a synchronisation and a compaction: each has happened or it has not,
+//! and what it was to do can be done afterwards.
+//!
+//! `VEILMATCH_KILLS` and `VEILMATCH_KILL_SEED` change number and moments, `VEILMATCH_KILL_ENTRIES` the size;
+//! docs/benchmarks.md has the long run.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write,
+    fs,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use sha2::{Digest, Sha256};
+use veilmatch_tests::programs::{Pair, Paths, ended};
+
+const PROGRAMS: Paths = Paths { agency: env!("CARGO_BIN_EXE_agency"), platform: env!("CARGO_BIN_EXE_platform") };
+
+struct Plan {
+    entries: u64,
+    kills: u32,
+    moments: StdRng,
+    // How long the command takes that is killed, as the last one that was not killed took.
+    took: Duration,
+}
+
+impl Plan {
+    fn drawn() -> Self {
+        let number =
+            |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
+        let seed = number("VEILMATCH_KILL_SEED", rand::random());
+        eprintln!("VEILMATCH_KILL_SEED={seed}");
+        Self {
+            entries: number("VEILMATCH_KILL_ENTRIES", 20_000),
+            kills: u32::try_from(number("VEILMATCH_KILLS", 3)).unwrap(),
+            moments: StdRng::seed_from_u64(seed),
+            took: Duration::ZERO,
+        }
+    }
+
+    /// Runs a command and kills it at some moment of its usual time; whether it had ended before.
+    fn kill(&mut self, command: &mut Command) -> bool {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let moment = self.took.mul_f64(self.moments.random_range(0.0..1.0));
+        let start = Instant::now();
+        while start.elapsed() < moment {
+            std::thread::yield_now();
+        }
+        let had_ended = child.try_wait().unwrap().is_some();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        had_ended
+    }
+
+    /// Runs a command to its end, and remembers how long it took.
+    fn whole(&mut self, command: &mut Command) {
+        let start = Instant::now();
+        let done = ended(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        self.took = start.elapsed();
+    }
+}
+
+fn digest(number: u64) -> String {
+    hex::encode(Sha256::digest(format!("veilmatch kill {number}")))
+}
+
+/// A table of records with a key and a digest.
+fn table(pair: &Pair, name: &str, numbers: std::ops::Range<u64>) -> std::path::PathBuf {
+    let mut text = String::from("id,sha256\n");
+    for number in numbers {
+        writeln!(text, "{number},{}", digest(number)).unwrap();
+    }
+    pair.write(name, text)
+}
+
+fn import(pair: &Pair, file: &std::path::Path) -> Command {
+    let mut command = pair.agency_command();
+    command.args(["list", "import", "baseline"]).arg(file);
+    command.args(["--column", "id=id", "--source", "feed", "--label", "A1", "--allow-jump"]);
+    command
+}
+
+fn publish(pair: &Pair) -> Command {
+    let mut command = pair.agency_command();
+    command.args(["list", "publish", "baseline"]);
+    command
+}
+
+/// Digests that a version has, or that would be published.
+fn entries(pair: &Pair, version: Option<u64>) -> BTreeSet<String> {
+    let version = version.map(|version| version.to_string());
+    let more = version.iter().flat_map(|version| ["--version", version]);
+    let text = pair.agency(["list", "export", "baseline", "--out", "-"].into_iter().chain(more));
+    text.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().to_owned()).collect()
+}
+
+fn of(numbers: std::ops::Range<u64>) -> BTreeSet<String> {
+    numbers.map(digest).collect()
+}
+
+fn versions(pair: &Pair) -> u64 {
+    let status: serde_json::Value =
+        serde_json::from_str(&pair.agency(["list", "status", "baseline", "--json"])).unwrap();
+    status["version"].as_u64().unwrap_or(0)
+}
+
+#[test]
+fn an_import_that_is_killed_has_happened_or_it_has_not() {
+    let mut plan = Plan::drawn();
+    let pair = Pair::new(PROGRAMS);
+    let (n, half) = (plan.entries, plan.entries / 2);
+    let files = [table(&pair, "one.csv", 0..n), table(&pair, "two.csv", half..n + half)];
+    let contents = [of(0..n), of(half..n + half)];
+    plan.whole(&mut import(&pair, &files[0]));
+    let mut now = 0;
+    let mut happened = 0;
+    for _ in 0..plan.kills {
+        let next = 1 - now;
+        let had_ended = plan.kill(&mut import(&pair, &files[next]));
+        let found = entries(&pair, None);
+        if found == contents[next] {
+            happened += 1;
+        } else {
+            assert_eq!(found, contents[now]);
+            assert!(!had_ended, "an import that ended has happened");
+        }
+        // What the kill left of it is no obstacle.
+        plan.whole(&mut import(&pair, &files[next]));
+        assert_eq!(entries(&pair, None), contents[next]);
+        now = next;
+    }
+    eprintln!("{happened} of {} killed imports had happened", plan.kills);
+    let left: Vec<_> = fs::read_dir(pair.agency_dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with(".tmp")), "{left:?}");
+}
+
+#[test]
+fn a_publication_that_is_killed_has_happened_or_it_has_not() {
+    let mut plan = Plan::drawn();
+    let pair = Pair::new(PROGRAMS);
+    let n = plan.entries;
+    let files = [table(&pair, "one.csv", 0..n), table(&pair, "two.csv", n / 2..n + n / 2)];
+    let contents = [of(0..n), of(n / 2..n + n / 2)];
+    pair.agency(import(&pair, &files[0]).get_args().skip(2));
+    plan.whole(&mut publish(&pair));
+    let mut happened = 0;
+    for kill in 0..plan.kills {
+        let next = (kill as usize + 1) % 2;
+        pair.agency(import(&pair, &files[next]).get_args().skip(2));
+        let before = versions(&pair);
+        let had_ended = plan.kill(&mut publish(&pair));
+        let after = versions(&pair);
+        assert!(after == before + 1 || after == before && !had_ended);
+        happened += after - before;
+        if after == before {
+            plan.whole(&mut publish(&pair));
+        }
+        assert_eq!(versions(&pair), before + 1);
+        assert_eq!(entries(&pair, Some(before + 1)), contents[next]);
+    }
+    eprintln!("{happened} of {} killed publications had happened", plan.kills);
+    // The platform checks every byte of what was published.
+    follow(pair);
+}
+
+fn follow(mut pair: Pair) {
+    pair.enrol("1000");
+    pair.serve();
+    let synced = pair.platform(["sync"]);
+    assert_eq!(synced.code, Some(0), "{}", synced.err);
+}
+
+#[test]
+fn a_synchronisation_that_is_killed_is_gone_on_with() {
+    let mut plan = Plan::drawn();
+    let mut pair = Pair::new(PROGRAMS);
+    let n = plan.entries;
+    let files = [table(&pair, "one.csv", 0..n), table(&pair, "two.csv", n / 2..n + n / 2)];
+    pair.agency(import(&pair, &files[0]).get_args().skip(2));
+    pair.agency(["list", "publish", "baseline"]);
+    pair.enrol("1000000");
+    pair.serve();
+    let sync = |pair: &Pair| {
+        let mut command = pair.platform_command();
+        command.arg("sync");
+        command
+    };
+    plan.whole(&mut sync(&pair));
+    for kill in 0..plan.kills {
+        let now = (kill as usize + 1) % 2;
+        pair.agency(import(&pair, &files[now]).get_args().skip(2));
+        pair.agency(["list", "publish", "baseline"]);
+        // One that begins now serves the new version.
+        pair.kill_server();
+        pair.serve();
+        plan.kill(&mut sync(&pair));
+        // Whatever it has, it can be asked at once, and follows then.
+        assert_eq!(pair.platform(["status"]).code, Some(0));
+        plan.whole(&mut sync(&pair));
+        let asked = pair.write("ask.txt", format!("{}\n{}\n", digest(1), digest(n + 1)));
+        let check = ["check", "--format", "csv", "--kind", "sha256", "--hashes", asked.to_str().unwrap()];
+        let answers = pair.platform(check).out;
+        let outcomes: Vec<bool> = answers.lines().skip(1).map(|line| line.contains("no_match")).collect();
+        assert_eq!(outcomes, if now == 0 { [false, true] } else { [true, false] }, "{answers}");
+    }
+}
+
+#[test]
+fn a_compaction_that_is_killed_loses_nothing_that_a_version_has() {
+    let mut plan = Plan::drawn();
+    let pair = Pair::new(PROGRAMS);
+    let config = pair.agency_dir().join("config.toml");
+    let text = fs::read_to_string(&config).unwrap().replace("# history_days = 400", "history_days = 0");
+    fs::write(&config, text).unwrap();
+    let n = plan.entries;
+    let files = [table(&pair, "one.csv", 0..n), table(&pair, "two.csv", n / 2..n + n / 2)];
+    let contents = [of(0..n), of(n / 2..n + n / 2)];
+    let compact = |pair: &Pair| {
+        let mut command = pair.agency_command();
+        command.args(["list", "compact", "baseline"]);
+        command
+    };
+    pair.agency(import(&pair, &files[0]).get_args().skip(2));
+    pair.agency(["list", "publish", "baseline"]);
+    plan.whole(&mut compact(&pair));
+    for kill in 0..plan.kills {
+        let now = (kill as usize + 1) % 2;
+        pair.agency(import(&pair, &files[now]).get_args().skip(2));
+        pair.agency(["list", "publish", "baseline"]);
+        plan.kill(&mut compact(&pair));
+        assert_eq!(entries(&pair, None), contents[now]);
+        plan.whole(&mut compact(&pair));
+        assert_eq!(entries(&pair, None), contents[now]);
+        assert_eq!(
+            pair.agency(["list", "diff", "baseline"])
+                .lines()
+                .next()
+                .unwrap()
+                .matches("0 added, 0 relabelled, 0 removed")
+                .count(),
+            1
+        );
+    }
+    follow(pair);
+}
