@@ -164,11 +164,12 @@ pub enum Format {
     Csv,
     /// A JSON object per line.
     Jsonl,
-    /// StopNCII, pages of its FetchHashes.
+    /// StopNCII, pages of its FetchHashes. Received hashes are listed like Active ones; all are of `stopncii:ncii`.
     Stopncii,
-    /// Project VIC and CAID: VICS JSON 1.2, 1.3 and 2.0.
+    /// Project VIC and CAID: VICS JSON 1.2, 1.3 and 2.0. Categories are of the profile that the file names; 1.2 and 1.3 know
+    /// no profiles, and theirs are of `vics-default`.
     Vics,
-    /// NCMEC hash sharing, version 2: pages of XML.
+    /// NCMEC hash sharing, version 2: pages of XML. What is behind a link is not fetched.
     Ncmec,
 }
 

@@ -9,8 +9,10 @@
 
 mod fields;
 mod reader;
+mod text;
 mod window;
 
 pub(crate) use fields::Fields;
-pub(crate) use reader::{Reader, Stop, Text, Value};
+pub(crate) use reader::{Reader, Stop};
+pub(crate) use text::{Text, Value};
 pub(crate) use window::Window;

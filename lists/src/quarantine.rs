@@ -18,7 +18,7 @@ pub enum Quarantine {
     EmptyFileDigest,
     /// One byte repeated, such as all zeros: a placeholder, not a digest.
     ConstantDigest,
-    /// The line is longer than 65,536 bytes.
+    /// The line is longer than 65,536 bytes, or the record of a document longer than 1 MiB.
     LineTooLong,
     /// The row does not have the shape of its format.
     Malformed,

@@ -1,5 +1,8 @@
 //! What rows say, as text that tests can compare.
 
+use std::io::{self, BufReader, Cursor, Read};
+
+use crate::format::HEAD_BYTES;
 use crate::rows::{Row, Rows, Says};
 use crate::{Error, Options};
 
@@ -30,6 +33,26 @@ pub(super) fn rows(input: &[u8], options: &Options) -> Vec<String> {
 pub(super) fn refused(input: &[u8], options: &Options) -> String {
     let error = said(input, options).1.expect("the input is refused");
     format!("{}: {error}", error.reason())
+}
+
+/// How many rows an input gives whose reader fails behind these bytes, and the error. `blank` fills the head, in which a
+/// failure would be one of opening.
+pub(super) fn fails_behind(input: &[u8], blank: &str, options: &Options) -> (usize, String) {
+    struct Failing;
+    impl Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("gone"))
+        }
+    }
+    let input = Cursor::new(blank.repeat(HEAD_BYTES)).chain(input).chain(BufReader::new(Failing));
+    let mut read = 0;
+    for row in Rows::open(input, options).unwrap() {
+        match row {
+            Ok(_) => read += 1,
+            Err(error) => return (read, format!("{}: {error}", error.reason())),
+        }
+    }
+    panic!("the failure was not told");
 }
 
 fn line(row: &Row) -> String {

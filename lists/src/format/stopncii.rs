@@ -104,7 +104,7 @@ impl Parse for Pages<'_> {
         loop {
             let first = std::mem::replace(&mut self.first, false);
             match self.level {
-                Level::Input if self.window.peek()?.is_none() => return Ok(None),
+                Level::Input if self.window.peek()?.is_none() && self.shown => return Ok(None),
                 Level::Input if self.window.take(b'{')? => {
                     (self.level, self.first, self.shown) = (Level::Page, true, false);
                 }

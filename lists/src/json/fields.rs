@@ -6,7 +6,7 @@ use super::{Reader, Stop, Text, Value};
 
 /// Members by their place in a list of names. Case does not count.
 pub(crate) struct Fields<'a, const N: usize> {
-    names: &'static [&'static str; N],
+    names: &'static [&'static str],
     /// One bit for each length that a name among them has: most members of an object are not asked for.
     lengths: u64,
     values: [Option<Value<'a>>; N],
@@ -16,7 +16,8 @@ pub(crate) struct Fields<'a, const N: usize> {
 impl<'a, const N: usize> Fields<'a, N> {
     /// The first `among` of these names, none longer than 63 bytes.
     pub fn new(names: &'static [&'static str; N], among: usize) -> Self {
-        let lengths = names[..among].iter().fold(0, |lengths, name| lengths | 1 << name.len());
+        let names = &names[..among];
+        let lengths = names.iter().fold(0, |lengths, name| lengths | 1 << name.len());
         Self { names, lengths, values: [None; N], twice: false }
     }
 

@@ -1,6 +1,6 @@
 use std::io::{BufReader, Read, repeat};
 
-use crate::format::said::{refused, rows, said};
+use crate::format::said::{fails_behind, refused, rows, said};
 use crate::{Format, Options, Rows};
 
 const PAGES: &[u8] = include_bytes!("../../../samples/ncmec/pages.xml");
@@ -187,4 +187,11 @@ impl<R: std::io::BufRead> std::io::BufRead for Counting<'_, R> {
         *self.read += used as u64;
         self.input.consume(used);
     }
+}
+
+#[test]
+fn a_reader_that_fails_ends_the_rows_with_its_error() {
+    let at = PAGES.windows(14).position(|window| window == b"<deletedImage>").unwrap() + 5;
+    let (read, error) = fails_behind(&PAGES[..at], "<!---->", &ncmec());
+    assert_eq!((read, error), (2, "LIST_READ: cannot read the list behind row 3 at byte 460342".into()));
 }

@@ -1,4 +1,4 @@
-use crate::format::said::{refused, rows};
+use crate::format::said::{fails_behind, refused, rows};
 use crate::{Format, Options, Rows};
 
 const PAGES: &[u8] = include_bytes!("../../../samples/stopncii/pages.json");
@@ -84,5 +84,15 @@ fn what_is_not_a_page_is_refused() {
     ] {
         assert_eq!(refused(input.as_bytes(), &options), format!("LIST_BROKEN: the list is broken at {why}"));
     }
+    let blanks = " ".repeat(70_000);
+    assert!(refused(blanks.as_bytes(), &options).ends_with("row 1 at byte 70000: a page is not an object"));
     assert!(rows(br#"{"hashRecords": null} {"hashRecords": []}"#, &options).is_empty());
+}
+
+#[test]
+fn a_reader_that_fails_ends_the_rows_with_its_error() {
+    let at = PAGES.windows(10).position(|window| window == b"\"ImagePDQ\"").unwrap() + 5;
+    let (read, error) =
+        fails_behind(&PAGES[..at], " ", &Options { format: Some(Format::Stopncii), ..Options::default() });
+    assert_eq!((read, error), (2, "LIST_READ: cannot read the list behind row 3 at byte 66272".into()));
 }

@@ -1,6 +1,6 @@
 use std::io::{Read, repeat};
 
-use crate::format::said::{refused, rows, said};
+use crate::format::said::{fails_behind, refused, rows, said};
 use crate::{Format, Options, Rows};
 
 const MEDIA: &[u8] = include_bytes!("../../../samples/vics/media-2.0-us.json");
@@ -151,6 +151,14 @@ fn media_that_cannot_be_understood_are_set_aside() {
 }
 
 #[test]
+fn what_is_not_asked_for_may_stand_twice() {
+    let medium = r#"{"MediaID": 1, "MimeType": "a", "MimeType": "b", "Comments": {}}"#;
+    assert_eq!(one(medium), ["1 1: NO_DIGEST"]);
+    let options = Options { only: vec!["MimeType=a".parse().unwrap()], ..Options::default() };
+    assert_eq!(rows(&file("US", medium), &options), ["1: MALFORMED"]);
+}
+
+#[test]
 fn what_is_not_a_vics_file_is_refused() {
     for (input, why) in [
         ("[]", "row 1 at byte 0: a VICS file is an object"),
@@ -202,4 +210,11 @@ fn endless_media_do_not_fill_the_memory() {
     let rows: Vec<_> = Rows::open(std::io::BufReader::new(input), &vics(None)).unwrap().collect();
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].as_ref().unwrap_err().reason(), "LIST_BROKEN");
+}
+
+#[test]
+fn a_reader_that_fails_ends_the_rows_with_its_error() {
+    let at = OLD.windows(10).position(|window| window == b"{\"MediaID\"").unwrap() + 5;
+    let (read, error) = fails_behind(&OLD[..at], " ", &vics(None));
+    assert_eq!((read, error), (1, "LIST_READ: cannot read the list behind row 2 at byte 65754".into()));
 }
