@@ -30,11 +30,13 @@ pub enum Quarantine {
     KnownFile,
     /// The list does not have this kind.
     KindNotInList,
+    /// A later row of the same key in the same file says otherwise.
+    Superseded,
 }
 
 impl Quarantine {
     /// Every reason, in the order of reports.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::BadHex,
         Self::WrongLength,
         Self::AmbiguousKind,
@@ -47,6 +49,7 @@ impl Quarantine {
         Self::FilteredOut,
         Self::KnownFile,
         Self::KindNotInList,
+        Self::Superseded,
     ];
 
     /// The stable name of this reason, as in docs/errors.md.
@@ -65,6 +68,7 @@ impl Quarantine {
             Self::FilteredOut => "FILTERED_OUT",
             Self::KnownFile => "KNOWN_FILE",
             Self::KindNotInList => "KIND_NOT_IN_LIST",
+            Self::Superseded => "SUPERSEDED",
         }
     }
 
@@ -84,6 +88,7 @@ impl Quarantine {
             Self::FilteredOut => "--only asks for other rows; leave it out to take these, too",
             Self::KnownFile => "the digest is on the list's set of known files; ask the source about it",
             Self::KindNotInList => "the list was created without this kind; nothing to do",
+            Self::Superseded => "if there are many, the key is none: look at --column id, or at the file's own keys",
         }
     }
 }

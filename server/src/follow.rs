@@ -100,8 +100,8 @@ impl Following {
         let store = Store::open(&dir.database())?;
         let data_version = store.data_version()?;
         let (catalogue, current) = watch::channel(Arc::new(Catalogue::load(&store, &dir, None, clock.now())?));
-        let scheduled = clock.now();
-        Ok((Self { store, dir, config, clock, catalogue, data_version, scheduled }, current))
+        // Looked at soon after a start: what was due while nobody ran is due then.
+        Ok((Self { store, dir, config, clock, catalogue, data_version, scheduled: 0 }, current))
     }
 
     fn run(&mut self, stopped: &Receiver<()>, poll: Duration) {
@@ -193,14 +193,18 @@ impl Following {
             }
         }
         if scheduled {
-            self.scheduled = now;
+            let mut published = true;
             // One that was never published waits for the operator's first word.
             for list in current.lists().filter(|list| list.newest().is_some()) {
                 if let Err(error) = self.publish(&list.row.list, Occasion::Asked, now) {
                     log(&format!("publish what has changed in list {}", list.row.list), &error);
-                    all_done = false;
+                    published = false;
                 }
             }
+            if published {
+                self.scheduled = now;
+            }
+            all_done &= published;
         }
         // Free before anybody can see what was done.
         drop(lock);

@@ -30,7 +30,7 @@ use crate::{
     Error,
     config::Import as Limits,
     state_dir::StateDir,
-    store::{Change, ChangeRow, Ledger, ListRow, Tally},
+    store::{Change, ChangeRow, Ledger, ListRow, SourceRow, Tally},
 };
 
 /// The source of files that are imported without one.
@@ -80,6 +80,12 @@ pub enum ImportStage {
 /// Hears how far an import is: a stage, what is done of it, and how much there is, if that is known.
 pub type OnImport<'a> = &'a mut dyn FnMut(ImportStage, u64, Option<u64>);
 
+/// A source, and the change in which its file is taken.
+struct Feed<'a> {
+    ledger: &'a Ledger<'a>,
+    source: &'a SourceRow,
+}
+
 /// A file on its way into a list.
 pub(crate) struct Intake<'a> {
     pub(crate) dir: &'a StateDir,
@@ -115,18 +121,30 @@ impl Intake<'_> {
         let snapshot = self.options.source.is_some() && !self.options.add && !tells_changes(rows.format());
         let mut tally = Tally::default();
         let mut categories = ledger.categories()?;
-        let staged = stage::stage(self, rows, refuse, &mut categories, &mut tally, progress)?;
+        let staged = stage::stage(
+            self,
+            &Feed { ledger: &ledger, source: &source },
+            rows,
+            refuse,
+            &mut categories,
+            &mut tally,
+            progress,
+        )?;
         ledger.put_categories(&categories)?;
         let steps = resolve::resolve(self, &ledger, &source, snapshot, staged, &mut tally, progress)?;
-        if self.options.source.is_some() && !self.options.allow_jump {
+        if self.options.source.is_some() && !self.options.allow_jump && !self.options.dry_run {
             self.check_jump(name, source.size, (source.size + steps.claims).saturating_sub(steps.unclaims))?;
         }
-        let whole = steps.count() > TOUCHED;
+        // What a record's time is counts, even where it says nothing else.
+        let (whole, renewed) = (steps.count() > TOUCHED, steps.records.count() > 0);
         apply::apply(&ledger, &source, steps, whole, &mut tally, progress)?;
         if !tally.adds_up() {
             return Err(Error::Internal("the counts of an import do not add up; nothing was taken"));
         }
-        keep(ledger, self.row("import", name, tally), whole, self.options.dry_run)
+        if self.options.dry_run || tally.is_empty() && !renewed {
+            return Ok(Change { id: 0, source: name.to_owned(), tally });
+        }
+        kept(ledger, self.row("import", name, tally), whole)
     }
 
     fn read(&self, progress: OnImport<'_>) {
@@ -136,11 +154,20 @@ impl Intake<'_> {
 
     // A label without room for numbers is the code itself.
     fn check_label(&self) -> Result<(), Error> {
-        let label_bytes = self.list.label_bytes;
-        let room = if usize::from(label_bytes) < FIELDS_LEN { label_bytes.into() } else { MAX_CODE_LEN };
+        let room = self.room();
         match &self.options.category {
             Some(Category { code, .. }) if code.len() > room => Err(Error::LabelTooLong { given: code.len(), room }),
             _ => Ok(()),
+        }
+    }
+
+    fn room(&self) -> usize {
+        let label_bytes = usize::from(self.list.label_bytes);
+        match label_bytes {
+            // Without labels a category says nothing to anybody.
+            0 if self.options.category.is_none() => MAX_CODE_LEN,
+            _ if label_bytes < FIELDS_LEN => label_bytes,
+            _ => MAX_CODE_LEN,
         }
     }
 
@@ -162,8 +189,14 @@ impl Intake<'_> {
 
 /// Keeps a change, unless nothing is to be kept of it.
 fn keep(ledger: Ledger<'_>, row: ChangeRow, whole: bool, dry_run: bool) -> Result<Change, Error> {
-    let nothing = dry_run || row.tally.is_empty();
-    let id = if nothing { 0 } else { ledger.keep(&row, whole)? };
+    if dry_run || row.tally.is_empty() {
+        return Ok(Change { id: 0, source: row.source, tally: row.tally });
+    }
+    kept(ledger, row, whole)
+}
+
+fn kept(ledger: Ledger<'_>, row: ChangeRow, whole: bool) -> Result<Change, Error> {
+    let id = ledger.keep(&row, whole)?;
     Ok(Change { id, source: row.source, tally: row.tally })
 }
 

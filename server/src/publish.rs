@@ -155,8 +155,14 @@ impl<'a> Publisher<'a> {
         };
         let target = match &entries {
             Some(entries) => {
-                let now = Edition { change: entries.last_change(list)?, at: now, rule: row.rule };
-                let began = epochs.iter().find_map(|epoch| resume::began_at(&folder, epoch.epoch, &now));
+                // A clock that was set back must not bring back what has begun or ended since.
+                let at = newest.as_ref().map_or(now, |newest| now.max(newest.edition.at));
+                let now = Edition { change: entries.last_change(list)?, at, rule: row.rule };
+                let mut began = None;
+                for epoch in &epochs {
+                    let base = self.store.newest_version(list, Some(epoch.epoch))?.map_or(0, |base| base.version.0);
+                    began = began.or_else(|| resume::began_at(&folder, epoch.epoch, &now, base));
+                }
                 Some(Edition { at: began.unwrap_or(now.at), ..now })
             }
             None => None,
@@ -420,6 +426,7 @@ pub fn destroy_epoch(dir: &StateDir, store: &mut Store, epoch: &EpochRow, now: u
         }
     }
     let folder = dir.list(&epoch.list);
+    resume::forget(&folder, epoch.epoch)?;
     if folder.is_dir() {
         crate::state_dir::sync_dir(&folder)?;
     }

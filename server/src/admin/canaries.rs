@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256, Sha512};
 use veilmatch_lists::Category;
 use veilmatch_protocol::{
     item::{Item, Kind},
+    label::FIELDS_LEN,
     name::ListId,
 };
 
@@ -29,6 +30,8 @@ pub struct Cover<'a> {
     pub category: &'a Category,
     /// The action of the category.
     pub action: &'a str,
+    /// The case or series.
+    pub reference: &'a str,
 }
 
 impl Agency {
@@ -46,7 +49,7 @@ impl Agency {
         cover: &Cover<'_>,
         now: u64,
     ) -> Result<Change, Error> {
-        let Cover { source, category, action } = *cover;
+        let Cover { source, category, action, reference } = *cover;
         let row = self.store.list(list)?;
         let _lock = self.dir.lock_changes()?;
         create_private_dir(out)?;
@@ -54,10 +57,17 @@ impl Agency {
             return Err(Error::argument("--out", format!("{} has something in it", out.display())));
         }
         let mut entries = Entries::open(&self.dir.entries_database())?;
-        let ledger = entries.change(list)?;
+        let ledger = entries.change(list, false)?;
         let source = ledger.canary_source(&ledger.known_source(source)?)?;
         let mut categories = ledger.categories()?;
-        let said = Said { category: categories.number(&category.scheme, &category.code, action)?, ..Said::default() };
+        if usize::from(row.label_bytes) < FIELDS_LEN && category.code.len() > row.label_bytes.into() {
+            return Err(Error::LabelTooLong { given: category.code.len(), room: row.label_bytes.into() });
+        }
+        let said = Said {
+            category: categories.number(&category.scheme, &category.code, action)?,
+            reference: reference.to_owned(),
+            ..Said::default()
+        };
         ledger.put_categories(&categories)?;
         let mut claims = Vec::new();
         for number in 1..=count {

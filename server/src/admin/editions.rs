@@ -1,10 +1,8 @@
 //! `list diff`, `history`, `export`: what versions had, told from the claims.
 
 use std::{
-    fs::OpenOptions,
     io::{self, BufWriter, Write},
     ops::ControlFlow,
-    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
@@ -16,7 +14,7 @@ use veilmatch_protocol::{
 use super::Agency;
 use crate::{
     Error,
-    store::{Edition, Entries, PendingEntry, PendingKind, Rule},
+    store::{Edition, Entries, ListRow, PendingEntry, PendingKind, Rule},
 };
 
 /// What leads from one version to another.
@@ -85,7 +83,7 @@ impl Agency {
         let entries = Entries::open(&self.dir.entries_database())?;
         let newest = self.store.newest_version(list, None)?.map_or(Version(0), |newest| newest.version);
         let from = from.unwrap_or(newest);
-        let (before, after) = (self.edition(list, from)?, self.edition_or_next(list, to, &entries, now)?);
+        let (before, after) = (self.edition(list, from, &entries)?, self.edition_or_next(list, to, &entries, now)?);
         let labels = entries.labels(list, row.label_bytes)?;
         let mut diff = Diff { from: Some(from), to, added: 0, relabelled: 0, removed: 0, entries: Vec::new() };
         entries.visit(list, &before, &after, &labels, None, |entry| {
@@ -141,16 +139,36 @@ impl Agency {
         let entries = Entries::open(&self.dir.entries_database())?;
         let edition = self.edition_or_next(list, version, &entries, now)?;
         let written = |error| Error::io("write", out)(error);
-        let file: Box<dyn Write> = if out == Path::new("-") {
-            Box::new(io::stdout().lock())
-        } else {
-            Box::new(OpenOptions::new().write(true).create_new(true).mode(0o600).open(out).map_err(written)?)
-        };
+        if out == Path::new("-") {
+            return self.write_entries(&row, &entries, &edition, &mut io::stdout().lock(), out);
+        }
+        if out.exists() {
+            return Err(written(io::ErrorKind::AlreadyExists.into()));
+        }
+        // Under its name it is whole.
+        let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(written)?;
+        let count = self.write_entries(&row, &entries, &edition, file.as_file_mut(), out)?;
+        file.as_file().sync_all().map_err(written)?;
+        file.persist_noclobber(out).map_err(|error| written(error.error))?;
+        Ok(count)
+    }
+
+    fn write_entries(
+        &self,
+        row: &ListRow,
+        entries: &Entries,
+        edition: &Edition,
+        file: &mut dyn Write,
+        out: &Path,
+    ) -> Result<u64, Error> {
+        let written = |error| Error::io("write", out)(error);
+        let list = &row.list;
         let mut file = BufWriter::new(file);
         file.write_all(b"kind,digest,scheme,code,action,source,reference\n").map_err(written)?;
         let labels = entries.labels(list, row.label_bytes)?;
         let (mut count, mut failed) = (0, None);
-        entries.visit(list, &Edition::EMPTY, &edition, &labels, None, |entry| {
+        entries.visit(list, &Edition::EMPTY, edition, &labels, None, |entry| {
             count += 1;
             let line = [
                 entry.item.kind().name(),
@@ -173,12 +191,16 @@ impl Agency {
     }
 
     // Version 0 lists nothing.
-    fn edition(&self, list: &ListId, version: Version) -> Result<Edition, Error> {
+    fn edition(&self, list: &ListId, version: Version, entries: &Entries) -> Result<Edition, Error> {
         if version.0 == 0 {
             return Ok(Edition::EMPTY);
         }
         let found = self.store.versions_after(list, Version(version.0 - 1))?.into_iter().next();
         match found.filter(|row| row.version == version) {
+            Some(row) if row.edition.change < entries.compacted(list)? => {
+                let why = format!("what version {} of list {list} had was forgotten by `list compact`", version.0);
+                Err(Error::argument("version", why))
+            }
             Some(row) => Ok(row.edition),
             None => Err(Error::argument("version", format!("list {list} has no version {}", version.0))),
         }
@@ -192,7 +214,7 @@ impl Agency {
         now: u64,
     ) -> Result<Edition, Error> {
         match version {
-            Some(version) => self.edition(list, version),
+            Some(version) => self.edition(list, version, entries),
             None => Ok(Edition { change: entries.last_change(list)?, at: now, rule: self.store.list(list)?.rule }),
         }
     }

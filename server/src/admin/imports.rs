@@ -37,7 +37,7 @@ impl Agency {
         progress: OnImport<'_>,
     ) -> Result<Change, Error> {
         self.change(list, file, options, now, |intake, entries, input| {
-            intake.import(entries.change(list)?, input, &refuse(file), progress)
+            intake.import(entries.change(list, options.dry_run)?, input, &refuse(file), progress)
         })
     }
 
@@ -54,7 +54,7 @@ impl Agency {
         progress: OnImport<'_>,
     ) -> Result<Change, Error> {
         self.change(list, file, options, now, |intake, entries, input| {
-            intake.retract(entries.change(list)?, input, &refuse(file), progress)
+            intake.retract(entries.change(list, options.dry_run)?, input, &refuse(file), progress)
         })
     }
 
@@ -82,7 +82,7 @@ impl Agency {
             options,
             now,
         };
-        intake.withdraw(entries.change(list)?, keys, what, &mut |_, _, _| ())
+        intake.withdraw(entries.change(list, options.dry_run)?, keys, what, &mut |_, _, _| ())
     }
 
     /// Puts the digests of a file on the list's set of known files, or takes them off.
@@ -99,7 +99,7 @@ impl Agency {
         progress: OnImport<'_>,
     ) -> Result<Excluded, Error> {
         self.change(list, file, options, now, |intake, entries, input| {
-            intake.exclude(entries.change(list)?, remove, input, &refuse(file), progress)
+            intake.exclude(entries.change(list, options.dry_run)?, remove, input, &refuse(file), progress)
         })
     }
 

@@ -14,11 +14,16 @@ impl Agency {
     /// Gives a list another rule; it counts from the next publication on. Gives the rule.
     ///
     /// # Errors
-    /// [`Error::UnknownList`], [`Error::Busy`], [`Error::Store`].
+    /// [`Error::UnknownList`], [`Error::Argument`] for a rule that would list nothing, [`Error::Busy`], [`Error::Store`].
     pub fn set_rule(&mut self, list: &ListId, change: impl FnOnce(Rule) -> Rule) -> Result<Rule, Error> {
         let _lock = self.dir.lock_changes()?;
         let before = self.store.list(list)?.rule;
         let rule = change(before);
+        if rule.min_sources > 1 && rule.strongest {
+            // A weak digest of one source and a strong one of another would neither be vouched for twice.
+            let why = "several sources and the strongest kinds do not go together: `list policy` sets one of them back";
+            return Err(Error::argument("policy", why));
+        }
         if rule != before {
             self.store.set_rule(list, rule)?;
         }
@@ -40,14 +45,14 @@ impl Agency {
     /// # Errors
     /// [`Error::UnknownList`], [`Error::Argument`] if there is no such category or the text is too long, [`Error::Busy`],
     /// [`Error::Store`].
-    pub fn describe(&mut self, list: &ListId, category: &Category, text: &str) -> Result<(), Error> {
+    pub fn describe(&mut self, list: &ListId, category: &Category, text: &str, now: u64) -> Result<(), Error> {
         self.store.list(list)?;
         if text.len() > 256 || text.chars().any(char::is_control) {
             return Err(Error::argument("--text", "is at most 256 bytes without control characters"));
         }
         let _lock = self.dir.lock_changes()?;
         let mut entries = Entries::open(&self.dir.entries_database())?;
-        let ledger = entries.change(list)?;
+        let ledger = entries.change(list, false)?;
         if ledger.describe(&category.scheme, &category.code, text)? == 0 {
             return Err(Error::argument("--category", format!("the list has no category {category}")));
         }
@@ -56,7 +61,7 @@ impl Agency {
             kind: "describe".into(),
             file: String::new(),
             source: String::new(),
-            at: crate::clock::Clock::now(&crate::clock::SystemClock),
+            at: now,
             tally: Tally::default(),
         };
         ledger.keep(&row, false)?;

@@ -12,10 +12,13 @@ use super::{
 use crate::{
     Error,
     admin::{Agency, Cover},
+    hardening::raise_open_files,
     import::{ImportOptions, Withdrawal},
 };
 
 pub(super) fn list(dir: &Path, command: ListCommand, now: u64) -> Result<String, Error> {
+    // The sorted runs of a large list are all open at once.
+    raise_open_files(0);
     let mut agency = Agency::open(dir)?;
     match command {
         ListCommand::Create { name, label_bytes, kinds } => {
@@ -67,10 +70,11 @@ pub(super) fn list(dir: &Path, command: ListCommand, now: u64) -> Result<String,
             let excluded = agency.exclude(&name, &file, &options, remove, now, show)?;
             bar.clear();
             let told = report::change(&name, &excluded.change, "exclude", false, began.elapsed());
-            Ok(told + &report::listed_all_the_same(&name, &file, excluded.listed))
+            let listed = if remove { 0 } else { excluded.listed };
+            Ok(told + &report::listed_all_the_same(&name, &file, listed))
         }
-        ListCommand::Canary { name, count, out, source, category, action } => {
-            let cover = Cover { source: source.as_str(), category: &category, action: &action };
+        ListCommand::Canary { name, count, out, source, category, action, reference } => {
+            let cover = Cover { source: source.as_str(), category: &category, action: &action, reference: &reference };
             let change = agency.canaries(&name, count, &out, &cover, now)?;
             Ok(report::canaries(&name, &out, &change))
         }
@@ -83,7 +87,7 @@ pub(super) fn list(dir: &Path, command: ListCommand, now: u64) -> Result<String,
         }
         ListCommand::Codes { name, category, text } => {
             if let (Some(category), Some(text)) = (category, text) {
-                agency.describe(&name, &category, &text)?;
+                agency.describe(&name, &category, &text, now)?;
             }
             let (categories, sources) = agency.codes(&name)?;
             Ok(report::codes(&categories, &sources))

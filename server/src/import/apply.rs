@@ -15,8 +15,8 @@ use crate::{
 /// Steps between two reports.
 const REPORT: u64 = 4_096;
 
-/// Writes the steps of one source. Claims on files that are known to be harmless are set aside here, where items come in
-/// order.
+/// Writes the steps of one source. Digests without a key that are known to be harmless are set aside here, where items come
+/// in order.
 pub(super) fn apply(
     ledger: &Ledger<'_>,
     source: &SourceRow,
@@ -94,7 +94,8 @@ impl Apply<'_, '_> {
         let mut touched = !taken.is_empty();
         for step in steps {
             let Some((row, said)) = &step.claim else { continue };
-            if known {
+            // Of rows with a key they were set aside when they were read; what is listed stays.
+            if known && step.record.is_empty() && !taken.contains(&&step.record) {
                 self.tally.quarantine(Place { row: *row, offset: 0 }, Quarantine::KnownFile.reason());
                 continue;
             }

@@ -1,7 +1,8 @@
 //! Compares what a file says with what its source said before, and finds the steps that lead from the one to the other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use veilmatch_lists::{Place, Quarantine};
 use veilmatch_protocol::item::Item;
 
 use super::{
@@ -85,7 +86,8 @@ pub(super) fn resolve(
     let few = !snapshot && total < source.size / FEW;
     let (loose, keyed) = (staged.loose.sorted()?, staged.keyed.sorted()?);
     let mut steps = Steps::new(intake.dir.root());
-    let mut resolve = Resolve { ledger, source, snapshot, few, steps: &mut steps, tally, done: 0, total, progress };
+    let mut resolve =
+        Resolve { ledger, source, snapshot, few, now: intake.now, steps: &mut steps, tally, done: 0, total, progress };
     resolve.loose(loose)?;
     resolve.keyed(keyed)?;
     Ok(steps)
@@ -96,6 +98,7 @@ struct Resolve<'a, 'b> {
     source: &'a SourceRow,
     snapshot: bool,
     few: bool,
+    now: u64,
     steps: &'a mut Steps,
     tally: &'a mut Tally,
     done: u64,
@@ -199,30 +202,51 @@ impl Resolve<'_, '_> {
             self.report();
             let later = Keyed::of(later)?;
             let gone = last.withdrawn || later.withdrawn || old.is_some_and(|old| old.gone == Gone::ByHand);
-            self.count_out(&last, gone);
+            if gone {
+                self.tally.retracted += last.weight;
+            } else {
+                self.superseded(&last, &later)?;
+            }
             last = later;
         }
         Ok(Some(last))
     }
 
-    fn count_out(&mut self, row: &Keyed, gone: bool) {
-        if gone {
-            self.tally.retracted += row.weight;
-        } else {
-            self.tally.duplicate += row.weight;
+    // What a row says that a later one of its key does not say, too, is set aside: perhaps the key is none.
+    fn superseded(&mut self, row: &Keyed, later: &Keyed) -> Result<(), Error> {
+        let named: BTreeSet<Item> = body::claims(&later.body)?.into_iter().map(|claim| claim.0).collect();
+        let mut left = row.weight;
+        for (item, _) in body::claims(&row.body)? {
+            if !named.contains(&item) {
+                let place = Place { row: row.row, offset: 0 };
+                self.tally.quarantine(place, Quarantine::Superseded.reason());
+                left -= 1;
+            }
         }
+        self.tally.duplicate += left;
+        Ok(())
     }
 
     fn replace(&mut self, new: &Keyed, old: Option<&Record>) -> Result<(), Error> {
         if let Some(old) = old
-            && (old.gone == Gone::ByHand || new.at < old.at)
+            && (old.gone == Gone::ByHand || new.is_older_than(old))
         {
             // What the agency withdrew stays withdrawn, and what is older than what is known says nothing.
-            self.count_out(new, old.gone != Gone::No || new.withdrawn);
+            if old.gone == Gone::No {
+                self.tally.duplicate += new.weight;
+            } else {
+                self.tally.retracted += new.weight;
+            }
             return Ok(());
         }
         let before = old.map_or(&[][..], |old| &old.body);
-        let at = if new.at == u64::MAX { 0 } else { new.at };
+        let known = old.map_or(0, |old| old.at);
+        let at = match new.at {
+            // What withdraws without a time is of now: older pages must not undo it.
+            u64::MAX if new.withdrawn => known.max(self.now),
+            u64::MAX => known,
+            at => at,
+        };
         let gone = if new.withdrawn { Gone::BySource } else { Gone::No };
         let now = Record { key: new.key.clone(), at, gone, body: new.body.clone() };
         if new.withdrawn {
@@ -244,23 +268,23 @@ impl Resolve<'_, '_> {
             return Ok(());
         }
         let (before, after) = (body::claims(before)?, body::claims(after)?);
+        let old: BTreeMap<&Item, &Said> = before.iter().map(|(item, said)| (item, said)).collect();
+        let new: BTreeMap<&Item, &Said> = after.iter().map(|(item, said)| (item, said)).collect();
         for (item, said) in &before {
-            if !after.iter().any(|(other, now)| item == other && said == now) {
+            if new.get(item) != Some(&said) {
                 self.steps.unclaim(item, key)?;
             }
         }
-        let mut taken = BTreeSet::new();
         for (item, said) in &after {
-            if before.iter().any(|(other, old)| item == other && said == old) {
+            if old.get(item) == Some(&said) {
                 self.tally.duplicate += 1;
             } else {
                 self.steps.claim(item, key, row, said)?;
             }
-            taken.insert(item);
         }
         if !after.is_empty() {
             // A digest that the row names twice.
-            self.tally.duplicate += weight - taken.len() as u64;
+            self.tally.duplicate += weight - after.len() as u64;
         }
         Ok(())
     }
@@ -284,15 +308,20 @@ struct Keyed {
 }
 
 impl Keyed {
+    // Of one time, a withdrawal is the later.
+    fn is_older_than(&self, known: &Record) -> bool {
+        self.at < known.at || self.at == known.at && known.gone == Gone::BySource && !self.withdrawn
+    }
+
     fn of(Pair { key, tail }: Pair) -> Result<Self, Error> {
         let (fixed, body) = tail.split_first_chunk::<29>().ok_or(CUT)?;
-        let weight = u32::from_be_bytes(fixed[24..28].try_into().expect("four bytes"));
+        let weight = u32::from_be_bytes(fixed[25..].try_into().expect("four bytes"));
         Ok(Self {
             key,
             at: number(&fixed[..8]),
-            row: number(&fixed[16..24]),
+            row: number(&fixed[17..25]),
             weight: weight.into(),
-            withdrawn: fixed[28] != 0,
+            withdrawn: fixed[8] != 0,
             body: body.to_vec(),
         })
     }

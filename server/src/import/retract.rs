@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use veilmatch_lists::{Place, Rows, Says};
+use veilmatch_lists::{Rows, Says};
 use veilmatch_protocol::item::Item;
 
 use super::{Intake, OnImport, TOUCHED, apply, body, keep, resolve::Steps, sorter::Sorter};
@@ -136,7 +136,8 @@ impl Intake<'_> {
     /// Withdraws records of a source by their keys, or gives them back.
     ///
     /// # Errors
-    /// [`Error::UnknownSource`], [`Error::Store`], [`Error::Io`].
+    /// [`Error::UnknownSource`], [`Error::Argument`] for a key that the source does not have, [`Error::Store`],
+    /// [`Error::Io`].
     pub(crate) fn withdraw(
         &self,
         ledger: Ledger<'_>,
@@ -148,7 +149,7 @@ impl Intake<'_> {
         let source = ledger.known_source(name)?;
         let mut tally = Tally { read: keys.len() as u64, ..Tally::default() };
         let mut steps = Steps::new(self.dir.root());
-        for (key, row) in keys.iter().zip(1..) {
+        for key in keys {
             let record = ledger.record(source.id, key.as_bytes())?;
             match (what, record) {
                 (Withdrawal::Withdraw, Some(Record { gone: Gone::ByHand, .. })) => tally.duplicate += 1,
@@ -165,7 +166,10 @@ impl Intake<'_> {
                     steps.forget(&record.key)?;
                     tally.accepted += 1;
                 }
-                (_, _) => tally.quarantine(Place { row, offset: 0 }, "NO_SUCH_RECORD"),
+                (_, _) => {
+                    let why = format!("source {name} has no such record {key:?}; nothing was changed");
+                    return Err(Error::argument("--id", why));
+                }
             }
         }
         let mut written = Tally::default();

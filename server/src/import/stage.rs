@@ -8,7 +8,7 @@ use veilmatch_protocol::{
     item::Item,
 };
 
-use super::{Intake, OnImport, body, is_stronger, sorter::Sorter};
+use super::{Feed, Intake, OnImport, body, is_stronger, sorter::Sorter};
 use crate::{
     Error,
     store::{Categories, Said, Tally},
@@ -17,6 +17,12 @@ use crate::{
 /// Rows that travel together from the thread that reads to the one that sorts.
 const BATCH: usize = 1_024;
 
+/// What a digest takes at most, as an item of its own.
+const BYTES_PER_DIGEST: usize = 128;
+
+/// Bytes after which fewer travel together.
+const BATCH_BYTES: usize = 1 << 20;
+
 /// Key of a row that is longer: no source has one.
 const MAX_KEY: usize = 1_024;
 
@@ -24,9 +30,9 @@ const MAX_KEY: usize = 1_024;
 ///
 /// ```text
 /// loose  item   │ number(8) ‖ row(8) ‖ said
-/// keyed  record │ at(8) ‖ number(8) ‖ row(8) ‖ weight(4) ‖ withdrawn(1) ‖ body
+/// keyed  record │ at(8) ‖ withdrawn(1) ‖ number(8) ‖ row(8) ‖ weight(4) ‖ body
 /// ```
-/// number: how many rows came before, so that the last of a key is the one that counts.
+/// number: how many rows came before, so that the last of a key is the one that counts; of one time, a withdrawal is.
 pub(super) struct Staged {
     pub(super) loose: Sorter,
     pub(super) keyed: Sorter,
@@ -34,6 +40,7 @@ pub(super) struct Staged {
 
 pub(super) fn stage(
     intake: &Intake<'_>,
+    feed: &Feed<'_>,
     rows: Rows<'_>,
     refuse: &(dyn Fn(veilmatch_lists::Error) -> Error + Sync),
     categories: &mut Categories,
@@ -43,6 +50,8 @@ pub(super) fn stage(
     let folder = intake.dir.root();
     let mut stage = Stage {
         intake,
+        feed,
+        check_known: feed.ledger.knows_files()?,
         categories,
         tally,
         staged: Staged { loose: Sorter::new(folder), keyed: Sorter::new(folder) },
@@ -61,6 +70,12 @@ pub(super) fn stage(
     })
 }
 
+// About what a row takes.
+fn taken_by(row: &Row) -> usize {
+    let Says::Listed(listing) = &row.says else { return 0 };
+    listing.digests.len() * BYTES_PER_DIGEST + listing.reference.as_ref().map_or(0, String::len)
+}
+
 // Ends early where nobody listens any more.
 fn read(
     mut rows: Rows<'_>,
@@ -69,10 +84,16 @@ fn read(
 ) {
     loop {
         let mut batch = Vec::with_capacity(BATCH);
-        let mut failed = None;
+        let (mut failed, mut bytes) = (None, 0);
         for row in rows.by_ref().take(BATCH) {
             match row {
-                Ok(row) => batch.push(row),
+                Ok(row) => {
+                    bytes += taken_by(&row);
+                    batch.push(row);
+                    if bytes > BATCH_BYTES {
+                        break;
+                    }
+                }
                 Err(error) => failed = Some(refuse(error)),
             }
         }
@@ -90,8 +111,15 @@ fn read(
     }
 }
 
+// Sources write what they like. What lies beyond this is as good as never.
+fn storable(time: u64) -> u64 {
+    time.min(1 << 53)
+}
+
 struct Stage<'a> {
     intake: &'a Intake<'a>,
+    feed: &'a Feed<'a>,
+    check_known: bool,
     categories: &'a mut Categories,
     tally: &'a mut Tally,
     staged: Staged,
@@ -117,9 +145,11 @@ impl Stage<'_> {
             listing.digests.iter().for_each(|_| self.tally.quarantine(place, "MALFORMED"));
             return Ok(());
         };
+        let keyed = id.is_some() || listing.digests.len() > 1;
         let mut items = Vec::with_capacity(listing.digests.len());
         for digest in listing.digests {
             match digest {
+                Ok(item) if keyed && self.is_set_aside(&item)? => self.tally.quarantine(place, "KNOWN_FILE"),
                 Ok(item) if self.intake.list.kinds.contains(&item.kind()) => items.push(item),
                 Ok(_) => self.tally.quarantine(place, "KIND_NOT_IN_LIST"),
                 Err(reason) => self.tally.quarantine(place, reason.reason()),
@@ -138,11 +168,21 @@ impl Stage<'_> {
         }
     }
 
+    // A record does not have a digest that is known to be harmless: its other digests have no stronger one by it, and once
+    // the set changes the same row says something new. What the source has listed already stays.
+    fn is_set_aside(&self, item: &Item) -> Result<bool, Error> {
+        let Feed { ledger, source } = self.feed;
+        let known = self.check_known && ledger.is_known(item.as_bytes())?;
+        Ok(known && ledger.standing(source.id, item)?.is_empty())
+    }
+
     // What the row says beside its digests; `None` if its category is none that a code book can have.
     fn said(&mut self, listing: &Listing) -> Result<Option<Said>, Error> {
         let options = self.intake.options;
         let category = match options.category.as_ref().or(listing.category.as_ref()) {
-            Some(Category { scheme, code }) if is_scheme(scheme) && is_code(code) => {
+            Some(Category { scheme, code })
+                if is_scheme(scheme) && is_code(code) && code.len() <= self.intake.room() =>
+            {
                 self.categories.number(scheme, code, &options.action)?
             }
             Some(_) => return Ok(None),
@@ -153,8 +193,8 @@ impl Stage<'_> {
             category,
             stronger: false,
             reference: reference.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
-            valid_from: listing.valid_from.or(options.valid_from),
-            valid_until: listing.valid_until.or(options.valid_until),
+            valid_from: listing.valid_from.or(options.valid_from).map(storable),
+            valid_until: listing.valid_until.or(options.valid_until).map(storable),
         }))
     }
 
@@ -176,11 +216,12 @@ impl Stage<'_> {
         body: Option<&[u8]>,
     ) -> Result<(), Error> {
         let mut tail = Vec::with_capacity(128);
-        tail.extend_from_slice(&at.unwrap_or(u64::MAX).to_be_bytes());
+        // A row of tomorrow is one of now: it must not outlive what is said of it tomorrow.
+        tail.extend_from_slice(&at.map_or(u64::MAX, |at| at.min(self.intake.now)).to_be_bytes());
+        tail.push(u8::from(body.is_none()));
         tail.extend_from_slice(&self.number.to_be_bytes());
         tail.extend_from_slice(&place.row.to_be_bytes());
         tail.extend_from_slice(&weight.to_be_bytes());
-        tail.push(u8::from(body.is_none()));
         tail.extend_from_slice(body.unwrap_or_default());
         self.staged.keyed.push(id, &tail)
     }

@@ -79,10 +79,11 @@ impl Resume {
     ) -> Result<Self, Error> {
         let folder = folder(list, epoch);
         if let Some(state) = read(&folder).filter(|state| state.question == question) {
-            for (sorting, runs) in [&mut changes.added, &mut changes.removed].into_iter().zip(&state.runs) {
-                runs.iter().try_for_each(|run| sorting.take_up(&folder.join(run.to_string())))?;
+            if take_up(&folder, &state, changes).is_ok() {
+                return Ok(Self { folder, every, state, since: 0 });
             }
-            return Ok(Self { folder, every, state, since: 0 });
+            // What cannot be read is evaluated again.
+            changes.clear()?;
         }
         forget(list, epoch)?;
         let state = State { question, last: String::new(), added: 0, removed: 0, runs: [Vec::new(), Vec::new()] };
@@ -132,11 +133,19 @@ impl Resume {
     }
 }
 
-/// The time of an edition that a killed publication was to have: it goes on with that.
-pub(super) fn began_at(list: &Path, epoch: Epoch, edition: &Edition) -> Option<u64> {
+fn take_up(folder: &Path, state: &State, changes: &mut Changes) -> Result<(), Error> {
+    hex::decode(&state.last).map_err(|_| Error::Internal("a file of ours is not what we wrote"))?;
+    for (sorting, runs) in [&mut changes.added, &mut changes.removed].into_iter().zip(&state.runs) {
+        runs.iter().try_for_each(|run| sorting.take_up(&folder.join(run.to_string())))?;
+    }
+    Ok(())
+}
+
+/// The time of an edition that a killed publication upon this base was to have: it goes on with that.
+pub(super) fn began_at(list: &Path, epoch: Epoch, edition: &Edition, base: u32) -> Option<u64> {
     let question = read(&folder(list, epoch))?.question;
-    let same = (question.change, question.min_sources, question.strongest)
-        == (edition.change, edition.rule.min_sources, edition.rule.strongest);
+    let same = (question.change, question.min_sources, question.strongest, question.base)
+        == (edition.change, edition.rule.min_sources, edition.rule.strongest, base);
     (same && question.at <= edition.at && edition.at - question.at < DAY).then_some(question.at)
 }
 

@@ -33,6 +33,14 @@ impl Changes {
     }
 }
 
+impl Changes {
+    /// Begins anew.
+    pub(super) fn clear(&mut self) -> Result<(), Error> {
+        *self = Self::new(self.added.layout, &self.added.folder)?;
+        Ok(())
+    }
+}
+
 /// Records that are being sorted.
 pub(super) struct Sorting {
     layout: Layout,
@@ -81,7 +89,11 @@ impl Sorting {
     pub(super) fn take_up(&mut self, path: &Path) -> Result<(), Error> {
         let file = File::open(path).map_err(Error::io("read", path))?;
         let bytes = file.metadata().map_err(Error::io("read", path))?.len();
-        self.count += bytes / self.layout.record_len() as u64;
+        let record = self.layout.record_len() as u64;
+        if !bytes.is_multiple_of(record) {
+            return Err(Error::Damaged { what: path.display().to_string(), why: "a record is cut".into() });
+        }
+        self.count += bytes / record;
         self.spilled.push(file);
         Ok(())
     }

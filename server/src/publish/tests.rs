@@ -1,14 +1,16 @@
 use std::{fs, sync::Mutex};
 
+use veilmatch_lists::Options;
 use veilmatch_protocol::{
     artifact::padded_count,
     delta::{self, Delta},
+    item::Kind,
     manifest::DeltaRef,
     name::{Epoch, Version},
 };
 
 use super::*;
-use crate::{catalogue::Catalogue, world::World};
+use crate::{catalogue::Catalogue, import::ImportOptions, world::World};
 
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> =
@@ -322,4 +324,26 @@ fn a_publication_that_was_killed_while_it_evaluated_goes_on_where_it_was() {
         assert_eq!(world.code(1, number).unwrap(), "A1");
     }
     assert_eq!(names(&world.root().join("lists/base")), ["1.codebook", "1.vml"]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_over_a_date_stops_no_publication() {
+    // The entry was in the artifact and came once more.
+    let world = World::new();
+    let options = ImportOptions {
+        reading: Options { kind: Some(Kind::Sha256), ..Options::default() },
+        valid_from: Some(world.now() + 50),
+        ..ImportOptions::default()
+    };
+    let file = world.list_file(0..1);
+    world.agency().import(&world.list, &file, &options, world.now(), &mut |_, _, _| ()).unwrap();
+    let early = world.now();
+    world.clock.advance(100);
+    world.publish();
+    let mut agency = world.agency();
+    world.import(1..2, "A1");
+    agency.publish(&world.list, false, early, &|_| ()).unwrap();
+    world.import(2..3, "A1");
+    agency.publish(&world.list, false, early + 60, &|_| ()).unwrap();
+    assert!(world.label(3, 0).is_some());
 }

@@ -43,16 +43,17 @@ impl Entries {
         Ok(Self { connection: connection::open(path, &schema::ENTRIES)? })
     }
 
-    /// Begins a change of a list. What is done with it is kept by [`Ledger::keep`], and by nothing else.
+    /// Begins a change of a list. What is done with it is kept by [`Ledger::keep`], and by nothing else. One that is to be
+    /// counted only need not write each claim: `dry_run`.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub fn change(&mut self, list: &ListId) -> Result<Ledger<'_>, Error> {
+    pub fn change(&mut self, list: &ListId, dry_run: bool) -> Result<Ledger<'_>, Error> {
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         tx.execute("INSERT INTO list (list) VALUES (?1) ON CONFLICT DO NOTHING", [list.as_str()])?;
         let list = list_id(&tx, list)?.ok_or(Error::Internal("a list that was just written is not there"))?;
         let change: i64 = tx.query_row("SELECT coalesce(max(id), 0) + 1 FROM change", [], |row| row.get(0))?;
-        Ok(Ledger { tx, list, change })
+        Ok(Ledger { tx, list, change, dry_run })
     }
 
     // The number of a list here, or 0, which no list has.
@@ -72,4 +73,5 @@ pub struct Ledger<'a> {
     tx: Transaction<'a>,
     list: i64,
     change: i64,
+    dry_run: bool,
 }

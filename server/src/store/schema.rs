@@ -238,6 +238,9 @@ CREATE TABLE touched (
     PRIMARY KEY (change, item)
 ) WITHOUT ROWID;
 
+-- compacted: what was taken back up to this change is forgotten, and older versions cannot be told any more.
+ALTER TABLE list ADD COLUMN compacted BIGINT NOT NULL DEFAULT 0;
+
 CREATE TABLE new_change (
     id          INTEGER NOT NULL PRIMARY KEY,
     list        INTEGER NOT NULL REFERENCES list (id),
@@ -274,16 +277,22 @@ CREATE TABLE quarantine_reason (
 -- not known any more: that it was another is.
 INSERT INTO source (list, name, number, size)
     SELECT list, 'local', 1, sum(until IS NULL) FROM entry GROUP BY list;
+CREATE TABLE labelled AS
+    SELECT list, item, since, until, relabelled,
+           CAST(CASE WHEN instr(label, x'00') > 0 THEN substr(label, 1, instr(label, x'00') - 1) ELSE label END AS TEXT) AS code
+    FROM entry;
 INSERT INTO category (list, number, scheme, code, action, text)
     SELECT list, row_number() OVER (PARTITION BY list ORDER BY code), 'custom', code, '', ''
-    FROM (SELECT DISTINCT list, rtrim(CAST(label AS TEXT), char(0)) AS code FROM entry) WHERE code <> '';
+    FROM (SELECT DISTINCT list, code FROM labelled)
+    WHERE code <> '' AND code NOT GLOB '*[' || char(1) || '-' || char(31) || ']*';
 INSERT INTO claim
     SELECT source.id, item, x'', since, relabelled, 0, 0, '', NULL, NULL
-    FROM entry JOIN source ON source.list = entry.list WHERE relabelled > since;
+    FROM labelled JOIN source ON source.list = labelled.list WHERE relabelled > since;
 INSERT INTO claim
     SELECT source.id, item, x'', max(since, relabelled), until, coalesce(category.number, 0), 0, '', NULL, NULL
-    FROM entry JOIN source ON source.list = entry.list
-    LEFT JOIN category ON category.list = entry.list AND category.code = rtrim(CAST(label AS TEXT), char(0));
+    FROM labelled JOIN source ON source.list = labelled.list
+    LEFT JOIN category ON category.list = labelled.list AND category.code = labelled.code;
+DROP TABLE labelled;
 DROP TABLE entry;
 DROP TABLE quarantine;
 DROP TABLE change;

@@ -203,3 +203,33 @@ fn a_failed_sync_is_final_and_a_full_disk_is_not() {
     }
     assert!(!writer::can_recover(&rusqlite::Error::InvalidQuery));
 }
+
+#[test]
+fn entries_of_an_earlier_program_become_claims_with_the_codes_that_their_labels_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("entries.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(schema::ENTRIES.steps[0]).unwrap();
+    old.execute_batch(
+        "PRAGMA user_version = 1;
+         INSERT INTO list VALUES (1, 'base');
+         INSERT INTO change VALUES (1, 1, 'import', 'file', 5, 3, 3, 0, 0), (2, 1, 'retract', 'file', 6, 1, 1, 0, 0);
+         INSERT INTO quarantine VALUES (1, 9, 'MALFORMED');
+         INSERT INTO entry VALUES (1, x'0100112233445566778899aabbccddeeff', x'41310000', 1, NULL, 0),
+                                  (1, x'0110112233445566778899aabbccddeeff', x'00000000', 1, 2, 0),
+                                  (1, x'0120112233445566778899aabbccddeeff', x'42324333', 1, NULL, 2);",
+    )
+    .unwrap();
+    drop(old);
+    let entries = Entries::open(&path).unwrap();
+    let codes: Vec<_> = entries.categories(&list()).unwrap().into_iter().map(|row| (row.scheme, row.code)).collect();
+    assert_eq!(codes, [("custom".into(), "A1".into()), ("custom".into(), "B2C3".into())]);
+    let [source] = &entries.sources(&list()).unwrap()[..] else { panic!("one source") };
+    assert_eq!((&source.name[..], source.size), ("local", 2));
+    let labels = entries.labels(&list(), 4).unwrap();
+    let at = |change| Edition { change, at: 9, rule: Rule::default() };
+    let count = |from, to| entries.count(&list(), &from, &to, &labels).unwrap();
+    assert_eq!(count(Edition::EMPTY, at(1)), [3, 0, 0]);
+    assert_eq!(count(at(1), at(2)), [0, 1, 1]);
+    assert_eq!(entries.changes(&list(), 9).unwrap().len(), 2);
+}

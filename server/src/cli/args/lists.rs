@@ -109,6 +109,9 @@ pub(in crate::cli) enum ListCommand {
         /// The action of their category
         #[arg(long, default_value = "", value_parser = action)]
         action: String,
+        /// Their case or series, if entries of the source have one
+        #[arg(long, default_value = "")]
+        reference: String,
     },
     /// Say which claims list an entry; it counts from the next publication on
     Policy {

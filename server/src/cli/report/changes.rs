@@ -59,7 +59,10 @@ pub(super) fn rule(rule: &Rule) -> String {
 }
 
 pub(in crate::cli) fn policy(list: &ListId, set: &Rule) -> String {
-    format!("{list}: {}\nnext: veilmatch-server list publish {list}\n", rule(set))
+    format!(
+        "{list}: {}\nnext: veilmatch-server list diff {list}, to see what that changes, then list publish {list}\n",
+        rule(set)
+    )
 }
 
 pub(in crate::cli) fn listed_all_the_same(list: &ListId, file: &Path, listed: u64) -> String {
@@ -69,7 +72,7 @@ pub(in crate::cli) fn listed_all_the_same(list: &ListId, file: &Path, listed: u6
     let file = file.display();
     format!(
         "{listed} of them are claimed already and stay so: known is not harmless. To take them out:\n  \
-         veilmatch-server list retract {list} {file}\n"
+         veilmatch-server list retract {list} {file}     (with the same --format and --kind)\n"
     )
 }
 
@@ -145,7 +148,8 @@ pub(in crate::cli) fn past(past: &[Past]) -> String {
         return "nobody has claimed this digest, as far as it is remembered\n".to_owned();
     }
     past.iter().fold(String::new(), |mut out, past| {
-        let record = if past.record.is_empty() { String::new() } else { format!(" record {}", past.record) };
+        let record =
+            if past.record.is_empty() { String::new() } else { format!(" record {}", past.record.escape_debug()) };
         let until = past.until.as_ref().map_or_else(
             || "stands".to_owned(),
             |(change, at)| format!("taken back by change {change} at {}", rfc3339(*at)),

@@ -2,10 +2,16 @@
 
 use std::collections::HashMap;
 
-use veilmatch_protocol::name::ListId;
+use veilmatch_protocol::{
+    codebook::{MAX_CODE_BOOK_LEN, is_code, is_scheme},
+    name::ListId,
+};
 
 use super::{Entries, Ledger};
 use crate::Error;
+
+/// Room for 255 sources in a code book.
+const SOURCES_BYTES: usize = 32_768;
 
 /// A category with its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,11 +39,14 @@ impl Categories {
     /// The number of a category; a new one if it has none yet.
     ///
     /// # Errors
-    /// [`Error::Argument`] if there are 65,535 already.
+    /// [`Error::Argument`] if no code book can have it, or there are 65,535 already.
     pub fn number(&mut self, scheme: &str, code: &str, action: &str) -> Result<u16, Error> {
         let key = (scheme.to_owned(), code.to_owned(), action.to_owned());
         if let Some(number) = self.numbers.get(&key) {
             return Ok(*number);
+        }
+        if !is_scheme(scheme) || !is_code(code) || !(action.is_empty() || is_scheme(action)) {
+            return Err(Error::argument("category", format!("{scheme}:{code} is none that a code book can have")));
         }
         let number = u16::try_from(self.numbers.len() + 1).map_err(|_| {
             Error::argument("category", "the list has 65,535 categories already, and no label names more")
@@ -65,22 +74,36 @@ impl Ledger<'_> {
     /// Writes those that were added.
     ///
     /// # Errors
-    /// [`Error::Store`].
+    /// [`Error::Argument`] if the code book would be too long, [`Error::Store`].
     pub fn put_categories(&self, categories: &Categories) -> Result<(), Error> {
         let sql = "INSERT INTO category (list, number, scheme, code, action, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         for CategoryRow { number, scheme, code, action, text } in &categories.new {
             self.tx.prepare_cached(sql)?.execute((self.list, number, scheme, code, action, text))?;
         }
-        Ok(())
+        self.check_book()
+    }
+
+    // A code book that is too long would stop every publication.
+    fn check_book(&self) -> Result<(), Error> {
+        // Names of members, numbers and punctuation; and each character may have to be escaped.
+        let bytes =
+            |row: &CategoryRow| 80 + 2 * (row.scheme.len() + row.code.len() + row.action.len() + row.text.len());
+        let all: usize = rows(&self.tx, self.list)?.iter().map(bytes).sum();
+        if all + SOURCES_BYTES <= MAX_CODE_BOOK_LEN {
+            return Ok(());
+        }
+        let why = "the list would have more categories than its code book has room for: 1 MiB; is --column code right?";
+        Err(Error::argument("category", why))
     }
 
     /// Gives every category of a scheme and code this text. Says how many there are.
     ///
     /// # Errors
-    /// [`Error::Store`].
+    /// [`Error::Argument`] if the code book would be too long, [`Error::Store`].
     pub fn describe(&self, scheme: &str, code: &str, text: &str) -> Result<usize, Error> {
         let sql = "UPDATE category SET text = ?4 WHERE list = ?1 AND scheme = ?2 AND code = ?3";
-        Ok(self.tx.execute(sql, (self.list, scheme, code, text))?)
+        let described = self.tx.execute(sql, (self.list, scheme, code, text))?;
+        self.check_book().map(|()| described)
     }
 }
 

@@ -88,7 +88,7 @@ pub struct Change {
 pub struct ChangeRow {
     /// Its number; 0 before it is kept.
     pub id: i64,
-    /// What it was: `import`, `retract`, `canary`, `exclude`.
+    /// What it was: `import`, `retract`, `canary`, `exclude`, `describe`.
     pub kind: String,
     /// The file's name.
     pub file: String,

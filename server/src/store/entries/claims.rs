@@ -104,6 +104,9 @@ impl Ledger<'_> {
     /// # Errors
     /// [`Error::Store`], if it stands already.
     pub fn claim(&self, source: i64, item: &[u8], record: &[u8], said: &Said) -> Result<(), Error> {
+        if self.dry_run {
+            return Ok(());
+        }
         let sql = "INSERT INTO claim (source, item, record, since, until, category, stronger, reference, valid_from, valid_until)
                    VALUES (?1, ?2, ?3, ?4, NULL, ?5, ?6, ?7, ?8, ?9)";
         let Said { category, stronger, reference, valid_from, valid_until } = said;
@@ -118,6 +121,10 @@ impl Ledger<'_> {
     /// # Errors
     /// [`Error::Store`].
     pub fn unclaim(&self, source: i64, item: &[u8], record: &[u8]) -> Result<bool, Error> {
+        if self.dry_run {
+            let item = Item::from_bytes(item)?;
+            return Ok(self.standing(source, &item)?.iter().any(|claim| claim.record == record));
+        }
         let sql = "UPDATE claim SET until = ?4 WHERE source = ?1 AND item = ?2 AND record = ?3 AND until IS NULL";
         Ok(self.tx.prepare_cached(sql)?.execute((source, item, record, self.change))? == 1)
     }
@@ -127,6 +134,9 @@ impl Ledger<'_> {
     /// # Errors
     /// [`Error::Store`].
     pub fn touch(&self, item: &[u8]) -> Result<(), Error> {
+        if self.dry_run {
+            return Ok(());
+        }
         let sql = "INSERT INTO touched (change, item) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
         self.tx.prepare_cached(sql)?.execute((self.change, item))?;
         Ok(())

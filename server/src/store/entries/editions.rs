@@ -100,7 +100,7 @@ pub struct Labels {
 pub const CANARY: &str = "canary:";
 
 impl Labels {
-    fn of(&self, item: &Item, claims: &[&(i64, Claim)]) -> Vec<u8> {
+    fn of(&self, edition: &Edition, item: &Item, claims: &[&(i64, Claim)]) -> Vec<u8> {
         let mut label = vec![0; self.len];
         let Some((source, first)) = claims.first().map(|claim| (claim.0, &claim.1)) else { return label };
         if self.len < FIELDS_LEN {
@@ -109,8 +109,10 @@ impl Labels {
             label[..len].copy_from_slice(&text[..len]);
             return label;
         }
+        // Where several sources must vouch, the stronger digest of a record need not be listed.
+        let says_stronger = edition.rule.min_sources == 1 && claims.iter().all(|claim| claim.1.said.stronger);
         let coded = CodedLabel {
-            stronger_listed: may_be_planted(item.kind()) && claims.iter().all(|claim| claim.1.said.stronger),
+            stronger_listed: says_stronger && may_be_planted(item.kind()),
             category: first.said.category,
             source: self.sources.get(&source).map_or(0, |source| source.number),
             reference: Some(fitting(&first.said.reference, self.len - FIELDS_LEN)),
@@ -148,7 +150,7 @@ impl Labels {
         vouching.dedup();
         let canary = |id: &i64| self.sources.get(id).is_some_and(|source| source.name.starts_with(CANARY));
         let enough = vouching.len() >= usize::try_from(edition.rule.min_sources).unwrap_or(usize::MAX);
-        (!standing.is_empty() && (enough || vouching.iter().any(canary))).then(|| self.of(item, &standing))
+        (!standing.is_empty() && (enough || vouching.iter().any(canary))).then(|| self.of(edition, item, &standing))
     }
 
     fn pending(&self, from: &Edition, to: &Edition, item: &Item, claims: &[(i64, Claim)]) -> Option<PendingEntry> {
@@ -203,9 +205,9 @@ impl Entries {
         }
         let sql = "SELECT EXISTS (SELECT 1 FROM change WHERE list = ?1 AND id > ?4 AND id <= ?5
                                   AND added + relabelled + removed > 0)
-                       OR EXISTS (SELECT 1 FROM claim JOIN source ON source.id = claim.source WHERE list = ?1
+                       OR EXISTS (SELECT 1 FROM claim CROSS JOIN source ON source.id = claim.source WHERE list = ?1
                                   AND (valid_from > ?2 AND valid_from <= ?3))
-                       OR EXISTS (SELECT 1 FROM claim JOIN source ON source.id = claim.source WHERE list = ?1
+                       OR EXISTS (SELECT 1 FROM claim CROSS JOIN source ON source.id = claim.source WHERE list = ?1
                                   AND (valid_until > ?2 AND valid_until <= ?3))";
         let list = self.list(list)?;
         let between = (list, signed(from.at), signed(to.at), from.change, to.change);
@@ -294,11 +296,12 @@ impl Entries {
         let sources = sources::all(&self.connection, list)?;
         let sql = "SELECT item FROM touched JOIN change ON change.id = touched.change
                    WHERE list = ?1 AND change > ?2 AND change <= ?3
-                   UNION SELECT item FROM claim JOIN source ON source.id = claim.source
+                   UNION SELECT item FROM claim CROSS JOIN source ON source.id = claim.source
                    WHERE list = ?1 AND valid_from > ?4 AND valid_from <= ?5
-                   UNION SELECT item FROM claim JOIN source ON source.id = claim.source
+                   UNION SELECT item FROM claim CROSS JOIN source ON source.id = claim.source
                    WHERE list = ?1 AND valid_until > ?4 AND valid_until <= ?5
                    ORDER BY item";
+        // (A CROSS JOIN is SQLite's for: from left to right, which is by the indexes of the dates.)
         let mut touched = self.connection.prepare(sql)?;
         let mut touched = touched.query((list, from.change, to.change, signed(from.at), signed(to.at)))?;
         let of_item = format!("SELECT {COLUMNS} FROM claim WHERE source = ?1 AND item = ?2 ORDER BY record, since");

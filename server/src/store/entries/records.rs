@@ -62,6 +62,9 @@ impl Ledger<'_> {
     /// # Errors
     /// [`Error::Store`].
     pub fn put_record(&self, source: i64, record: &Record) -> Result<(), Error> {
+        if self.dry_run {
+            return Ok(());
+        }
         let sql = "INSERT INTO record (source, record, at, gone, body) VALUES (?1, ?2, ?3, ?4, ?5)
                    ON CONFLICT (source, record) DO UPDATE SET at = excluded.at, gone = excluded.gone, body = excluded.body";
         let Record { key, at, gone, body } = record;
@@ -74,6 +77,9 @@ impl Ledger<'_> {
     /// # Errors
     /// [`Error::Store`].
     pub fn forget_record(&self, source: i64, key: &[u8]) -> Result<(), Error> {
+        if self.dry_run {
+            return Ok(());
+        }
         self.tx.prepare_cached("DELETE FROM record WHERE source = ?1 AND record = ?2")?.execute((source, key))?;
         Ok(())
     }
