@@ -9,6 +9,7 @@
 
 mod apply;
 mod body;
+mod digests;
 mod known;
 mod resolve;
 mod retract;

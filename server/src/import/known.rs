@@ -2,10 +2,9 @@
 
 use std::io::BufRead;
 
-use veilmatch_lists::{Rows, Says};
 use veilmatch_protocol::item::Item;
 
-use super::{ImportStage, Intake, OnImport, sorter::Sorter};
+use super::{ImportStage, Intake, OnImport};
 use crate::{
     Error,
     store::{Change, Ledger, Tally},
@@ -34,25 +33,7 @@ impl Intake<'_> {
         progress: OnImport<'_>,
     ) -> Result<Excluded, Error> {
         let mut tally = Tally::default();
-        let mut digests = Sorter::new(self.dir.root());
-        for row in Rows::open(input, &self.options.reading).map_err(refuse)? {
-            let row = row.map_err(refuse)?;
-            tally.read += row.weight();
-            let Says::Listed(listing) = row.says else {
-                tally.quarantine(row.place, "NO_DIGEST");
-                continue;
-            };
-            for digest in listing.digests {
-                match digest {
-                    Ok(item) if self.list.kinds.contains(&item.kind()) => digests.push(item.as_bytes(), b"")?,
-                    Ok(_) => tally.quarantine(row.place, "KIND_NOT_IN_LIST"),
-                    Err(reason) => tally.quarantine(row.place, reason.reason()),
-                }
-            }
-            if tally.read.is_multiple_of(4_096) {
-                self.read(progress);
-            }
-        }
+        let digests = self.digests(input, refuse, &mut tally, progress)?;
         let sources = ledger.sources()?;
         let mut listed = 0;
         let total = digests.count();

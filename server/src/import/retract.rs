@@ -2,7 +2,6 @@
 
 use std::io::BufRead;
 
-use veilmatch_lists::{Rows, Says};
 use veilmatch_protocol::item::Item;
 
 use super::{Intake, OnImport, TOUCHED, apply, body, keep, resolve::Steps, sorter::Sorter};
@@ -36,26 +35,8 @@ impl Intake<'_> {
             Some(name) => vec![ledger.known_source(name)?],
             None => ledger.sources()?,
         };
-        let rows = Rows::open(input, &self.options.reading).map_err(refuse)?;
         let mut tally = Tally::default();
-        let mut digests = Sorter::new(self.dir.root());
-        for row in rows {
-            let row = row.map_err(refuse)?;
-            tally.read += row.weight();
-            let Says::Listed(listing) = row.says else {
-                tally.quarantine(row.place, "NO_DIGEST");
-                continue;
-            };
-            for digest in listing.digests {
-                match digest {
-                    Ok(item) => digests.push(item.as_bytes(), b"")?,
-                    Err(reason) => tally.quarantine(row.place, reason.reason()),
-                }
-            }
-            if tally.read.is_multiple_of(4_096) {
-                self.read(progress);
-            }
-        }
+        let digests = self.digests(input, refuse, &mut tally, progress)?;
         self.unlist(ledger, &sources, digests, tally, progress)
     }
 
