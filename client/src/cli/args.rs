@@ -186,7 +186,8 @@ pub(super) struct Reading {
     /// Kind of digests that do not name theirs: md5, sha1, sha256 or sha512
     #[arg(long, value_parser = Kind::from_name)]
     kind: Option<Kind>,
-    /// Format of the file: sums, sums-z, hashdeep or plain [default: recognised]
+    /// Format of the file: sums, sums-z, hashdeep, plain, csv, jsonl, or one of an agency's: icse, vics, ncmec, stopncii, nsrl
+    /// [default: recognised]
     #[arg(long, value_name = "FORMAT", value_parser = ListFormat::from_name)]
     read_as: Option<ListFormat>,
 }

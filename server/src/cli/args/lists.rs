@@ -212,7 +212,8 @@ impl KindChoice {
 /// How a file of digests is read.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Reading {
-    /// Layout of the file, if it is not to be recognised
+    /// Layout of the file, if it is not to be recognised: icse, vics, ncmec, stopncii, hashdeep, sums, sums-z, csv, jsonl,
+    /// plain, nsrl
     #[arg(long)]
     format: Option<Format>,
     /// Kind of digests that do not name theirs
