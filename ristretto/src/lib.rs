@@ -46,7 +46,7 @@ pub use curve25519_dalek::Scalar;
 pub use fixed_base::FixedBase;
 pub use points::Points;
 pub use sha512::{Message, Sha512Many};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Name of the back end that this process uses, for version output and start-up logs.
@@ -82,16 +82,19 @@ fn is_reduced(scalar: &Scalar) -> bool {
     Scalar::from_canonical_bytes(scalar.to_bytes()).is_some().into()
 }
 
-/// Inverts secret scalars in place, with one inversion for all.
-///
-/// # Panics
-/// If a scalar is zero: it has no inverse, and would leave none for the others.
+/// Inverts secret scalars in place, with one inversion for all. Zero has no inverse and stays zero, without a trace of which
+/// one that was or whether there is one.
 pub fn invert_scalars(scalars: &mut [Scalar]) {
-    // Every scalar is looked at, whether or not an earlier one was zero.
-    let zeros = scalars.iter().fold(Choice::from(0), |zeros, scalar| zeros | scalar.ct_eq(&Scalar::ZERO));
-    assert!(!bool::from(zeros), "zero has no inverse");
+    // One is its own inverse, where zero would leave none for the others.
+    let zeros: Vec<Choice> = scalars.iter().map(|scalar| scalar.ct_eq(&Scalar::ZERO)).collect();
+    for (scalar, zero) in scalars.iter_mut().zip(&zeros) {
+        scalar.conditional_assign(&Scalar::ONE, *zero);
+    }
     // What it gives back is the product of all inverses, as secret as they are.
     Scalar::invert_batch_alloc(scalars).zeroize();
+    for (scalar, zero) in scalars.iter_mut().zip(&zeros) {
+        scalar.conditional_assign(&Scalar::ZERO, *zero);
+    }
 }
 
 #[cfg(test)]
