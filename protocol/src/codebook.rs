@@ -25,8 +25,8 @@ pub const MAX_TEXT_LEN: usize = 256;
 pub const CUSTOM: &str = "custom";
 
 /// Schemes whose codes mean the same wherever they stand.
-pub const KNOWN_SCHEMES: [&str; 9] =
-    ["baseline", "ncmec", "uk", "vics-default", "vics-us", "vics-uk", "vics-custom", "stopncii", CUSTOM];
+pub const KNOWN_SCHEMES: [&str; 10] =
+    ["baseline", "ncmec", "uk", "vics-default", "vics-us", "vics-uk", "vics-custom", "icse", "stopncii", CUSTOM];
 
 /// Actions whose meaning SPEC §7.7 tells.
 pub const KNOWN_ACTIONS: [&str; 4] = ["report", "review", "block", "preserve"];

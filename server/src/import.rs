@@ -10,20 +10,18 @@
 mod apply;
 mod body;
 mod digests;
+mod file;
 mod known;
+mod pace;
 mod resolve;
 mod retract;
 mod sorter;
 mod stage;
 
-use std::{
-    io::BufRead,
-    sync::atomic::{AtomicU64, Ordering},
-};
-
-use veilmatch_lists::{Category, Format, Options, Rows};
+use veilmatch_lists::{Category, Format, Options};
 use veilmatch_protocol::{codebook::MAX_CODE_LEN, item::Kind, label::FIELDS_LEN};
 
+pub(crate) use file::ListFile;
 pub use known::Excluded;
 pub use retract::Withdrawal;
 
@@ -87,14 +85,11 @@ struct Feed<'a> {
     source: &'a SourceRow,
 }
 
-/// A file on its way into a list.
+/// What is imported into, or taken out of: a list of an agency.
 pub(crate) struct Intake<'a> {
     pub(crate) dir: &'a StateDir,
     pub(crate) list: &'a ListRow,
     pub(crate) limits: &'a Limits,
-    pub(crate) file: &'a str,
-    /// How much of the file there is, and how much of it was read.
-    pub(crate) bytes: (u64, &'a AtomicU64),
     pub(crate) options: &'a ImportOptions,
     pub(crate) now: u64,
 }
@@ -103,57 +98,37 @@ impl Intake<'_> {
     /// Takes the rows of a file.
     ///
     /// # Errors
-    /// [`Error::Jump`], [`Error::Store`], [`Error::Io`], and what `refuse` makes of the file's own errors.
-    pub(crate) fn import(
-        &self,
-        ledger: Ledger<'_>,
-        input: impl BufRead + Send,
-        refuse: &(dyn Fn(veilmatch_lists::Error) -> Error + Sync),
-        progress: OnImport<'_>,
-    ) -> Result<Change, Error> {
+    /// [`Error::Jump`], [`Error::LabelTooLong`], [`Error::HashList`], [`Error::Store`], [`Error::Io`].
+    pub(crate) fn import(&self, ledger: Ledger<'_>, file: ListFile, progress: OnImport<'_>) -> Result<Change, Error> {
         self.check_label()?;
         let name = self.options.source.as_deref().unwrap_or(LOCAL);
         let source = ledger.source(name)?;
-        let rows = Rows::open(input, &self.options.reading).map_err(refuse)?;
-        if rows.format() == Format::Nsrl {
+        let feed = Feed { ledger: &ledger, source: &source };
+        if file.format() == Format::Nsrl {
             let why = "is a list of known files, most of them harmless; `list exclude` takes it";
             return Err(Error::argument("FILE", why));
         }
-        let snapshot = self.options.source.is_some() && !self.options.add && !tells_changes(rows.format());
+        let snapshot = self.options.source.is_some() && !self.options.add && !tells_changes(file.format());
+        let file_name = file.name();
         let mut tally = Tally::default();
         let mut categories = ledger.categories()?;
-        let staged = stage::stage(
-            self,
-            &Feed { ledger: &ledger, source: &source },
-            rows,
-            refuse,
-            &mut categories,
-            &mut tally,
-            progress,
-        )?;
+        let staged = stage::stage(self, &feed, file, &mut categories, &mut tally, progress)?;
         ledger.put_categories(&categories)?;
-        let steps = resolve::resolve(self, &ledger, &source, snapshot, staged, &mut tally, progress)?;
+        let steps = resolve::resolve(self, &feed, snapshot, staged, &mut tally, progress)?;
         if self.options.source.is_some() && !self.options.allow_jump && !self.options.dry_run {
             self.check_jump(name, source.size, (source.size + steps.claims).saturating_sub(steps.unclaims))?;
         }
         // What a record's time is counts, even where it says nothing else.
         let (whole, renewed) = (steps.count() > TOUCHED, steps.records.count() > 0);
-        apply::apply(&ledger, &source, steps, whole, &mut tally, progress)?;
+        apply::apply(&feed, steps, whole, &mut tally, progress)?;
         if !tally.adds_up() {
             return Err(Error::Internal("the counts of an import do not add up; nothing was taken"));
         }
-        if self.options.dry_run || tally.is_empty() && !renewed {
-            return Ok(Change { id: 0, source: name.to_owned(), tally });
-        }
-        kept(ledger, self.row("import", name, tally), whole)
+        let worth = renewed || !tally.is_empty();
+        keep(ledger, self.row("import", &file_name, name, tally), whole, worth)
     }
 
-    fn read(&self, progress: OnImport<'_>) {
-        let (all, read) = self.bytes;
-        progress(ImportStage::Read, read.load(Ordering::Relaxed).min(all), Some(all));
-    }
-
-    // A label without room for numbers is the code itself.
+    // Tells the operator before any row is read; each row is looked at as well.
     fn check_label(&self) -> Result<(), Error> {
         let room = self.room();
         match &self.options.category {
@@ -162,6 +137,7 @@ impl Intake<'_> {
         }
     }
 
+    // Bytes that a category's code may have. A label without room for numbers is the code itself.
     fn room(&self) -> usize {
         let label_bytes = usize::from(self.list.label_bytes);
         match label_bytes {
@@ -172,8 +148,8 @@ impl Intake<'_> {
         }
     }
 
-    fn row(&self, kind: &str, source: &str, tally: Tally) -> ChangeRow {
-        ChangeRow { id: 0, kind: kind.into(), file: self.file.into(), source: source.into(), at: self.now, tally }
+    fn row(&self, kind: &str, file: &str, source: &str, tally: Tally) -> ChangeRow {
+        ChangeRow { id: 0, kind: kind.into(), file: file.into(), source: source.into(), at: self.now, tally }
     }
 
     // A feed that is suddenly much larger or smaller is more often a mistake than the world.
@@ -188,16 +164,9 @@ impl Intake<'_> {
     }
 }
 
-/// Keeps a change, unless nothing is to be kept of it.
-fn keep(ledger: Ledger<'_>, row: ChangeRow, whole: bool, dry_run: bool) -> Result<Change, Error> {
-    if dry_run || row.tally.is_empty() {
-        return Ok(Change { id: 0, source: row.source, tally: row.tally });
-    }
-    kept(ledger, row, whole)
-}
-
-fn kept(ledger: Ledger<'_>, row: ChangeRow, whole: bool) -> Result<Change, Error> {
-    let id = ledger.keep(&row, whole)?;
+/// Keeps a change if it is worth it. Of a dry run nothing is kept.
+fn keep(ledger: Ledger<'_>, row: ChangeRow, whole: bool, worth: bool) -> Result<Change, Error> {
+    let id = if worth { ledger.keep(&row, whole)? } else { 0 };
     Ok(Change { id, source: row.source, tally: row.tally })
 }
 

@@ -149,36 +149,15 @@ impl<'a> Publisher<'a> {
         if occasion == Occasion::Rotation {
             self.begin_epoch(list, &mut epochs, now)?;
         }
-        let entries = match occasion {
+        let wanted = match occasion {
             Occasion::Renewal => None,
-            _ => Some(Entries::open(&self.dir.entries_database())?),
+            _ => Some(self.wanted(&row, &epochs, newest.as_ref(), now)?),
         };
-        let target = match &entries {
-            Some(entries) => {
-                // A clock that was set back must not bring back what has begun or ended since.
-                let at = newest.as_ref().map_or(now, |newest| now.max(newest.edition.at));
-                let now = Edition { change: entries.last_change(list)?, at, rule: row.rule };
-                let mut began = None;
-                for epoch in &epochs {
-                    let base = self.store.newest_version(list, Some(epoch.epoch))?.map_or(0, |base| base.version.0);
-                    began = began.or_else(|| resume::began_at(&folder, epoch.epoch, &now, base));
-                }
-                Some(Edition { at: began.unwrap_or(now.at), ..now })
-            }
-            None => None,
-        };
-        let codes = match &entries {
-            Some(entries) => codes::code_book(&self.config.agency(), &row, entries)?,
-            None => None,
-        };
-        let is_current = newest.as_ref().is_some_and(|newest| !newest.is_due(now));
-        let nothing_to_do = match occasion {
-            Occasion::Asked => {
-                let newest = newest.as_ref().filter(|_| is_current);
-                !self.has_changed(list, newest, entries.as_ref().zip(target), codes.as_ref())?
-            }
-            Occasion::Renewal => is_current,
-            Occasion::Forced | Occasion::Rotation => false,
+        let current = newest.as_ref().filter(|newest| !newest.is_due(now));
+        let nothing_to_do = match (occasion, current, &wanted) {
+            (Occasion::Asked, Some(newest), Some(wanted)) => !self.has_changed(list, newest, wanted)?,
+            (Occasion::Renewal, Some(_), _) => true,
+            _ => false,
         };
         if nothing_to_do {
             return Ok(Vec::new());
@@ -186,7 +165,7 @@ impl<'a> Publisher<'a> {
 
         let mut batch = Batch { newest, versions: Vec::new(), epochs: Vec::new(), published: Vec::new() };
         for epoch in epochs {
-            let work = Work { row: &row, entries: entries.as_ref(), target, codes: codes.as_ref(), now };
+            let work = Work { row: &row, wanted: wanted.as_ref(), now };
             self.publish_epoch(epoch, &work, &mut batch)?;
         }
         if batch.versions.is_empty() {
@@ -198,16 +177,30 @@ impl<'a> Publisher<'a> {
         Ok(batch.published)
     }
 
-    fn has_changed(
+    // The list as it is now, or as a publication that was killed was to have it.
+    fn wanted(
         &self,
-        list: &ListId,
+        row: &ListRow,
+        epochs: &[EpochRow],
         newest: Option<&VersionRow>,
-        entries: Option<(&Entries, Edition)>,
-        codes: Option<&CodeBook>,
-    ) -> Result<bool, Error> {
-        let (Some(newest), Some((entries, target))) = (newest, entries) else { return Ok(true) };
-        let same_codes = self.open(newest)?.manifest().categories == codes.map(CodeBook::digest);
-        Ok(!same_codes || entries.differ(list, &newest.edition, &target)?)
+        now: u64,
+    ) -> Result<Wanted, Error> {
+        let entries = Entries::open(&self.dir.entries_database())?;
+        // A clock that was set back must not bring back what has begun or ended since.
+        let at = newest.map_or(now, |newest| now.max(newest.edition.at));
+        let current = entries.current(&row.list, row.rule, at)?;
+        let mut began = None;
+        for epoch in epochs {
+            let base = self.store.newest_version(&row.list, Some(epoch.epoch))?.map_or(0, |base| base.version.0);
+            began = began.or_else(|| resume::began_at(&self.dir.list(&row.list), epoch.epoch, &current, base));
+        }
+        let codes = codes::code_book(&self.config.agency(), row, &entries)?;
+        Ok(Wanted { entries, edition: Edition { at: began.unwrap_or(at), ..current }, codes })
+    }
+
+    fn has_changed(&self, list: &ListId, newest: &VersionRow, wanted: &Wanted) -> Result<bool, Error> {
+        let same_codes = self.open(newest)?.manifest().categories == wanted.codes.as_ref().map(CodeBook::digest);
+        Ok(!same_codes || wanted.entries.differ(list, &newest.edition, &wanted.edition)?)
     }
 
     // The list was created when this held; the configuration may have changed since.
@@ -252,7 +245,8 @@ impl<'a> Publisher<'a> {
             None => None,
         };
         // Labels that were written without a code book mean something else: none of them stays.
-        let base = base.filter(|base| work.codes.is_none() || base.categories.is_some());
+        let codes = work.wanted.and_then(|wanted| wanted.codes.as_ref());
+        let base = base.filter(|base| codes.is_none() || base.categories.is_some());
         let seeds = EpochSeeds::read(&self.dir.epoch_seed(list, epoch.epoch))?;
         let key = seeds.secret_key(list, epoch.epoch)?;
         let build = Build {
@@ -267,21 +261,17 @@ impl<'a> Publisher<'a> {
             progress: self.progress,
             put_down_every: self.put_down_every,
         };
-        let edition = work.target.or(base.as_ref().map(|base| base.edition)).unwrap_or(Edition::EMPTY);
-        let differs = |entries: &&Entries| match &base {
-            Some(base) => entries.differ(list, &base.edition, &edition),
-            None => Ok(true),
-        };
-        let changed = match &work.entries {
-            Some(entries) => differs(entries)?.then_some(entries),
-            None => None,
-        };
-        let built = match changed {
-            Some(entries) => build.with_changes(entries, &edition)?,
-            None => build.again()?,
+        // What a version of this epoch has already, if there is one.
+        let had = base.as_ref().map_or(Edition::EMPTY, |base| base.edition);
+        let (built, edition) = match work.wanted {
+            Some(Wanted { entries, edition, .. }) if entries.differ(list, &had, edition)? => {
+                (build.with_changes(entries, edition)?, *edition)
+            }
+            Some(Wanted { edition, .. }) => (build.again()?, *edition),
+            None => (build.again()?, had),
         };
         debug_assert_eq!(built.artifact.count, padded_count(built.entries));
-        let categories = match (work.codes, &base) {
+        let categories = match (codes, &base) {
             (Some(book), _) => Some(codes::write(self.dir, work.row, version, book)?),
             (None, Some(base)) if base.categories.is_some() => {
                 codes::link(self.dir, work.row, base.version, version)?;
@@ -448,11 +438,16 @@ fn next_version(newest: Option<&VersionRow>) -> Version {
 // What every epoch of one publication has in common.
 struct Work<'a> {
     row: &'a ListRow,
-    entries: Option<&'a Entries>,
     // None: as the last version of each epoch has it.
-    target: Option<Edition>,
-    codes: Option<&'a CodeBook>,
+    wanted: Option<&'a Wanted>,
     now: u64,
+}
+
+// The list as it is to be published.
+struct Wanted {
+    entries: Entries,
+    edition: Edition,
+    codes: Option<CodeBook>,
 }
 
 // The versions of one publication as they grow.

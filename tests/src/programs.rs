@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rand::{SeedableRng, rngs::StdRng};
 use tempfile::TempDir;
 
 use crate::PATIENCE;
@@ -177,6 +178,18 @@ pub fn ended(mut child: Child) -> Ended {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A number of the environment, for longer runs of a test.
+pub fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// Moments to kill at, drawn from `VEILMATCH_KILL_SEED` or a fresh seed, which is printed: who gives it again gets the same.
+pub fn moments() -> StdRng {
+    let seed = setting("VEILMATCH_KILL_SEED", rand::random());
+    eprintln!("VEILMATCH_KILL_SEED={seed}");
+    StdRng::seed_from_u64(seed)
 }
 
 /// Looks again until there is something.

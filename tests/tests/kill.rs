@@ -19,7 +19,7 @@ use veilmatch_tests::{
     files,
     leak::Needles,
     listed,
-    programs::{Ended, Pair, Paths, ended, eventually},
+    programs::{Ended, Pair, Paths, ended, eventually, moments, setting},
     unlisted,
 };
 
@@ -45,14 +45,10 @@ struct Plan {
 
 impl Plan {
     fn drawn() -> Self {
-        let number =
-            |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
-        let seed = number("VEILMATCH_KILL_SEED", rand::random());
-        eprintln!("VEILMATCH_KILL_SEED={seed}");
         Self {
-            items: number("VEILMATCH_KILL_ITEMS", 60_000),
-            kills: number("VEILMATCH_KILLS", 3),
-            moments: StdRng::seed_from_u64(seed),
+            items: setting("VEILMATCH_KILL_ITEMS", 60_000),
+            kills: setting("VEILMATCH_KILLS", 3),
+            moments: moments(),
         }
     }
 

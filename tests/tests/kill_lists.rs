@@ -13,9 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rand::{RngExt, rngs::StdRng};
 use sha2::{Digest, Sha256};
-use veilmatch_tests::programs::{Pair, Paths, ended};
+use veilmatch_tests::programs::{Pair, Paths, ended, moments, setting};
 
 const PROGRAMS: Paths = Paths { agency: env!("CARGO_BIN_EXE_agency"), platform: env!("CARGO_BIN_EXE_platform") };
 
@@ -29,14 +29,10 @@ struct Plan {
 
 impl Plan {
     fn drawn() -> Self {
-        let number =
-            |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
-        let seed = number("VEILMATCH_KILL_SEED", rand::random());
-        eprintln!("VEILMATCH_KILL_SEED={seed}");
         Self {
-            entries: number("VEILMATCH_KILL_ENTRIES", 20_000),
-            kills: u32::try_from(number("VEILMATCH_KILLS", 3)).unwrap(),
-            moments: StdRng::seed_from_u64(seed),
+            entries: setting("VEILMATCH_KILL_ENTRIES", 20_000),
+            kills: u32::try_from(setting("VEILMATCH_KILLS", 3)).unwrap(),
+            moments: moments(),
             took: Duration::ZERO,
         }
     }

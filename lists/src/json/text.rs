@@ -101,7 +101,7 @@ fn unescape(raw: &str) -> Option<String> {
     Some(plain)
 }
 
-/// The character of `XXXX` or, outside the basic plane, of `XXXX\uXXXX`.
+/// The character of four hexadecimal digits or, outside the basic plane, of twice four with `\u` between them.
 fn unicode(rest: &str) -> Option<(char, &str)> {
     let unit = |rest: &str| u32::from_str_radix(rest.get(..4)?, 16).ok();
     let high = unit(rest)?;

@@ -215,7 +215,7 @@ impl Agency {
     ) -> Result<Edition, Error> {
         match version {
             Some(version) => self.edition(list, version, entries),
-            None => Ok(Edition { change: entries.last_change(list)?, at: now, rule: self.store.list(list)?.rule }),
+            None => entries.current(list, self.store.list(list)?.rule, now),
         }
     }
 }

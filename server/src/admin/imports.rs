@@ -1,25 +1,20 @@
-//! `list import`, `retract`, `exclude`, `canary`.
+//! `list import`, `retract`, `exclude`.
 
 use std::{
     fs::File,
-    io::{self, BufRead, IsTerminal, Read, Seek, SeekFrom},
+    io::{self, IsTerminal, Read, Seek},
     os::unix::fs::FileTypeExt,
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
 };
 
-use veilmatch_lists::archive;
 use veilmatch_protocol::name::ListId;
 
 use super::Agency;
 use crate::{
     Error,
-    import::{Excluded, ImportOptions, Intake, OnImport, Withdrawal},
+    import::{Excluded, ImportOptions, Intake, ListFile, OnImport, Withdrawal},
     state_dir::StateDir,
-    store::{Change, Entries},
+    store::{Change, Entries, Ledger},
 };
 
 impl Agency {
@@ -36,9 +31,7 @@ impl Agency {
         now: u64,
         progress: OnImport<'_>,
     ) -> Result<Change, Error> {
-        self.change(list, file, options, now, |intake, entries, input| {
-            intake.import(entries.change(list, options.dry_run)?, input, &refuse(file), progress)
-        })
+        self.change(list, file, options, now, |intake, ledger, file| intake.import(ledger, file, progress))
     }
 
     /// Takes the digests of a file out of a list. It leaves the platforms with the next publication.
@@ -53,9 +46,7 @@ impl Agency {
         now: u64,
         progress: OnImport<'_>,
     ) -> Result<Change, Error> {
-        self.change(list, file, options, now, |intake, entries, input| {
-            intake.retract(entries.change(list, options.dry_run)?, input, &refuse(file), progress)
-        })
+        self.change(list, file, options, now, |intake, ledger, file| intake.retract(ledger, file, progress))
     }
 
     /// Withdraws records of a source by their keys, or gives them back to it.
@@ -70,19 +61,7 @@ impl Agency {
         options: &ImportOptions,
         now: u64,
     ) -> Result<Change, Error> {
-        let row = self.store.list(list)?;
-        let _lock = self.dir.lock_changes()?;
-        let mut entries = Entries::open(&self.dir.entries_database())?;
-        let intake = Intake {
-            dir: &self.dir,
-            list: &row,
-            limits: &self.config.import,
-            file: "",
-            bytes: (0, &AtomicU64::new(0)),
-            options,
-            now,
-        };
-        intake.withdraw(entries.change(list, options.dry_run)?, keys, what, &mut |_, _, _| ())
+        self.intake(list, options, now, |intake, ledger| intake.withdraw(ledger, keys, what, &mut |_, _, _| ()))
     }
 
     /// Puts the digests of a file on the list's set of known files, or takes them off.
@@ -98,9 +77,7 @@ impl Agency {
         now: u64,
         progress: OnImport<'_>,
     ) -> Result<Excluded, Error> {
-        self.change(list, file, options, now, |intake, entries, input| {
-            intake.exclude(entries.change(list, options.dry_run)?, remove, input, &refuse(file), progress)
-        })
+        self.change(list, file, options, now, |intake, ledger, file| intake.exclude(ledger, remove, file, progress))
     }
 
     fn change<T>(
@@ -109,55 +86,29 @@ impl Agency {
         file: &Path,
         options: &ImportOptions,
         now: u64,
-        work: impl FnOnce(&Intake<'_>, &mut Entries, Box<dyn BufRead + Send>) -> Result<T, Error>,
+        work: impl FnOnce(&Intake<'_>, Ledger<'_>, ListFile) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        // A list that is not there is told before a pipe is waited for.
+        self.store.list(list)?;
+        // Whoever writes into a pipe may take its time. Others do not wait for it.
+        let file = ListFile::open(open(&self.dir, file)?, file, options)?;
+        self.intake(list, options, now, |intake, ledger| work(intake, ledger, file))
+    }
+
+    // Under the lock of changes.
+    fn intake<T>(
+        &mut self,
+        list: &ListId,
+        options: &ImportOptions,
+        now: u64,
+        work: impl FnOnce(&Intake<'_>, Ledger<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let row = self.store.list(list)?;
-        // Whoever writes into a pipe may take its time. Others do not wait for it.
-        let opened = open(&self.dir, file)?;
-        let all = opened.metadata().map_err(Error::io("read", file))?.len();
-        let read = Arc::new(AtomicU64::new(0));
-        let input = archive::open(Counted { file: opened, read: Arc::clone(&read) }, options.member.as_deref())
-            .map_err(refuse(file))?;
         let _lock = self.dir.lock_changes()?;
-        let name = file.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned());
         let mut entries = Entries::open(&self.dir.entries_database())?;
-        let intake = Intake {
-            dir: &self.dir,
-            list: &row,
-            limits: &self.config.import,
-            file: &name,
-            bytes: (all, &read),
-            options,
-            now,
-        };
-        work(&intake, &mut entries, input)
+        let intake = Intake { dir: &self.dir, list: &row, limits: &self.config.import, options, now };
+        work(&intake, entries.change(list, options.dry_run)?)
     }
-}
-
-/// Counts what is read of a file.
-struct Counted {
-    file: File,
-    read: Arc<AtomicU64>,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        self.read.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
-    }
-}
-
-impl Seek for Counted {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = self.file.seek(to)?;
-        self.read.store(at, Ordering::Relaxed);
-        Ok(at)
-    }
-}
-
-fn refuse(file: &Path) -> impl Fn(veilmatch_lists::Error) -> Error + Sync + '_ {
-    |source| Error::HashList { path: file.to_owned(), source }
 }
 
 fn open(dir: &StateDir, file: &Path) -> Result<File, Error> {

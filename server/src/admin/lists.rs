@@ -132,7 +132,7 @@ impl Agency {
         let newest = self.store.newest_version(list, None)?;
         let entries = Entries::open(&self.dir.entries_database())?;
         let from = newest.as_ref().map_or(Edition::EMPTY, |newest| newest.edition);
-        let to = Edition { change: entries.last_change(list)?, at: now, rule: row.rule };
+        let to = entries.current(list, row.rule, now)?;
         let labels = entries.labels(list, row.label_bytes)?;
         let [to_add, to_relabel, to_remove] = entries.count(list, &from, &to, &labels)?;
         let mut epochs = Vec::new();

@@ -7,6 +7,8 @@ use std::{fmt::Write, path::Path};
 use serde_json::{Value, json};
 use veilmatch_protocol::name::{Epoch, ListId};
 
+pub(super) use changes::{canaries, change, codes, diff, exported, history, listed_all_the_same, past, policy};
+
 use crate::{
     admin::{ClientAdded, EpochStatus, ListStatus, Rotated},
     clock::rfc3339,
@@ -46,8 +48,6 @@ pub(super) fn published(list: &ListId, published: &[Published]) -> String {
     }
     versions(list, published)
 }
-
-pub(super) use changes::{canaries, change, codes, diff, exported, history, listed_all_the_same, past, policy};
 
 fn versions(list: &ListId, published: &[Published]) -> String {
     published.iter().fold(String::new(), |mut out, version| {

@@ -3,7 +3,8 @@
 use veilmatch_lists::{Place, Quarantine};
 
 use super::{
-    ImportStage, OnImport, body,
+    Feed, ImportStage, OnImport, body,
+    pace::Pace,
     resolve::Steps,
     sorter::{Pair, Sorted},
 };
@@ -12,22 +13,18 @@ use crate::{
     store::{Gone, Ledger, Record, SourceRow, Tally},
 };
 
-/// Steps between two reports.
-const REPORT: u64 = 4_096;
-
 /// Writes the steps of one source. Digests without a key that are known to be harmless are set aside here, where items come
 /// in order.
 pub(super) fn apply(
-    ledger: &Ledger<'_>,
-    source: &SourceRow,
+    feed: &Feed<'_>,
     steps: Steps,
     whole: bool,
     tally: &mut Tally,
     progress: OnImport<'_>,
 ) -> Result<(), Error> {
-    let total = steps.items.count() + steps.records.count();
-    let mut apply =
-        Apply { ledger, source, check_known: ledger.knows_files()?, whole, tally, done: 0, total, progress };
+    let Feed { ledger, source } = *feed;
+    let pace = Pace::new(ImportStage::Write, steps.items.count() + steps.records.count(), progress);
+    let mut apply = Apply { ledger, source, check_known: ledger.knows_files()?, whole, tally, pace };
     apply.items(steps.items.sorted()?)?;
     apply.records(steps.records.sorted()?)?;
     let size = source.size + apply.tally.added - apply.tally.removed;
@@ -40,9 +37,7 @@ struct Apply<'a, 'b> {
     check_known: bool,
     whole: bool,
     tally: &'a mut Tally,
-    done: u64,
-    total: u64,
-    progress: OnImport<'b>,
+    pace: Pace<'b>,
 }
 
 // What one step does with an item.
@@ -77,7 +72,7 @@ impl Apply<'_, '_> {
                 of_item.push(Step::of(&next.tail)?);
             }
             self.item(&item, &of_item)?;
-            self.report(of_item.len() as u64);
+            self.pace.step(of_item.len() as u64);
         }
         Ok(())
     }
@@ -96,7 +91,7 @@ impl Apply<'_, '_> {
             let Some((row, said)) = &step.claim else { continue };
             // Of rows with a key they were set aside when they were read; what is listed stays.
             if known && step.record.is_empty() && !taken.contains(&&step.record) {
-                self.tally.quarantine(Place { row: *row, offset: 0 }, Quarantine::KnownFile.reason());
+                self.tally.quarantine(Place { row: *row, offset: 0 }, Quarantine::KnownFile);
                 continue;
             }
             self.ledger.claim(self.source.id, item, &step.record, said)?;
@@ -130,17 +125,9 @@ impl Apply<'_, '_> {
                 }
                 None => self.ledger.forget_record(self.source.id, &key)?,
             }
-            self.report(1);
+            self.pace.step(1);
         }
         Ok(())
-    }
-
-    fn report(&mut self, steps: u64) {
-        let before = self.done / REPORT;
-        self.done += steps;
-        if self.done / REPORT > before || self.done == self.total {
-            (self.progress)(ImportStage::Write, self.done, Some(self.total));
-        }
     }
 }
 

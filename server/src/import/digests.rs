@@ -1,10 +1,8 @@
 //! The digests of a file, whatever else it says: for what is done to digests and not to records.
 
-use std::io::BufRead;
+use veilmatch_lists::{Quarantine, Says};
 
-use veilmatch_lists::{Quarantine, Rows, Says};
-
-use super::{Intake, OnImport, sorter::Sorter};
+use super::{Intake, ListFile, OnImport, sorter::Sorter};
 use crate::{Error, store::Tally};
 
 /// Rows between two reports of progress.
@@ -12,16 +10,11 @@ const REPORT: u64 = 4_096;
 
 impl Intake<'_> {
     /// Sorts the digests of a file's rows. Withdrawals have none.
-    pub(super) fn digests(
-        &self,
-        input: impl BufRead + Send,
-        refuse: &(dyn Fn(veilmatch_lists::Error) -> Error + Sync),
-        tally: &mut Tally,
-        progress: OnImport<'_>,
-    ) -> Result<Sorter, Error> {
+    pub(super) fn digests(&self, file: ListFile, tally: &mut Tally, progress: OnImport<'_>) -> Result<Sorter, Error> {
         let mut digests = Sorter::new(self.dir.root());
-        for (row, number) in Rows::open(input, &self.options.reading).map_err(refuse)?.zip(1..) {
-            let row = row.map_err(refuse)?;
+        let bytes = file.bytes();
+        for (row, number) in file.zip(1..) {
+            let row = row?;
             tally.read += row.weight();
             let listed = match row.says {
                 Says::Listed(listing) => listing.digests,
@@ -30,12 +23,12 @@ impl Intake<'_> {
             for digest in listed {
                 match digest {
                     Ok(item) if self.list.kinds.contains(&item.kind()) => digests.push(item.as_bytes(), b"")?,
-                    Ok(_) => tally.quarantine(row.place, Quarantine::KindNotInList.reason()),
-                    Err(reason) => tally.quarantine(row.place, reason.reason()),
+                    Ok(_) => tally.quarantine(row.place, Quarantine::KindNotInList),
+                    Err(reason) => tally.quarantine(row.place, reason),
                 }
             }
             if u64::is_multiple_of(number, REPORT) {
-                self.read(progress);
+                bytes.report(progress);
             }
         }
         Ok(digests)

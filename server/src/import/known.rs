@@ -1,10 +1,8 @@
 //! The set of files that are known to be harmless.
 
-use std::io::BufRead;
-
 use veilmatch_protocol::item::Item;
 
-use super::{ImportStage, Intake, OnImport};
+use super::{ImportStage, Intake, ListFile, OnImport, keep, pace::Pace};
 use crate::{
     Error,
     store::{Change, Ledger, Tally},
@@ -23,22 +21,23 @@ impl Intake<'_> {
     /// Puts the digests of a file on the list's set of known files, or takes them off. Claims stay as they are.
     ///
     /// # Errors
-    /// [`Error::Store`], [`Error::Io`], and what `refuse` makes of the file's own errors.
+    /// [`Error::HashList`], [`Error::Store`], [`Error::Io`].
     pub(crate) fn exclude(
         &self,
         ledger: Ledger<'_>,
         remove: bool,
-        input: impl BufRead + Send,
-        refuse: &(dyn Fn(veilmatch_lists::Error) -> Error + Sync),
+        file: ListFile,
         progress: OnImport<'_>,
     ) -> Result<Excluded, Error> {
         let mut tally = Tally::default();
-        let digests = self.digests(input, refuse, &mut tally, progress)?;
+        let name = file.name();
+        let digests = self.digests(file, &mut tally, progress)?;
         let sources = ledger.sources()?;
         let mut listed = 0;
-        let total = digests.count();
+        let mut pace = Pace::new(ImportStage::Write, digests.count(), progress);
         let mut digests = digests.sorted()?;
         while let Some(digest) = digests.next()? {
+            pace.step(1);
             if !ledger.set_known(&digest.key, !remove)? {
                 tally.duplicate += 1;
                 continue;
@@ -51,14 +50,9 @@ impl Intake<'_> {
                     break;
                 }
             }
-            progress(ImportStage::Write, tally.accepted + tally.duplicate, Some(total));
         }
-        let change = if tally.accepted == 0 {
-            Change { id: 0, source: String::new(), tally }
-        } else {
-            let row = self.row("exclude", "", tally);
-            Change { id: ledger.keep(&row, false)?, source: row.source, tally: row.tally }
-        };
+        let worth = tally.accepted > 0;
+        let change = keep(ledger, self.row("exclude", &name, "", tally), false, worth)?;
         Ok(Excluded { change, listed })
     }
 }

@@ -6,7 +6,8 @@ use veilmatch_lists::{Place, Quarantine};
 use veilmatch_protocol::item::Item;
 
 use super::{
-    ImportStage, Intake, OnImport, body,
+    Feed, ImportStage, Intake, OnImport, body,
+    pace::Pace,
     sorter::{Pair, Sorted, Sorter},
     stage::Staged,
 };
@@ -75,19 +76,19 @@ fn step(verb: u8, record: &[u8]) -> Vec<u8> {
 
 pub(super) fn resolve(
     intake: &Intake<'_>,
-    ledger: &Ledger<'_>,
-    source: &SourceRow,
+    feed: &Feed<'_>,
     snapshot: bool,
     staged: Staged,
     tally: &mut Tally,
     progress: OnImport<'_>,
 ) -> Result<Steps, Error> {
+    let Feed { ledger, source } = *feed;
     let total = staged.loose.count() + staged.keyed.count();
     let few = !snapshot && total < source.size / FEW;
     let (loose, keyed) = (staged.loose.sorted()?, staged.keyed.sorted()?);
     let mut steps = Steps::new(intake.dir.root());
-    let mut resolve =
-        Resolve { ledger, source, snapshot, few, now: intake.now, steps: &mut steps, tally, done: 0, total, progress };
+    let pace = Pace::new(ImportStage::Compare, total, progress);
+    let mut resolve = Resolve { ledger, source, snapshot, few, now: intake.now, steps: &mut steps, tally, pace };
     resolve.loose(loose)?;
     resolve.keyed(keyed)?;
     Ok(steps)
@@ -101,9 +102,7 @@ struct Resolve<'a, 'b> {
     now: u64,
     steps: &'a mut Steps,
     tally: &'a mut Tally,
-    done: u64,
-    total: u64,
-    progress: OnImport<'b>,
+    pace: Pace<'b>,
 }
 
 // The last loose row of an item.
@@ -142,11 +141,11 @@ impl Resolve<'_, '_> {
     // All rows of the next item but the last say what is said again, or otherwise, by a later one.
     fn next_loose(&mut self, rows: &mut Sorted) -> Result<Option<Loose>, Error> {
         let Some(mut last) = rows.next()? else { return Ok(None) };
-        self.report();
+        self.pace.step(1);
         while rows.peek() == Some(&last.key[..]) {
             let Some(later) = rows.next()? else { break };
             self.tally.duplicate += 1;
-            self.report();
+            self.pace.step(1);
             last = later;
         }
         let (numbers, said) = last.tail.split_first_chunk::<16>().ok_or(CUT)?;
@@ -195,11 +194,11 @@ impl Resolve<'_, '_> {
     // The last row of the next key. What comes before it counts as said again, or as withdrawn.
     fn next_keyed(&mut self, rows: &mut Sorted, old: Option<&Record>) -> Result<Option<Keyed>, Error> {
         let Some(first) = rows.next()? else { return Ok(None) };
-        self.report();
+        self.pace.step(1);
         let mut last = Keyed::of(first)?;
         while rows.peek() == Some(&last.key[..]) {
             let Some(later) = rows.next()? else { break };
-            self.report();
+            self.pace.step(1);
             let later = Keyed::of(later)?;
             let gone = last.withdrawn || later.withdrawn || old.is_some_and(|old| old.gone == Gone::ByHand);
             if gone {
@@ -219,7 +218,7 @@ impl Resolve<'_, '_> {
         for (item, _) in body::claims(&row.body)? {
             if !named.contains(&item) {
                 let place = Place { row: row.row, offset: 0 };
-                self.tally.quarantine(place, Quarantine::Superseded.reason());
+                self.tally.quarantine(place, Quarantine::Superseded);
                 left -= 1;
             }
         }
@@ -287,13 +286,6 @@ impl Resolve<'_, '_> {
             self.tally.duplicate += weight - after.len() as u64;
         }
         Ok(())
-    }
-
-    fn report(&mut self) {
-        self.done += 1;
-        if self.done.is_multiple_of(4_096) || self.done == self.total {
-            (self.progress)(ImportStage::Compare, self.done, Some(self.total));
-        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! Retractions by the agency: of digests, whoever claims them, and of records of a source by their keys.
 
-use std::io::BufRead;
+use std::path::Path;
 
 use veilmatch_protocol::item::Item;
 
-use super::{Intake, OnImport, TOUCHED, apply, body, keep, resolve::Steps, sorter::Sorter};
+use super::{Feed, Intake, ListFile, OnImport, TOUCHED, apply, body, keep, resolve::Steps, sorter::Sorter};
 use crate::{
     Error,
-    store::{Change, Gone, Ledger, Record, SourceRow, Tally},
+    store::{Change, Gone, Ledger, Record, Tally},
 };
 
 /// Records that are withdrawn, or given back to their source.
@@ -23,32 +23,16 @@ impl Intake<'_> {
     /// Takes the digests of a file out of the list: of one source, or of all. Sources that name them again list them again.
     ///
     /// # Errors
-    /// [`Error::UnknownSource`], [`Error::Store`], [`Error::Io`], and what `refuse` makes of the file's own errors.
-    pub(crate) fn retract(
-        &self,
-        ledger: Ledger<'_>,
-        input: impl BufRead + Send,
-        refuse: &(dyn Fn(veilmatch_lists::Error) -> Error + Sync),
-        progress: OnImport<'_>,
-    ) -> Result<Change, Error> {
+    /// [`Error::UnknownSource`], [`Error::HashList`], [`Error::Store`], [`Error::Io`].
+    pub(crate) fn retract(&self, ledger: Ledger<'_>, file: ListFile, progress: OnImport<'_>) -> Result<Change, Error> {
         let sources = match &self.options.source {
             Some(name) => vec![ledger.known_source(name)?],
             None => ledger.sources()?,
         };
         let mut tally = Tally::default();
-        let digests = self.digests(input, refuse, &mut tally, progress)?;
-        self.unlist(ledger, &sources, digests, tally, progress)
-    }
-
-    fn unlist(
-        &self,
-        ledger: Ledger<'_>,
-        sources: &[SourceRow],
-        digests: Sorter,
-        mut tally: Tally,
-        progress: OnImport<'_>,
-    ) -> Result<Change, Error> {
-        let mut all: Vec<Steps> = sources.iter().map(|_| Steps::new(self.dir.root())).collect();
+        let name = file.name();
+        let digests = self.digests(file, &mut tally, progress)?;
+        let mut claims: Vec<Claims> = sources.iter().map(|_| Claims::new(self.dir.root())).collect();
         let mut digests = digests.sorted()?;
         while let Some(digest) = digests.next()? {
             if digests.peek() == Some(&digest.key[..]) {
@@ -57,10 +41,10 @@ impl Intake<'_> {
             }
             let item = Item::from_bytes(&digest.key)?;
             let mut claimed = false;
-            for (source, steps) in sources.iter().zip(&mut all) {
+            for (source, claims) in sources.iter().zip(&mut claims) {
                 for claim in ledger.standing(source.id, &item)? {
                     claimed = true;
-                    steps.unclaim(&item, &claim.record)?;
+                    claims.take_back(&item, &claim.record)?;
                 }
             }
             if claimed {
@@ -69,45 +53,27 @@ impl Intake<'_> {
                 tally.duplicate += 1;
             }
         }
-        let whole = all.iter().map(Steps::count).sum::<u64>() > TOUCHED;
-        for (source, steps) in sources.iter().zip(all) {
-            self.take_out(&ledger, source, steps, whole, &mut tally, progress)?;
+        let whole = claims.iter().map(Claims::count).sum::<u64>() > TOUCHED;
+        for (source, claims) in sources.iter().zip(claims) {
+            let feed = Feed { ledger: &ledger, source };
+            self.written(&feed, claims.steps(&feed)?, whole, &mut tally, progress)?;
         }
-        let name = self.options.source.as_deref().unwrap_or("all");
-        keep(ledger, self.row("retract", name, tally), whole, self.options.dry_run)
+        let source = self.options.source.as_deref().unwrap_or("all");
+        let worth = !tally.is_empty();
+        keep(ledger, self.row("retract", &name, source, tally), whole, worth)
     }
 
-    // Claims go; their records forget the digest, so that the same row, given again, says something new.
-    fn take_out(
+    // Writes steps. A retraction counts in digests or in records, and tells the claims beside.
+    fn written(
         &self,
-        ledger: &Ledger<'_>,
-        source: &SourceRow,
+        feed: &Feed<'_>,
         steps: Steps,
         whole: bool,
         tally: &mut Tally,
         progress: OnImport<'_>,
     ) -> Result<(), Error> {
-        let mut again = Steps::new(self.dir.root());
-        let mut by_record = Sorter::new(self.dir.root());
-        let mut items = steps.items.sorted()?;
-        while let Some(step) = items.next()? {
-            let item = Item::from_bytes(&step.key)?;
-            match step.tail.get(3..).unwrap_or_default() {
-                [] => again.unclaim(&item, b"")?,
-                record => by_record.push(record, item.as_bytes())?,
-            }
-        }
-        let mut by_record = by_record.sorted()?;
-        while let Some(first) = by_record.next()? {
-            let mut gone = vec![first.tail];
-            while by_record.peek() == Some(&first.key[..]) {
-                gone.extend(by_record.next()?.map(|next| next.tail));
-            }
-            without(ledger, source, &first.key, &gone, &mut again)?;
-        }
-        // Counted in digests above, and not in claims.
         let mut written = Tally::default();
-        apply::apply(ledger, source, again, whole, &mut written, progress)?;
+        apply::apply(feed, steps, whole, &mut written, progress)?;
         tally.added += written.added;
         tally.relabelled += written.relabelled;
         tally.removed += written.removed;
@@ -153,21 +119,52 @@ impl Intake<'_> {
                 }
             }
         }
-        let mut written = Tally::default();
-        apply::apply(&ledger, &source, steps, false, &mut written, progress)?;
-        tally.removed = written.removed;
-        keep(ledger, self.row("retract", name, tally), false, self.options.dry_run)
+        self.written(&Feed { ledger: &ledger, source: &source }, steps, false, &mut tally, progress)?;
+        let worth = !tally.is_empty();
+        keep(ledger, self.row("retract", "", name, tally), false, worth)
+    }
+}
+
+/// Claims of one source that are taken back.
+struct Claims {
+    steps: Steps,
+    // Record │ item: a record forgets its digest, so that the same row, given again, says something new.
+    by_record: Sorter,
+}
+
+impl Claims {
+    fn new(folder: &Path) -> Self {
+        Self { steps: Steps::new(folder), by_record: Sorter::new(folder) }
+    }
+
+    fn count(&self) -> u64 {
+        self.steps.count() + self.by_record.count()
+    }
+
+    fn take_back(&mut self, item: &Item, record: &[u8]) -> Result<(), Error> {
+        match record {
+            [] => self.steps.unclaim(item, b""),
+            record => self.by_record.push(record, item.as_bytes()),
+        }
+    }
+
+    fn steps(self, feed: &Feed<'_>) -> Result<Steps, Error> {
+        let Self { mut steps, by_record } = self;
+        let mut by_record = by_record.sorted()?;
+        while let Some(first) = by_record.next()? {
+            let mut gone = vec![first.tail];
+            while by_record.peek() == Some(&first.key[..]) {
+                gone.extend(by_record.next()?.map(|next| next.tail));
+            }
+            without(feed, &first.key, &gone, &mut steps)?;
+        }
+        Ok(steps)
     }
 }
 
 // Steps that leave digests out of a record: what is said of the others may change with it.
-fn without(
-    ledger: &Ledger<'_>,
-    source: &SourceRow,
-    key: &[u8],
-    gone: &[Vec<u8>],
-    steps: &mut Steps,
-) -> Result<(), Error> {
+fn without(feed: &Feed<'_>, key: &[u8], gone: &[Vec<u8>], steps: &mut Steps) -> Result<(), Error> {
+    let Feed { ledger, source } = feed;
     let Some(record) = ledger.record(source.id, key)? else {
         for item in gone {
             steps.unclaim(&Item::from_bytes(item)?, key)?;

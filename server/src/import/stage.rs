@@ -2,13 +2,13 @@
 
 use std::{sync::mpsc, thread};
 
-use veilmatch_lists::{Category, Listing, Place, Row, Rows, Says};
+use veilmatch_lists::{Category, Listing, Place, Quarantine, Row, Says};
 use veilmatch_protocol::{
     codebook::{is_code, is_scheme},
     item::Item,
 };
 
-use super::{Feed, Intake, OnImport, body, is_stronger, sorter::Sorter};
+use super::{Feed, Intake, ListFile, OnImport, body, is_stronger, sorter::Sorter};
 use crate::{
     Error,
     store::{Categories, Said, Tally},
@@ -41,13 +41,12 @@ pub(super) struct Staged {
 pub(super) fn stage(
     intake: &Intake<'_>,
     feed: &Feed<'_>,
-    rows: Rows<'_>,
-    refuse: &(dyn Fn(veilmatch_lists::Error) -> Error + Sync),
+    file: ListFile,
     categories: &mut Categories,
     tally: &mut Tally,
     progress: OnImport<'_>,
 ) -> Result<Staged, Error> {
-    let folder = intake.dir.root();
+    let (folder, bytes) = (intake.dir.root(), file.bytes());
     let mut stage = Stage {
         intake,
         feed,
@@ -59,12 +58,12 @@ pub(super) fn stage(
     };
     thread::scope(|scope| {
         let (batches, queue) = mpsc::sync_channel::<Result<Vec<Row>, Error>>(4);
-        scope.spawn(move || read(rows, refuse, &batches));
+        scope.spawn(move || read(file, &batches));
         for batch in queue {
             for row in batch? {
                 stage.row(row)?;
             }
-            intake.read(progress);
+            bytes.report(progress);
         }
         Ok(stage.staged)
     })
@@ -77,15 +76,11 @@ fn taken_by(row: &Row) -> usize {
 }
 
 // Ends early where nobody listens any more.
-fn read(
-    mut rows: Rows<'_>,
-    refuse: &(dyn Fn(veilmatch_lists::Error) -> Error + Sync),
-    batches: &mpsc::SyncSender<Result<Vec<Row>, Error>>,
-) {
+fn read(mut file: ListFile, batches: &mpsc::SyncSender<Result<Vec<Row>, Error>>) {
     loop {
         let mut batch = Vec::with_capacity(BATCH);
         let (mut failed, mut bytes) = (None, 0);
-        for row in rows.by_ref().take(BATCH) {
+        for row in file.by_ref().take(BATCH) {
             match row {
                 Ok(row) => {
                     bytes += taken_by(&row);
@@ -94,7 +89,7 @@ fn read(
                         break;
                     }
                 }
-                Err(error) => failed = Some(refuse(error)),
+                Err(error) => failed = Some(error),
             }
         }
         let ended = batch.is_empty();
@@ -129,30 +124,35 @@ struct Stage<'a> {
 impl Stage<'_> {
     fn row(&mut self, row: Row) -> Result<(), Error> {
         self.number += 1;
-        self.tally.read += row.weight();
-        let place = row.place;
+        let (place, weight) = (row.place, row.weight());
+        self.tally.read += weight;
         match (row.id, row.says) {
-            (Some(id), _) if id.is_empty() || id.len() > MAX_KEY => self.tally.quarantine(place, "MALFORMED"),
-            (None, Says::Withdrawn) => self.tally.quarantine(place, "MALFORMED"),
+            (Some(id), _) if id.is_empty() || id.len() > MAX_KEY => self.malformed(place, weight),
+            (None, Says::Withdrawn) => self.malformed(place, weight),
             (Some(id), Says::Withdrawn) => self.keyed(&id, row.at, place, 1, None)?,
             (id, Says::Listed(listing)) => self.listing(id, row.at, place, listing)?,
         }
         Ok(())
     }
 
+    // Sets a whole row aside, each digest of it.
+    fn malformed(&mut self, place: Place, weight: u64) {
+        (0..weight).for_each(|_| self.tally.quarantine(place, Quarantine::Malformed));
+    }
+
     fn listing(&mut self, id: Option<Vec<u8>>, at: Option<u64>, place: Place, listing: Listing) -> Result<(), Error> {
         let Some(said) = self.said(&listing)? else {
-            listing.digests.iter().for_each(|_| self.tally.quarantine(place, "MALFORMED"));
+            self.malformed(place, listing.digests.len() as u64);
             return Ok(());
         };
         let keyed = id.is_some() || listing.digests.len() > 1;
         let mut items = Vec::with_capacity(listing.digests.len());
         for digest in listing.digests {
             match digest {
-                Ok(item) if keyed && self.is_set_aside(&item)? => self.tally.quarantine(place, "KNOWN_FILE"),
+                Ok(item) if keyed && self.is_set_aside(&item)? => self.tally.quarantine(place, Quarantine::KnownFile),
                 Ok(item) if self.intake.list.kinds.contains(&item.kind()) => items.push(item),
-                Ok(_) => self.tally.quarantine(place, "KIND_NOT_IN_LIST"),
-                Err(reason) => self.tally.quarantine(place, reason.reason()),
+                Ok(_) => self.tally.quarantine(place, Quarantine::KindNotInList),
+                Err(reason) => self.tally.quarantine(place, reason),
             }
         }
         let weight = u32::try_from(items.len()).unwrap_or(u32::MAX);

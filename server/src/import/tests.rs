@@ -456,6 +456,21 @@ fn a_dry_run_counts_as_the_import_does_and_keeps_nothing() {
 }
 
 #[test]
+fn a_row_whose_key_no_source_has_is_set_aside_with_all_its_digests() {
+    // It counted as one, and an import with such a row of two digests did not add up.
+    let world = World::new();
+    let (md5, sha256) = (hex::encode(digest(Kind::Md5, 1)), hex::encode(digest(Kind::Sha256, 1)));
+    let line = format!(r#"{{"id": "{}", "md5": "{md5}", "sha256": "{sha256}"}}"#, "x".repeat(1_025));
+    let file = world.path("long.jsonl");
+    fs::write(&file, line).unwrap();
+    let columns = Columns { id: Some("id".into()), ..Columns::default() };
+    let reading = Options { format: Some(Format::Jsonl), columns, ..Options::default() };
+    let options = ImportOptions { reading, ..ImportOptions::default() };
+    let change = world.agency().import(&world.list, &file, &options, NOON, &mut |_, _, _| ()).unwrap();
+    assert_eq!((change.tally.read, change.tally.reasons["MALFORMED"]), (2, 2));
+}
+
+#[test]
 fn a_time_that_no_store_can_hold_is_as_good_as_never() {
     let world = World::new();
     let file = world.path("times.jsonl");

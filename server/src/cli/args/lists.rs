@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use veilmatch_lists::{Category, Columns, Condition, Format, Options};
 use veilmatch_protocol::{
+    codebook::CUSTOM,
     item::Kind,
     name::{ListId, Version},
 };
@@ -187,7 +188,7 @@ pub(in crate::cli) enum ListCommand {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Forget withdrawn claims that no version on offer had, and make the store smaller
+    /// Forget claims that were taken back long ago, and make room in the store; older versions cannot be told any more
     Compact {
         /// Name of the list
         name: ListId,
@@ -296,7 +297,7 @@ pub(in crate::cli) struct Saying {
 impl Saying {
     pub(in crate::cli) fn options(self, reading: Options) -> ImportOptions {
         let label = self.label.filter(|label| !label.is_empty());
-        let label = label.map(|code| Category { scheme: "custom".into(), code });
+        let label = label.map(|code| Category { scheme: CUSTOM.into(), code });
         ImportOptions {
             reading,
             category: self.category.or(label),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::Row;
-use veilmatch_lists::Place;
+use veilmatch_lists::{Place, Quarantine};
 use veilmatch_protocol::name::ListId;
 
 use super::{Entries, Ledger};
@@ -51,7 +51,8 @@ pub struct Quarantined {
 
 impl Tally {
     /// Counts a digest that is set aside.
-    pub fn quarantine(&mut self, place: Place, reason: &'static str) {
+    pub fn quarantine(&mut self, place: Place, reason: Quarantine) {
+        let reason = reason.reason();
         self.quarantined += 1;
         *self.reasons.entry(reason).or_default() += 1;
         if self.rows.len() < NAMED_QUARANTINE {
@@ -101,17 +102,15 @@ pub struct ChangeRow {
 }
 
 impl Ledger<'_> {
-    /// The number of this change.
-    #[must_use]
-    pub fn number(&self) -> i64 {
-        self.change
-    }
-
-    /// Keeps the change: writes what it was and commits. `whole`: its items were not all told to [`Ledger::touch`].
+    /// Keeps the change: writes what it was and commits; gives its number. `whole`: its items were not all told to
+    /// [`Ledger::touch`]. A dry run has no number, and ends here without a trace.
     ///
     /// # Errors
     /// [`Error::Store`]; then it has not happened.
     pub fn keep(self, row: &ChangeRow, whole: bool) -> Result<i64, Error> {
+        if self.dry_run {
+            return Ok(0);
+        }
         let sql =
             "INSERT INTO change (id, list, kind, file, source, at, read, accepted, duplicate, retracted, quarantined,
                                        added, relabelled, removed, whole)

@@ -194,6 +194,14 @@ impl Entries {
         Ok(Labels { len: label_bytes.into(), categories, sources })
     }
 
+    /// The edition with every change that was made.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn current(&self, list: &ListId, rule: Rule, at: u64) -> Result<Edition, Error> {
+        Ok(Edition { change: self.last_change(list)?, at, rule })
+    }
+
     /// Whether two editions of a list can differ, seen from outside: by a change, a rule, or a time at which some claim
     /// begins or ends.
     ///
