@@ -2,6 +2,8 @@
 //! what an auditor finds in them. Values in, values out: no sockets, clock or randomness of its own. Files are behind the
 //! feature `folder`.
 
+pub mod finding;
+
 mod error;
 
 pub use error::Error;
