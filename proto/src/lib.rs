@@ -5,6 +5,7 @@
 
 mod evaluate;
 mod lists;
+mod logs;
 mod reason;
 
 pub use evaluate::{
@@ -14,6 +15,11 @@ pub use lists::{
     Fetch, FileChunk, MAX_CHUNK, MAX_CHUNK_MESSAGE, MAX_CODE_BOOK_MESSAGE, MAX_LISTED_MANIFESTS, MAX_LISTS_MESSAGE,
     MAX_MANIFEST_NOTE, MAX_MANIFESTS_MESSAGE, OfVersion, Selector, chunk, code_book, list_id, manifest_note,
     manifest_notes,
+};
+pub use logs::{
+    CheckpointAsked, Cosigned, Inclusion, InclusionAsked, LeavesAsked, ListedLeaves, MAX_LEAVES_MESSAGE,
+    MAX_LISTED_BYTES, MAX_LISTED_LEAVES, MAX_LOGS_REQUEST, MAX_NOTE, MAX_ORIGIN, MAX_PROOF, MAX_SIGNATURE_LINE,
+    ProvenCheckpoint, Submitted, cosigned_note, log_origin, note, signature_line,
 };
 pub use reason::{DOMAIN, Reason, Refused};
 

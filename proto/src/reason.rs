@@ -76,6 +76,16 @@ reasons! {
     UnknownView = "UNKNOWN_VIEW", FailedPrecondition, "the view is not one of this list's", "keep the evidence; fetch the manifests again";
     /// The offset lies beyond the end of the file.
     OffsetOutOfRange = "OFFSET_OUT_OF_RANGE", OutOfRange, "the offset is beyond the end of the file", "discard the partial file and start at 0";
+    /// No such log, or a leaf that the platform may not read.
+    UnknownLog = "UNKNOWN_LOG", NotFound, "no such log or leaf", "use the origins of the invitation's agency";
+    /// A checkpoint has another form, signature or proof than it should.
+    BadCheckpoint = "BAD_CHECKPOINT", InvalidArgument, "the checkpoint or its proof is refused", "mend the client; never send it again";
+    /// The size that is named is larger than the published tree.
+    CheckpointAhead = "CHECKPOINT_AHEAD", FailedPrecondition, "the published tree is smaller", "keep the evidence if the size was published; else wait and ask again";
+    /// The old size is not what was cosigned last, or another root was cosigned for the size.
+    CheckpointConflict = "CHECKPOINT_CONFLICT", FailedPrecondition, "another checkpoint was cosigned last", "ask with GetCosigned what was cosigned; never sign a smaller tree";
+    /// A closing statement that the agency's records contradict.
+    CloseDiffers = "CLOSE_DIFFERS", FailedPrecondition, "the closing statement differs from the records", "keep the statement; compare the records with the agency";
     /// The frame alone is larger than a whole day's budget.
     FrameExceedsBudget = "FRAME_EXCEEDS_BUDGET", FailedPrecondition, "the frame is larger than the daily budget", "use smaller frames or ask the agency for a larger budget";
     /// The day's budget of elements or frames is spent.

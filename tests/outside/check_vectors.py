@@ -195,12 +195,16 @@ def check_enrolment(case):
     _, request, secret_key, public_key, message = take(
         case, *"type request request_secret_key request_public_key signed_message".split()
     )
-    kind, platform, csr, key, contact, signature = take(
-        request, *"type platform csr request_key contact signature".split()
-    )
+    names = "type platform csr request_key match_log_key receipt_key witness_key contact signature"
+    kind, platform, csr, key, match_log, receipt, witness, contact, signature = take(request, *names.split())
     assert kind == "veilmatch/enrolment-request/v1" and csr.startswith("-----BEGIN CERTIFICATE REQUEST-----\n")
     check_name("platform", platform)
-    fields = [field.encode() for field in ("veilmatch/v1/enrolment", platform, csr, contact)]
+    for role, verifier_key, type_byte in ("match", match_log, 1), ("receipt", receipt, 1), ("witness", witness, 4):
+        name, key_id, typed = verifier_key.split("+", 2)
+        assert name == f"{platform}/veilmatch/{role}" and b64decode(typed)[0] == type_byte
+        assert sha256(name.encode() + b"\n" + b64decode(typed)).digest()[:4].hex() == key_id
+    fields = ("veilmatch/v1/enrolment", platform, csr, contact, match_log, receipt, witness)
+    fields = [field.encode() for field in fields]
     assert lp2(*fields) == unhex(message) and b64decode(key) == unhex(public_key)
     assert ed25519_public_key(unhex(secret_key)) == unhex(public_key)
     assert ed25519_verifies(unhex(public_key), unhex(message), b64decode(signature))

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use curve25519_dalek::{EdwardsPoint, Scalar, constants::EIGHT_TORSION, traits::Identity};
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha512};
+use sha2::{Digest, Sha256, Sha512};
 use veilmatch_protocol::{derive::Okm, label};
 
 use super::frames::items;
@@ -170,10 +170,23 @@ QNdgzgK5y40B5MuWwjy9Z7PyEomcHmMh
 -----END CERTIFICATE REQUEST-----
 ";
 
+/// Type bytes of verifier keys (SPEC §8.3, §17.2).
+const ED25519: u8 = 0x01;
+const COSIGNATURE: u8 = 0x04;
+
+fn verifier_key(name: &str, kind: u8, seed: [u8; 32]) -> String {
+    let key = [&[kind][..], SigningKey::from_bytes(&seed).verifying_key().as_bytes()].concat();
+    let id = Sha256::new().chain_update(name).chain_update(b"\n").chain_update(&key).finalize();
+    format!("{name}+{}+{}", hex::encode(&id[..4]), STANDARD.encode(key))
+}
+
 fn enrolment() -> Case {
     let (platform, contact) = ("platform.example", "ops@platform.example");
+    let [match_log, receipt, witness] =
+        [("match", ED25519, 0x44), ("receipt", ED25519, 0x45), ("witness", COSIGNATURE, 0x46)]
+            .map(|(role, kind, seed)| verifier_key(&format!("{platform}/veilmatch/{role}"), kind, [seed; 32]));
     let mut message = Vec::new();
-    for field in ["veilmatch/v1/enrolment", platform, CSR, contact] {
+    for field in ["veilmatch/v1/enrolment", platform, CSR, contact, &match_log, &receipt, &witness] {
         message.extend_from_slice(&u16::try_from(field.len()).expect("short").to_be_bytes());
         message.extend_from_slice(field.as_bytes());
     }
@@ -185,6 +198,9 @@ fn enrolment() -> Case {
             "platform": platform,
             "csr": CSR,
             "request_key": STANDARD.encode(key.verifying_key().as_bytes()),
+            "match_log_key": match_log,
+            "receipt_key": receipt,
+            "witness_key": witness,
             "contact": contact,
             "signature": STANDARD.encode(key.sign(&message).to_bytes()),
         },
