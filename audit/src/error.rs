@@ -9,6 +9,18 @@ pub enum Error {
     /// A checkpoint has another form or origin, or a proof does not lead to its root (SPEC §17.4).
     #[error("checkpoint is malformed, of another log, or not proven")]
     BadCheckpoint,
+    /// A tile or a bundle of entries has another length than its path says, or does not hash to its root (SPEC §17.3).
+    #[error("tile or entry bundle does not fit its path or the root")]
+    BadTile,
+    /// A policy has another form, names what it does not define, or a key twice (SPEC §17.5).
+    #[error("policy is malformed")]
+    BadPolicy,
+    /// An index or a size is asked for that the tree does not have.
+    #[error("index or size is outside the tree")]
+    NotInTree,
+    /// The files of a log are of a larger tree than its keeper's records: these were restored from a backup (SPEC §17.7).
+    #[error("files of the log are ahead of its keeper's records")]
+    LogAhead,
     /// A leaf is not canonical, of an unknown type, or a member is outside its limits (SPEC §18.1).
     #[error("leaf is malformed or of an unknown type")]
     BadLeaf,
@@ -32,5 +44,16 @@ macro_rules! reasons {
 
 reasons! {
     BadCheckpoint = "BAD_CHECKPOINT";
+    BadTile = "BAD_TILE";
+    BadPolicy = "BAD_POLICY";
+    NotInTree = "NOT_IN_TREE";
+    LogAhead = "LOG_AHEAD";
     BadLeaf = "BAD_LEAF";
+}
+
+/// For what reads files or a network and judges what it finds there.
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        Self::new(std::io::ErrorKind::InvalidData, error)
+    }
 }

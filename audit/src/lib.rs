@@ -2,8 +2,14 @@
 //! what an auditor finds in them. Values in, values out: no sockets, clock or randomness of its own. Files are behind the
 //! feature `folder`.
 
-pub mod finding;
-
+pub mod checkpoint;
+pub mod cosignature;
 mod error;
+pub mod finding;
+#[cfg(feature = "folder")]
+pub mod folder;
+pub mod policy;
+pub mod tile;
+pub mod tree;
 
 pub use error::Error;

@@ -28,9 +28,7 @@ impl Verifier {
     /// # Errors
     /// [`Error::Note`] if the name is empty or has blanks or a plus sign.
     pub fn new(name: &str, key: VerifyingKey) -> Result<Self, Error> {
-        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == '+') {
-            return Err(Error::Note);
-        }
+        check_name(name)?;
         Ok(Self { name: name.to_owned(), key })
     }
 
@@ -39,15 +37,16 @@ impl Verifier {
     /// # Errors
     /// [`Error::Note`] if the form, the type or the key id is not right.
     pub fn parse(vkey: &str) -> Result<Self, Error> {
-        let mut parts = vkey.splitn(3, '+');
-        let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(Error::Note);
-        };
-        let key = STANDARD.decode(key).map_err(|_| Error::Note)?;
-        let Some((&ED25519, key)) = key.split_first() else { return Err(Error::Note) };
-        let key = VerifyingKey::try_from(key).map_err(|_| Error::Note)?;
-        let verifier = Self::new(name, key)?;
-        if hex_id(verifier.key_id()) == id { Ok(verifier) } else { Err(Error::Note) }
+        let (name, ED25519, key) = read_vkey(vkey)? else { return Err(Error::Note) };
+        Self::new(name, VerifyingKey::try_from(&key[..]).map_err(|_| Error::Note)?)
+    }
+
+    /// The same key under another name: one key serves all shards of a log (SPEC §17.2).
+    ///
+    /// # Errors
+    /// As [`Verifier::new`].
+    pub fn renamed(&self, name: &str) -> Result<Self, Error> {
+        Self::new(name, self.key)
     }
 
     /// The name that signature lines carry.
@@ -56,22 +55,53 @@ impl Verifier {
         &self.name
     }
 
+    /// The public key.
+    #[must_use]
+    pub fn key(&self) -> &VerifyingKey {
+        &self.key
+    }
+
     /// First four bytes of SHA-256(name ‖ newline ‖ type ‖ key).
     #[must_use]
     pub fn key_id(&self) -> [u8; 4] {
-        let hash = Sha256::new()
-            .chain_update(&self.name)
-            .chain_update([b'\n', ED25519])
-            .chain_update(self.key.as_bytes())
-            .finalize();
-        hash[..4].try_into().expect("SHA-256 gives 32 bytes")
+        key_id(&self.name, ED25519, self.key.as_bytes())
     }
+}
+
+/// First four bytes of SHA-256(name ‖ newline ‖ type ‖ key): what signature lines and verifier keys call a key by.
+#[must_use]
+pub fn key_id(name: &str, kind: u8, key: &[u8]) -> [u8; 4] {
+    let hash = Sha256::new().chain_update(name).chain_update([b'\n', kind]).chain_update(key).finalize();
+    hash[..4].try_into().expect("SHA-256 gives 32 bytes")
+}
+
+/// Writes `name+hhhhhhhh+base64(type ‖ key)`.
+#[must_use]
+pub fn vkey(name: &str, kind: u8, key: &[u8]) -> String {
+    format!("{name}+{}+{}", hex_id(key_id(name, kind, key)), STANDARD.encode([&[kind], key].concat()))
+}
+
+/// Reads a verifier key of any type: name, type and key, of which the id is right.
+///
+/// # Errors
+/// [`Error::Note`] for another form, a name with blanks, or a wrong id.
+pub fn read_vkey(vkey: &str) -> Result<(&str, u8, Vec<u8>), Error> {
+    let mut parts = vkey.splitn(3, '+');
+    let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(Error::Note);
+    };
+    check_name(name)?;
+    let mut key = STANDARD.decode(key).map_err(|_| Error::Note)?;
+    if key.is_empty() {
+        return Err(Error::Note);
+    }
+    let kind = key.remove(0);
+    if hex_id(key_id(name, kind, &key)) == id { Ok((name, kind, key)) } else { Err(Error::Note) }
 }
 
 impl std::fmt::Display for Verifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let key = [&[ED25519][..], self.key.as_bytes()].concat();
-        write!(f, "{}+{}+{}", self.name, hex_id(self.key_id()), STANDARD.encode(key))
+        f.write_str(&vkey(&self.name, ED25519, self.key.as_bytes()))
     }
 }
 
@@ -83,8 +113,13 @@ pub fn sign(text: &str, name: &str, key: &SigningKey) -> Result<String, Error> {
     check_text(text)?;
     let verifier = Verifier::new(name, key.verifying_key())?;
     let signature = key.sign(text.as_bytes()).to_bytes();
-    let line = [&verifier.key_id()[..], &signature].concat();
-    Ok(format!("{text}\n\u{2014} {name} {}\n", STANDARD.encode(line)))
+    Ok(format!("{text}\n{}", signature_line(name, verifier.key_id(), &signature)))
+}
+
+/// A signature line with its newline, as it stands behind the empty line of a note.
+#[must_use]
+pub fn signature_line(name: &str, id: [u8; 4], signature: &[u8]) -> String {
+    format!("\u{2014} {name} {}\n", STANDARD.encode([&id[..], signature].concat()))
 }
 
 /// Gives the text of a note that `verifier` signed. Lines of unknown keys are ignored; a line of the known key that does
@@ -93,33 +128,103 @@ pub fn sign(text: &str, name: &str, key: &SigningKey) -> Result<String, Error> {
 /// # Errors
 /// [`Error::Note`] for every cause: form, length, no line of the key, a signature that fails.
 pub fn open<'a>(note: &'a [u8], verifier: &Verifier) -> Result<&'a str, Error> {
-    if note.len() > MAX_NOTE_LEN {
-        return Err(Error::Note);
-    }
-    let note = str::from_utf8(note).map_err(|_| Error::Note)?;
-    let split = note.rfind("\n\n").ok_or(Error::Note)? + 1;
-    let (text, signatures) = (&note[..split], &note[split + 1..]);
-    check_text(text)?;
-    let signatures = signatures.strip_suffix('\n').ok_or(Error::Note)?;
-    if signatures.is_empty() || signatures.lines().count() > MAX_SIGNATURES {
-        return Err(Error::Note);
-    }
-    let mut verified = false;
-    for line in signatures.split('\n') {
-        let (name, value) = line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' ')).ok_or(Error::Note)?;
-        let value = STANDARD.decode(value).map_err(|_| Error::Note)?;
-        let (id, signature) = value.split_first_chunk::<4>().ok_or(Error::Note)?;
-        if name.is_empty() || signature.is_empty() {
+    Note::parse(note)?.verify(verifier)
+}
+
+/// A note whose form was checked and whose signatures were not.
+#[derive(Debug, Clone)]
+pub struct Note<'a> {
+    text: &'a str,
+    lines: Vec<SignatureLine<'a>>,
+}
+
+/// One signature line of a note. Whose it is, and whether it is right, is not known yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignatureLine<'a> {
+    /// The name of the key.
+    pub name: &'a str,
+    /// The id of the key.
+    pub id: [u8; 4],
+    /// What stands behind the id; not empty.
+    pub signature: Vec<u8>,
+}
+
+impl<'a> Note<'a> {
+    /// Splits a note into its text and its signature lines.
+    ///
+    /// # Errors
+    /// [`Error::Note`] for another form or length.
+    pub fn parse(note: &'a [u8]) -> Result<Self, Error> {
+        if note.len() > MAX_NOTE_LEN {
             return Err(Error::Note);
         }
-        if name != verifier.name || *id != verifier.key_id() {
-            continue;
-        }
-        let signature = Signature::from_slice(signature).map_err(|_| Error::Note)?;
-        verifier.key.verify_strict(text.as_bytes(), &signature).map_err(|_| Error::Note)?;
-        verified = true;
+        let note = str::from_utf8(note).map_err(|_| Error::Note)?;
+        let split = note.rfind("\n\n").ok_or(Error::Note)? + 1;
+        let (text, signatures) = (&note[..split], &note[split + 1..]);
+        check_text(text)?;
+        Ok(Self { text, lines: read_signature_lines(signatures)? })
     }
-    if verified { Ok(text) } else { Err(Error::Note) }
+
+    /// The text that was signed, with its last newline.
+    ///
+    /// # Security
+    /// Nobody has vouched for it before [`Note::verify`].
+    #[must_use]
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The signature lines in order, of known and of unknown keys.
+    #[must_use]
+    pub fn lines(&self) -> &[SignatureLine<'a>] {
+        &self.lines
+    }
+
+    /// The lines of the key with this name and id.
+    pub fn lines_of(&self, name: &str, id: [u8; 4]) -> impl Iterator<Item = &SignatureLine<'a>> {
+        self.lines.iter().filter(move |line| line.name == name && line.id == id)
+    }
+
+    /// Gives the text if `verifier` signed it and none of its lines fails. Several verifiers: ask one after the other.
+    ///
+    /// # Errors
+    /// [`Error::Note`] if there is no line of the key, or one that fails.
+    pub fn verify(&self, verifier: &Verifier) -> Result<&'a str, Error> {
+        let mut verified = false;
+        for line in self.lines_of(&verifier.name, verifier.key_id()) {
+            let signature = Signature::from_slice(&line.signature).map_err(|_| Error::Note)?;
+            verifier.key.verify_strict(self.text.as_bytes(), &signature).map_err(|_| Error::Note)?;
+            verified = true;
+        }
+        if verified { Ok(self.text) } else { Err(Error::Note) }
+    }
+}
+
+/// Reads what stands behind the empty line of a note, or what a witness answers: one signature line or more.
+///
+/// # Errors
+/// [`Error::Note`] for another form, none, or more than a hundred of them.
+pub fn read_signature_lines(lines: &str) -> Result<Vec<SignatureLine<'_>>, Error> {
+    let lines = lines.strip_suffix('\n').ok_or(Error::Note)?;
+    if lines.is_empty() || lines.split('\n').count() > MAX_SIGNATURES {
+        return Err(Error::Note);
+    }
+    lines.split('\n').map(read_signature_line).collect()
+}
+
+fn read_signature_line(line: &str) -> Result<SignatureLine<'_>, Error> {
+    let (name, value) = line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' ')).ok_or(Error::Note)?;
+    let value = STANDARD.decode(value).map_err(|_| Error::Note)?;
+    let (&id, signature) = value.split_first_chunk::<4>().ok_or(Error::Note)?;
+    if name.is_empty() || signature.is_empty() {
+        return Err(Error::Note);
+    }
+    Ok(SignatureLine { name, id, signature: signature.to_vec() })
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    let illegal = name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == '+');
+    if illegal { Err(Error::Note) } else { Ok(()) }
 }
 
 fn check_text(text: &str) -> Result<(), Error> {
