@@ -4,12 +4,16 @@
 
 pub mod checkpoint;
 pub mod cosignature;
-mod error;
+pub mod date;
 pub mod finding;
 #[cfg(feature = "folder")]
 pub mod folder;
+pub mod leaf;
+pub mod origin;
 pub mod policy;
 pub mod tile;
 pub mod tree;
+
+mod error;
 
 pub use error::Error;

@@ -1,5 +1,6 @@
 //! What follows from a PRF output: match secret, label key and tag (SPEC §4.5).
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use veilmatch_ristretto::Sha512Many;
@@ -7,13 +8,15 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
     encode::push_lp2,
+    json,
     name::{Epoch, ListId},
     oprf::Output,
 };
 
 /// The name under which an entry is published: 16 bytes that show nothing without the entry's evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Tag(pub [u8; 16]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tag(#[serde(with = "json::bytes")] pub [u8; 16]);
 
 /// The list and epoch that an output belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +93,21 @@ impl Okm {
 pub struct MatchSecret(pub(crate) [u8; 32]);
 
 impl MatchSecret {
+    /// A match secret that was shown, in an opening.
+    #[must_use]
+    pub fn danger_from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// A match secret for an opening that shows it.
+    ///
+    /// # Security
+    /// Whoever reads it can make receipts of level 1 for this entry: showing it spends it (SPEC §19.3).
+    #[must_use]
+    pub fn danger_as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// SHA-256("veilmatch/v1/tag" ‖ match_secret), first 16 bytes.
     #[must_use]
     pub fn tag(&self) -> Tag {

@@ -8,6 +8,7 @@ mod proof;
 mod size;
 
 use rand::{CryptoRng, seq::SliceRandom};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 pub use digest::{
@@ -18,13 +19,15 @@ pub use size::FrameSize;
 use crate::{
     Error,
     item::{Item, MAX_ITEM_LEN},
+    json,
     name::{Epoch, ListId, Origin, PlatformId},
     oprf::{self, AdditiveBlind, Elements, Mode, Output, Proof, PublicKey, SecretKey},
 };
 
 /// 16 random bytes that the client chose for a frame, unique for (platform, list, epoch).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BatchId(pub [u8; 16]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BatchId(#[serde(with = "json::bytes")] pub [u8; 16]);
 
 impl BatchId {
     /// Draws a batch id.

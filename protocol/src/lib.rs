@@ -10,6 +10,7 @@ pub mod delta;
 pub mod derive;
 pub mod frame;
 pub mod item;
+pub mod json;
 pub mod label;
 pub mod manifest;
 pub mod merkle;

@@ -3,9 +3,8 @@
 mod chain;
 mod time;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::SigningKey;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use chain::Chain;
@@ -15,6 +14,7 @@ use crate::{
     Error, artifact,
     frame::{FrameSize, View},
     item::Kind,
+    json,
     label::FIELDS_LEN,
     merkle,
     name::{AgencyName, Epoch, ListId, Origin, Version},
@@ -32,44 +32,9 @@ const SUITE: &str = "ristretto255-SHA512";
 pub const MAX_LEAF_LEN: usize = 15 * 1_024;
 
 /// 32 bytes, padded base64 in JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Hash(pub [u8; 32]);
-
-impl Serialize for Hash {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Hash {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let bytes = STANDARD.decode(text).map_err(|_| D::Error::custom("not padded base64"))?;
-        Ok(Self(bytes.try_into().map_err(|_| D::Error::custom("not 32 bytes"))?))
-    }
-}
-
-/// A hash or, where there is none, the empty string: members are never left out.
-mod maybe_hash {
-    use super::{Deserialize, Deserializer, Hash, Serialize, Serializer};
-    use serde::de::{Error as _, IntoDeserializer};
-
-    pub(super) fn serialize<S: Serializer>(hash: &Option<Hash>, serializer: S) -> Result<S::Ok, S::Error> {
-        match hash {
-            Some(hash) => hash.serialize(serializer),
-            None => serializer.serialize_str(""),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Hash>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let inner: serde::de::value::StringDeserializer<D::Error> = text.into_deserializer();
-        Hash::deserialize(inner).map(Some).map_err(D::Error::custom)
-    }
-}
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Hash(#[serde(with = "json::bytes")] pub [u8; 32]);
 
 /// The members of the leaf, as they stand in the JSON object. [`Manifest::decode`] and [`Manifest::encode`] are the only
 /// ways in and out; what they give has been checked as a whole.
@@ -87,7 +52,7 @@ pub struct Manifest {
     /// This version; one counter per list across its epochs.
     pub version: u32,
     /// SHA-256 of the previous version's leaf; none for version 1.
-    #[serde(with = "maybe_hash")]
+    #[serde(with = "json::maybe")]
     pub prev: Option<Hash>,
     /// Not to be used before.
     pub not_before: Timestamp,
@@ -103,7 +68,7 @@ pub struct Manifest {
     /// Kinds of digests that the list has, with their encoding.
     pub kinds: Vec<KindRef>,
     /// SHA-256 of the code book behind the labels; none where labels are opaque.
-    #[serde(with = "maybe_hash")]
+    #[serde(with = "json::maybe")]
     pub categories: Option<Hash>,
     /// Frame sizes that the agency accepts, ascending.
     pub frame_sizes: Vec<u32>,
@@ -154,7 +119,7 @@ pub struct DeltaRef {
     /// Length of the file, padding included.
     pub bytes: u64,
     /// SHA-256 of the file.
-    #[serde(with = "maybe_hash")]
+    #[serde(with = "json::maybe")]
     pub sha256: Option<Hash>,
 }
 

@@ -1,11 +1,12 @@
 //! What both logs record of a frame, and what the platform signs (SPEC §6.4, §6.5, §6.8).
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::FrameContext;
 use crate::{
     encode::{lp2, push_lp2},
-    merkle,
+    json, merkle,
     name::Version,
     oprf::Proof,
 };
@@ -14,21 +15,26 @@ use crate::{
 pub const MINUTE_SKEW: u64 = 10;
 
 /// The state of the manifests that a client had verified: tree size and root (SPEC §8.6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct View {
     /// Number of leaves.
+    #[serde(with = "json::integer")]
     pub size: u64,
     /// Root over them.
+    #[serde(with = "json::bytes")]
     pub root: [u8; 32],
 }
 
 /// `req`: names a frame and every element of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RequestDigest(pub [u8; 32]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestDigest(#[serde(with = "json::bytes")] pub [u8; 32]);
 
 /// `resp`: names an answer to a frame, proof included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ResponseDigest(pub [u8; 32]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ResponseDigest(#[serde(with = "json::bytes")] pub [u8; 32]);
 
 /// Root of the RFC 6962 tree over the blinded elements, so that one of them can be shown with at most 12 hashes.
 #[must_use]

@@ -1,5 +1,7 @@
 //! Size classes of frames (SPEC §6.1).
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
 use crate::Error;
 
 /// How many elements a frame has. A frame shows its class and nothing else about the number of real items.
@@ -43,5 +45,17 @@ impl TryFrom<usize> for FrameSize {
 
     fn try_from(len: usize) -> Result<Self, Error> {
         Self::ALL.into_iter().find(|size| size.len() == len).ok_or(Error::BadFrame)
+    }
+}
+
+impl Serialize for FrameSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u16(*self as u16)
+    }
+}
+
+impl<'de> Deserialize<'de> for FrameSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(usize::from(u16::deserialize(deserializer)?)).map_err(D::Error::custom)
     }
 }

@@ -28,6 +28,24 @@ impl Timestamp {
         self.0
     }
 
+    /// The start of its minute.
+    #[must_use]
+    pub fn minute(self) -> Self {
+        Self(self.0 - self.0 % 60)
+    }
+
+    /// The start of its hour.
+    #[must_use]
+    pub fn hour(self) -> Self {
+        Self(self.0 - self.0 % 3_600)
+    }
+
+    /// The start of its day.
+    #[must_use]
+    pub fn day(self) -> Self {
+        Self(self.0 - self.0 % DAY)
+    }
+
     /// Reads the one accepted form.
     ///
     /// # Errors
