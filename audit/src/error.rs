@@ -24,6 +24,9 @@ pub enum Error {
     /// A leaf is not canonical, of an unknown type, or a member is outside its limits (SPEC §18.1).
     #[error("leaf is malformed or of an unknown type")]
     BadLeaf,
+    /// A report is not signed by the key it is read with, or has another form (SPEC §21.3).
+    #[error("report is malformed or not signed by this key")]
+    BadReport,
 }
 
 // One line per variant: the match and the table for docs/errors.md cannot disagree.
@@ -49,6 +52,7 @@ reasons! {
     NotInTree = "NOT_IN_TREE";
     LogAhead = "LOG_AHEAD";
     BadLeaf = "BAD_LEAF";
+    BadReport = "BAD_REPORT";
 }
 
 /// For what reads files or a network and judges what it finds there.

@@ -11,8 +11,11 @@ pub mod folder;
 pub mod leaf;
 pub mod origin;
 pub mod policy;
+#[cfg(feature = "cli")]
+pub mod report;
 pub mod tile;
 pub mod tree;
+pub mod verify;
 
 mod error;
 

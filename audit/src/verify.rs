@@ -1,0 +1,145 @@
+//! One log, with nobody's word for it: its checkpoint, every tile and the root from the entries, and each leaf by itself.
+
+mod keys;
+mod leaves;
+mod manifests;
+mod matches;
+mod queries;
+mod signed;
+mod tree;
+
+use std::{collections::BTreeMap, io};
+
+use veilmatch_protocol::note::Verifier;
+
+pub use keys::KeySet;
+pub use leaves::{Read, read_leaves};
+pub use manifests::{Manifests, Published};
+pub use matches::Matches;
+pub use queries::{Asked, Queries};
+
+use crate::{
+    checkpoint::Checkpoint,
+    finding::{Code, Finding, Place},
+    policy::Policy,
+    tile::Files,
+    tree::Hash,
+};
+
+/// Whoever has a log's files, wherever they are.
+pub type LogFiles<'a> = dyn Files<Error = io::Error> + Sync + 'a;
+
+/// What is known of a log before it is read.
+#[derive(Debug, Clone)]
+pub struct Known<'a> {
+    /// The pinned key, under the log's origin as name.
+    pub key: Verifier,
+    /// Whose cosignatures count, if that was agreed.
+    pub policy: Option<&'a Policy>,
+    /// Unix seconds.
+    pub now: u64,
+    /// Checkpoints of this log that were seen elsewhere or before.
+    pub seen: Vec<Seen>,
+    /// Sizes whose roots are wanted; all of them, if a log is short enough to keep them.
+    pub every_root: bool,
+}
+
+/// A checkpoint that was seen elsewhere or before.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Who showed it.
+    pub by: Source,
+    /// The note.
+    pub note: Vec<u8>,
+}
+
+/// Who showed a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The audit before this one.
+    LastAudit,
+    /// A witness of this name.
+    Witness(String),
+}
+
+/// What an audit of one log gives.
+#[derive(Debug)]
+pub struct Audited {
+    /// Origin of the log.
+    pub origin: String,
+    /// Its newest checkpoint, if one was signed.
+    pub checkpoint: Option<Checkpoint>,
+    /// The note of it.
+    pub note: Vec<u8>,
+    /// Size at the last audit, or 0.
+    pub from: u64,
+    /// Names of the witnesses that were counted.
+    pub cosigners: Vec<String>,
+    /// Unix seconds of the newest counted cosignature.
+    pub newest: Option<u64>,
+    /// When each size that was seen before was cosigned: a leaf behind it cannot be older.
+    pub bounds: Vec<(u64, u64)>,
+    /// Whether the files are the signed tree. If not, no leaf of them is evidence.
+    pub sound: bool,
+    /// Leaves whose entry is missing or altered.
+    pub holes: Vec<u64>,
+    /// Roots by size, as far as they were wanted.
+    pub roots: BTreeMap<u64, Hash>,
+    /// What was found.
+    pub findings: Vec<Finding>,
+}
+
+impl Audited {
+    /// Number of leaves; 0 without a checkpoint.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size)
+    }
+
+    /// Whether leaves can be missed in it: only a whole tree shows that something is not there.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        self.sound && self.holes.is_empty()
+    }
+}
+
+/// Audits checkpoint and tree of a log. Its leaves are for [`read_leaves`].
+///
+/// # Errors
+/// If a file could not be read, which says nothing about the log.
+pub fn verify(files: &LogFiles<'_>, known: &Known<'_>) -> io::Result<Audited> {
+    let origin = known.key.name();
+    let mut audited = Audited {
+        origin: origin.to_owned(),
+        checkpoint: None,
+        note: Vec::new(),
+        from: 0,
+        cosigners: Vec::new(),
+        newest: None,
+        bounds: Vec::new(),
+        sound: false,
+        holes: Vec::new(),
+        roots: BTreeMap::new(),
+        findings: Vec::new(),
+    };
+    let Some(checkpoint) = signed::checkpoint(files, known, &mut audited)? else { return Ok(audited) };
+    let others = signed::seen(known, &mut audited);
+    let mut sizes: Vec<u64> = others.iter().map(|other| other.checkpoint.size).collect();
+    if known.every_root {
+        sizes.extend(0..=checkpoint.size);
+    }
+    sizes.sort_unstable();
+    let derived = tree::derive(files, &checkpoint, &sizes)?;
+    audited.findings.extend(derived.findings);
+    (audited.sound, audited.holes, audited.roots) = (derived.sound, derived.holes, derived.roots);
+    for other in others {
+        audited.findings.extend(signed::compare(&checkpoint, &audited, &other));
+    }
+    audited.checkpoint = Some(checkpoint);
+    Ok(audited)
+}
+
+/// A finding about the checkpoint, with the note as evidence.
+fn of_checkpoint(code: Code, origin: &str, note: &[u8], text: &str) -> Finding {
+    Finding::new(code, Place::checkpoint(origin), text).with("checkpoint", note)
+}

@@ -1,0 +1,88 @@
+//! Reads the leaves of a derived tree, decoded strictly, in order, in memory of a few bundles.
+
+use std::{io, thread};
+
+use super::{Audited, LogFiles, tree};
+use crate::{
+    leaf::Leaf,
+    tile::{Tile, WIDTH},
+};
+
+/// Bundles that are decoded at once.
+const BUNDLES: u64 = 16;
+
+/// One leaf as it was read.
+#[derive(Debug)]
+pub struct Read {
+    /// Its index.
+    pub index: u64,
+    /// Its exact bytes.
+    pub bytes: Vec<u8>,
+    /// What it says, if it can be read.
+    pub leaf: Option<Leaf>,
+    /// Whether it passed the check that takes long.
+    pub passed: bool,
+}
+
+/// Gives every leaf that is part of the signed tree, in order. `check` is what takes long, such as a signature; it is made
+/// on `threads` threads.
+///
+/// # Errors
+/// If a file could not be read.
+pub fn read_leaves(
+    files: &LogFiles<'_>,
+    audited: &Audited,
+    threads: usize,
+    check: &(dyn Fn(&Leaf) -> bool + Sync),
+    mut take: impl FnMut(Read),
+) -> io::Result<()> {
+    if !audited.sound {
+        return Ok(());
+    }
+    let size = audited.size();
+    let mut first = 0;
+    while let Some(last) = Some(size.div_ceil(WIDTH.into())).filter(|&last| first < last) {
+        let end = last.min(first + BUNDLES);
+        let mut entries = Vec::new();
+        for number in first..end {
+            entries_of(files, Tile::of(0, number, size).expect("below the size"), &audited.holes, &mut entries)?;
+        }
+        judge(entries, threads, check).into_iter().for_each(&mut take);
+        first = end;
+    }
+    Ok(())
+}
+
+fn entries_of(files: &LogFiles<'_>, tile: Tile, holes: &[u64], into: &mut Vec<(u64, Vec<u8>)>) -> io::Result<()> {
+    let bundle = tree::bundle(files, tile)?.unwrap_or_default();
+    let mut rest = &bundle[..];
+    for index in tile.start()..tile.start() + u64::from(tile.width) {
+        let Some((entry, behind)) = tree::next_entry(rest) else { return Ok(()) };
+        rest = behind;
+        if holes.binary_search(&index).is_err() {
+            into.push((index, entry.to_vec()));
+        }
+    }
+    Ok(())
+}
+
+fn judge(entries: Vec<(u64, Vec<u8>)>, threads: usize, check: &(dyn Fn(&Leaf) -> bool + Sync)) -> Vec<Read> {
+    let one = |(index, bytes): (u64, Vec<u8>)| {
+        let leaf = Leaf::decode(&bytes).ok();
+        let passed = leaf.as_ref().is_some_and(check);
+        Read { index, bytes, leaf, passed }
+    };
+    let share = entries.len().div_ceil(threads.max(1)).max(1);
+    let mut entries = entries.into_iter();
+    let shares: Vec<Vec<_>> =
+        std::iter::from_fn(|| Some(entries.by_ref().take(share).collect()).filter(|share: &Vec<_>| !share.is_empty()))
+            .collect();
+    if shares.len() < 2 {
+        return shares.into_iter().flatten().map(one).collect();
+    }
+    thread::scope(|scope| {
+        let workers: Vec<_> =
+            shares.into_iter().map(|share| scope.spawn(move || share.into_iter().map(one).collect::<Vec<_>>())).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("decoding does not panic")).collect()
+    })
+}
