@@ -73,3 +73,6 @@ pub fn claimed_origin(note: &[u8]) -> Result<String, Error> {
     let note = Note::parse(note).map_err(|_| Error::BadCheckpoint)?;
     Ok(Checkpoint::parse(note.text())?.origin)
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,3 +128,6 @@ impl fmt::Display for Witness {
 fn message(text: &str, time: u64) -> String {
     format!("cosignature/v1\ntime {time}\n{text}")
 }
+
+#[cfg(test)]
+mod tests;

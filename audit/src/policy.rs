@@ -145,3 +145,6 @@ impl Policy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

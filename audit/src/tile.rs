@@ -200,3 +200,6 @@ impl FromStr for TilePath {
         if in_tree && parsed.to_string() == path { Ok(parsed) } else { Err(Error::BadTile) }
     }
 }
+
+#[cfg(test)]
+mod tests;
