@@ -16,6 +16,7 @@ pub mod report;
 pub mod tile;
 pub mod tree;
 pub mod verify;
+pub mod witness;
 
 mod error;
 
