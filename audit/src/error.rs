@@ -27,6 +27,15 @@ pub enum Error {
     /// A report is not signed by the key it is read with, or has another form (SPEC §21.3).
     #[error("report is malformed or not signed by this key")]
     BadReport,
+    /// An acknowledgement is not signed by the pinned key, has another form, or promises another leaf (SPEC §18.4).
+    #[error("acknowledgement does not verify, or is of another leaf")]
+    BadAcknowledgement,
+    /// A closing statement is not signed by both sides, or has another form (SPEC §18.6).
+    #[error("closing statement does not verify or is malformed")]
+    BadClosing,
+    /// An opening is malformed, or does not lead to what it opens (SPEC §18.7, §19.1).
+    #[error("opening is malformed, or opens something else")]
+    BadOpening,
 }
 
 // One line per variant: the match and the table for docs/errors.md cannot disagree.
@@ -53,6 +62,9 @@ reasons! {
     LogAhead = "LOG_AHEAD";
     BadLeaf = "BAD_LEAF";
     BadReport = "BAD_REPORT";
+    BadAcknowledgement = "BAD_ACKNOWLEDGEMENT";
+    BadClosing = "BAD_CLOSING";
+    BadOpening = "BAD_OPENING";
 }
 
 /// For what reads files or a network and judges what it finds there.

@@ -2,13 +2,17 @@
 //! what an auditor finds in them. Values in, values out: no sockets, clock or randomness of its own. Files are behind the
 //! feature `folder`.
 
+pub mod acknowledgement;
+pub mod canary;
 pub mod checkpoint;
+pub mod closing;
 pub mod cosignature;
 pub mod date;
 pub mod finding;
 #[cfg(feature = "folder")]
 pub mod folder;
 pub mod leaf;
+pub mod opening;
 pub mod origin;
 pub mod policy;
 #[cfg(feature = "cli")]

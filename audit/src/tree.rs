@@ -7,7 +7,7 @@ pub use edge::Edge;
 pub use proof::{Nodes, consistency_proof, inclusion_proof, root_at, subtree};
 
 use sha2::{Digest, Sha256};
-use veilmatch_protocol::merkle::node_hash;
+use veilmatch_protocol::merkle::{node_hash, root_of_path};
 
 use crate::Error;
 
@@ -28,23 +28,7 @@ pub fn empty_root() -> Hash {
 /// # Errors
 /// [`Error::BadCheckpoint`] for every cause: index outside the tree, a hash too many or too few, another root.
 pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, proof: &[Hash], root: &Hash) -> Result<(), Error> {
-    if index >= size {
-        return Err(Error::BadCheckpoint);
-    }
-    let (mut node, mut last, mut hash) = (index, size - 1, *leaf);
-    for sibling in proof {
-        if last == 0 {
-            return Err(Error::BadCheckpoint);
-        }
-        if node & 1 == 1 || node == last {
-            hash = node_hash(sibling, &hash);
-            climb_to_right_child(&mut node, &mut last);
-        } else {
-            hash = node_hash(&hash, sibling);
-        }
-        (node, last) = (node >> 1, last >> 1);
-    }
-    if last == 0 && hash == *root { Ok(()) } else { Err(Error::BadCheckpoint) }
+    if root_of_path(leaf, index, size, proof) == Some(*root) { Ok(()) } else { Err(Error::BadCheckpoint) }
 }
 
 /// Checks that the tree of `new_size` leaves begins with the tree of `old_size`. Every tree extends the empty one, with

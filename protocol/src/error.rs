@@ -68,6 +68,9 @@ pub enum Error {
     /// Two records have one tag: two items of the list gave one output, which nobody can cause.
     #[error("two records have one tag")]
     DuplicateTag,
+    /// A member of a receipt is outside its limits, or the secret is another entry's (SPEC §19.2).
+    #[error("receipt has a member outside its limits, or another entry's secret")]
+    Receipt,
 }
 
 // One line per variant: the match and the table for docs/errors.md cannot disagree.
@@ -107,6 +110,7 @@ reasons! {
     BadArtifact = "BAD_ARTIFACT";
     BadDelta = "BAD_DELTA";
     DuplicateTag = "DUPLICATE_TAG";
+    Receipt = "BAD_RECEIPT";
 }
 
 /// For functions that read or write what the caller hands in.

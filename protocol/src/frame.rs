@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 pub use digest::{
-    MINUTE_SKEW, RequestDigest, ResponseDigest, View, element_root, request_digest, response_digest, signed_message,
+    MINUTE_SKEW, RequestDigest, ResponseDigest, View, element_path, element_root, request_digest,
+    request_digest_of_root, response_digest, signed_message,
 };
 pub use size::FrameSize;
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::FrameContext;
+use super::{FrameContext, FrameSize};
 use crate::{
     encode::{lp2, push_lp2},
     json, merkle,
@@ -42,10 +42,30 @@ pub fn element_root(blinded: &[[u8; 32]]) -> [u8; 32] {
     merkle::root(blinded.iter().map(|element| merkle::leaf_hash(element)))
 }
 
+/// The inclusion path of the element at `position` under [`element_root`], from the leaf upwards: at most 12 hashes.
+///
+/// # Panics
+/// If the frame has no such position.
+#[must_use]
+pub fn element_path(blinded: &[[u8; 32]], position: u16) -> Vec<[u8; 32]> {
+    let leaves: Vec<_> = blinded.iter().map(|element| merkle::leaf_hash(element)).collect();
+    merkle::path(&leaves, position.into())
+}
+
 /// SHA-256 over length-prefixed domain, origin, platform, list, epoch, batch id, n and element root.
 #[must_use]
 pub fn request_digest(context: &FrameContext, blinded: &[[u8; 32]]) -> RequestDigest {
     let n = u32::try_from(blinded.len()).expect("at most 4,096");
+    digest_of(context, n, &element_root(blinded))
+}
+
+/// As [`request_digest`], for who was shown a frame's root and not its elements.
+#[must_use]
+pub fn request_digest_of_root(context: &FrameContext, n: FrameSize, element_root: &[u8; 32]) -> RequestDigest {
+    digest_of(context, n as u32, element_root)
+}
+
+fn digest_of(context: &FrameContext, n: u32, element_root: &[u8; 32]) -> RequestDigest {
     let mut hash = Sha256::new();
     lp2(&mut hash, b"veilmatch/v1/request");
     lp2(&mut hash, context.origin.as_str().as_bytes());
@@ -54,7 +74,7 @@ pub fn request_digest(context: &FrameContext, blinded: &[[u8; 32]]) -> RequestDi
     lp2(&mut hash, &context.epoch.0.to_be_bytes());
     lp2(&mut hash, &context.batch.0);
     lp2(&mut hash, &n.to_be_bytes());
-    lp2(&mut hash, &element_root(blinded));
+    lp2(&mut hash, element_root);
     RequestDigest(hash.finalize().into())
 }
 
