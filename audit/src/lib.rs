@@ -4,7 +4,10 @@
 
 pub mod acknowledgement;
 pub mod canary;
+pub mod case;
 pub mod checkpoint;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod closing;
 pub mod cosignature;
 pub mod date;
@@ -15,6 +18,7 @@ pub mod leaf;
 pub mod opening;
 pub mod origin;
 pub mod policy;
+pub mod reconcile;
 #[cfg(feature = "cli")]
 pub mod report;
 pub mod tile;

@@ -4,6 +4,7 @@ mod bound;
 mod count;
 mod note;
 mod page;
+mod summary;
 
 use serde::Serialize;
 
@@ -11,6 +12,7 @@ pub use bound::omission_bound;
 pub use count::Count;
 pub use note::{open, sign};
 pub use page::render;
+pub use summary::{Made, log_row, log_rows, summarise};
 
 use crate::finding::{Finding, Place, Proves, Severity};
 

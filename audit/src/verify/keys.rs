@@ -29,7 +29,8 @@ impl KeySet {
 
     /// Takes a key change, if it is one of this role and tied to a known key.
     pub fn follow(&mut self, change: &Key) {
-        let Some(old) = change.old.as_ref().filter(|_| change.role == self.role && change.verify_cross().is_ok()) else {
+        let Some(old) = change.old.as_ref().filter(|_| change.role == self.role && change.verify_cross().is_ok())
+        else {
             return;
         };
         let (old, new) = (*old.key(), *change.key.key());

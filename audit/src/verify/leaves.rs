@@ -81,8 +81,10 @@ fn judge(entries: Vec<(u64, Vec<u8>)>, threads: usize, check: &(dyn Fn(&Leaf) ->
         return shares.into_iter().flatten().map(one).collect();
     }
     thread::scope(|scope| {
-        let workers: Vec<_> =
-            shares.into_iter().map(|share| scope.spawn(move || share.into_iter().map(one).collect::<Vec<_>>())).collect();
+        let workers: Vec<_> = shares
+            .into_iter()
+            .map(|share| scope.spawn(move || share.into_iter().map(one).collect::<Vec<_>>()))
+            .collect();
         workers.into_iter().flat_map(|worker| worker.join().expect("decoding does not panic")).collect()
     })
 }

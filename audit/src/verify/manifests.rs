@@ -14,8 +14,8 @@ use crate::{
 
 /// An element that is certainly one, to tell a bad key from a bad leaf.
 const A_KEY: [u8; 32] = [
-    0xe2, 0xf2, 0xae, 0x0a, 0x6a, 0xbc, 0x4e, 0x71, 0xa8, 0x84, 0xa9, 0x61, 0xc5, 0x00, 0x51, 0x5f, 0x58, 0xe3, 0x0b, 0x6a,
-    0xa5, 0x82, 0xdd, 0x8d, 0xb6, 0xa6, 0x59, 0x45, 0xe0, 0x8d, 0x2d, 0x76,
+    0xe2, 0xf2, 0xae, 0x0a, 0x6a, 0xbc, 0x4e, 0x71, 0xa8, 0x84, 0xa9, 0x61, 0xc5, 0x00, 0x51, 0x5f, 0x58, 0xe3, 0x0b,
+    0x6a, 0xa5, 0x82, 0xdd, 0x8d, 0xb6, 0xa6, 0x59, 0x45, 0xe0, 0x8d, 0x2d, 0x76,
 ];
 
 /// Seconds that clocks of the two sides may be apart (SPEC §8.5).
@@ -57,6 +57,12 @@ impl Manifests {
     #[must_use]
     pub fn new(origin: &str, agency: &str, now: u64) -> Self {
         Self { origin: origin.to_owned(), agency: agency.to_owned(), now, ..Self::default() }
+    }
+
+    /// The agency.
+    #[must_use]
+    pub fn agency(&self) -> &str {
+        &self.agency
     }
 
     /// Takes the next leaf; gives what is wrong with it.
@@ -178,7 +184,9 @@ impl Manifests {
         let version = self.version_of(leaf.list.as_str(), leaf.version.0);
         let proven = version.is_some_and(|version| leaf.tag(&version.manifest.public_key()).is_ok());
         self.absent.push((index, leaf));
-        if proven { return Vec::new() }
+        if proven {
+            return Vec::new();
+        }
         vec![Finding::new(Code::M02, place, "the evaluation of the absent item is not proven under the version's key")]
     }
 }

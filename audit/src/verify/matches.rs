@@ -92,7 +92,8 @@ impl Matches {
             }
             Some(_) => Some((Code::L08, "a leaf of this type does not belong into a match log".to_owned())),
         };
-        let finding = |(code, text)| Finding::new(code, Place::leaf(&origin, index), text).with("leaf.json", read.bytes);
+        let finding =
+            |(code, text)| Finding::new(code, Place::leaf(&origin, index), text).with("leaf.json", read.bytes);
         wrong.map(finding).into_iter().collect()
     }
 
@@ -198,9 +199,10 @@ impl Matches {
         let asked: u64 = frames.clone().map(|(_, frame)| frame.n.len() as u64).sum();
         let matches = self.matches.values().filter(|leaf| of_day(leaf.t) && of_list(&leaf.batch)).count() as u64;
         let match_of = |action: &Action| self.matches.get(&action.index);
-        let actions = self.actions.iter().filter(|(_, action)| {
-            of_day(action.t) && match_of(action).is_some_and(|leaf| of_list(&leaf.batch))
-        });
+        let actions = self
+            .actions
+            .iter()
+            .filter(|(_, action)| of_day(action.t) && match_of(action).is_some_and(|leaf| of_list(&leaf.batch)));
         let (frames, actions) = (frames.count() as u64, actions.count() as u64);
         let said = day.actions.values().fold(0, |sum: u64, number| sum.saturating_add(*number));
         let differs = [("frames", day.frames, frames), ("matches", day.matches, matches), ("actions", said, actions)];

@@ -101,6 +101,12 @@ impl Queries {
         }
     }
 
+    /// Origin of the log.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
     /// Takes the next leaf, whose signature was checked; gives what is wrong with it.
     pub fn take(&mut self, read: Read) -> Vec<Finding> {
         let place = Place::leaf(&self.origin, read.index);

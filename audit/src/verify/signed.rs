@@ -59,12 +59,14 @@ fn count(known: &Known<'_>, audited: &mut Audited, note: &[u8]) {
         audited.findings.push(of_checkpoint(Code::T01, origin, note, text));
     }
     if !counted.met {
-        let text = format!("counted: {}", if counted.names.is_empty() { "nobody".into() } else { counted.names.join(", ") });
+        let text =
+            format!("counted: {}", if counted.names.is_empty() { "nobody".into() } else { counted.names.join(", ") });
         audited.findings.push(of_checkpoint(Code::L05, origin, note, &text));
     }
     let age = counted.newest.map(|newest| known.now.saturating_sub(newest));
     if counted.met && age.is_none_or(|age| age >= FRESH) {
-        let text = age.map_or("no cosignature was counted".to_owned(), |age| format!("the newest is {} h old", age / 3_600));
+        let text =
+            age.map_or("no cosignature was counted".to_owned(), |age| format!("the newest is {} h old", age / 3_600));
         audited.findings.push(of_checkpoint(Code::L06, origin, note, &text));
     }
     (audited.cosigners, audited.newest) = (counted.names, counted.newest);
@@ -93,7 +95,10 @@ pub(super) fn seen(known: &Known<'_>, audited: &mut Audited) -> Vec<Other> {
 pub(super) fn compare(ours: &Checkpoint, audited: &Audited, other: &Other) -> Option<Finding> {
     let theirs = &other.checkpoint;
     let (code, text) = if theirs.size > ours.size {
-        (Code::L03, format!("{} was signed with {} leaves, and this one has {}", by(&other.source), theirs.size, ours.size))
+        (
+            Code::L03,
+            format!("{} was signed with {} leaves, and this one has {}", by(&other.source), theirs.size, ours.size),
+        )
     } else {
         // Files that are not the signed tree say nothing about another one, but two roots of one size do.
         let root = if theirs.size == ours.size { Some(&ours.root) } else { audited.roots.get(&theirs.size) };

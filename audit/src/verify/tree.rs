@@ -135,10 +135,13 @@ impl Walk<'_> {
             let path = TilePath::Hashes(found);
             if let Some(bytes) = self.files.read(&path.to_string(), path.limit())? {
                 let hashes = found.decode(&bytes).ok();
-                return Ok((true, hashes.map(|mut hashes| {
-                    hashes.truncate(tile.width.into());
-                    hashes
-                })));
+                return Ok((
+                    true,
+                    hashes.map(|mut hashes| {
+                        hashes.truncate(tile.width.into());
+                        hashes
+                    }),
+                ));
             }
         }
         Ok((false, None))

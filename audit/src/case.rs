@@ -1,0 +1,196 @@
+//! A whole audit: every log by itself, then both sides against each other.
+
+use std::io;
+
+use ed25519_dalek::VerifyingKey;
+use veilmatch_protocol::{
+    manifest::{Hash, Quota},
+    name::{AgencyName, PlatformId},
+};
+
+use crate::{
+    finding::Finding,
+    leaf::{Certificate, Leaf, Role},
+    reconcile::{
+        self, Acknowledged, Agency, Artifacts, CanaryLine, Disclosed, Items, Paper, Period, Platform, Reconciled, Terms,
+    },
+    verify::{Audited, KeySet, Known, LogFiles, Manifests, Matches, Queries, read_leaves, verify},
+};
+
+/// A log to be read, and what is known of it.
+pub struct Source<'a> {
+    /// Its files.
+    pub files: Box<LogFiles<'a>>,
+    /// Key, policy, and checkpoints seen before.
+    pub known: Known<'a>,
+}
+
+/// What is to be audited.
+pub struct Case<'a> {
+    /// The agency.
+    pub agency: AgencyName,
+    /// Its manifest log.
+    pub manifest: Source<'a>,
+    /// Its query logs that overlap the period.
+    pub queries: Vec<Source<'a>>,
+    /// Its pinned key of acknowledgements.
+    pub ack_key: VerifyingKey,
+    /// Canaries that it opens.
+    pub canaries: Option<Paper<CanaryLine>>,
+    /// Its own records of entries.
+    pub items: Option<Items>,
+    /// Certificates whose signature verified: name of the certifier, digest of the note, what it says.
+    pub certificates: Vec<(String, Hash, Certificate)>,
+    /// The platforms.
+    pub platforms: Vec<Member<'a>>,
+    /// Published files that are at hand.
+    pub artifacts: &'a dyn Artifacts,
+    /// Terms outside of the logs.
+    pub terms: Terms,
+    /// What is reconciled.
+    pub period: Period,
+    /// Unix seconds.
+    pub now: u64,
+    /// Threads for signatures.
+    pub threads: usize,
+}
+
+/// A platform of a case.
+pub struct Member<'a> {
+    /// Its name.
+    pub name: PlatformId,
+    /// Its pinned request key.
+    pub request_key: VerifyingKey,
+    /// Its pinned receipt key.
+    pub receipt_key: VerifyingKey,
+    /// Its match logs about the agency that overlap the period.
+    pub logs: Vec<Source<'a>>,
+    /// Acknowledgements that it kept.
+    pub acks: Paper<Acknowledged>,
+    /// Receipts that it released.
+    pub openings: Option<Paper<Disclosed>>,
+    /// Its daily budget, if another than the manifest's.
+    pub budget: Option<Quota>,
+}
+
+/// What was read and found.
+pub struct Examined {
+    /// The agency's side.
+    pub agency: Agency,
+    /// The platforms.
+    pub platforms: Vec<Platform>,
+    /// Both sides against each other.
+    pub reconciled: Reconciled,
+    /// Everything that was found, heaviest first.
+    pub findings: Vec<Finding>,
+}
+
+/// Audits a case. The manifest log is read last: what others cite of it was there before.
+///
+/// # Errors
+/// If a file could not be read, which says nothing about any log.
+pub fn examine(case: Case<'_>) -> io::Result<Examined> {
+    let mut findings = Vec::new();
+    let mut request_keys = Vec::new();
+    let mut platforms = Vec::new();
+    for member in case.platforms {
+        let mut keys = KeySet::pinned(Role::Request, member.request_key);
+        let mut receipt_keys = KeySet::pinned(Role::Receipt, member.receipt_key);
+        let mut logs = Vec::new();
+        for source in &member.logs {
+            let (audited, log) = match_log(source, case.now, case.threads, &mut findings)?;
+            log.keys.iter().for_each(|change| {
+                keys.follow(change);
+                receipt_keys.follow(change);
+            });
+            logs.push((audited, log));
+        }
+        request_keys.push((member.name.clone(), keys));
+        platforms.push(Platform {
+            name: member.name,
+            logs,
+            acks: member.acks,
+            openings: member.openings,
+            receipt_keys,
+            budget: member.budget,
+        });
+    }
+    let mut ack_keys = KeySet::pinned(Role::Ack, case.ack_key);
+    let mut queries = Vec::new();
+    for source in &case.queries {
+        let (audited, log) = query_log(source, &request_keys, case.now, case.threads, &mut findings)?;
+        log.keys.iter().for_each(|change| ack_keys.follow(change));
+        queries.push((audited, log));
+    }
+    let manifests = manifest_log(&case.manifest, &case.agency, case.now, &mut findings)?;
+    let (canaries, items, certificates) = (case.canaries, case.items, case.certificates);
+    let agency = Agency { manifests, queries, ack_keys, canaries, items, certificates };
+    let reconciled = reconcile::reconcile(&agency, &platforms, case.artifacts, &case.terms, case.period, case.now);
+    findings.extend(reconciled.findings.iter().cloned());
+    findings.sort_by(|a, b| (b.code.severity(), a.code, &a.place).cmp(&(a.code.severity(), b.code, &b.place)));
+    Ok(Examined { agency, platforms, reconciled, findings })
+}
+
+/// Audits a manifest log by itself.
+///
+/// # Errors
+/// If a file could not be read.
+pub fn manifest_log(
+    source: &Source<'_>,
+    agency: &AgencyName,
+    now: u64,
+    findings: &mut Vec<Finding>,
+) -> io::Result<(Audited, Manifests)> {
+    let known = Known { every_root: true, ..source.known.clone() };
+    let mut audited = verify(&*source.files, &known)?;
+    findings.append(&mut audited.findings);
+    let mut log = Manifests::new(&audited.origin, agency.as_str(), now);
+    read_leaves(&*source.files, &audited, 1, &|_| true, |read| findings.extend(log.take(read)))?;
+    Ok((audited, log))
+}
+
+/// Audits a query log by itself, with the request keys of the platforms.
+///
+/// # Errors
+/// If a file could not be read.
+pub fn query_log(
+    source: &Source<'_>,
+    request_keys: &[(PlatformId, KeySet)],
+    now: u64,
+    threads: usize,
+    findings: &mut Vec<Finding>,
+) -> io::Result<(Audited, Queries)> {
+    let mut audited = verify(&*source.files, &source.known)?;
+    findings.append(&mut audited.findings);
+    let mut log = Queries::new(&audited.origin, now, &audited.bounds);
+    let signed = |leaf: &Leaf| match leaf {
+        Leaf::Query(query) => request_keys
+            .iter()
+            .filter(|(platform, _)| *platform == query.platform)
+            .flat_map(|(_, keys)| keys.keys())
+            .any(|key| query.verify_signature(key).is_ok()),
+        _ => true,
+    };
+    read_leaves(&*source.files, &audited, threads, &signed, |read| findings.extend(log.take(read)))?;
+    Ok((audited, log))
+}
+
+/// Audits a match log by itself.
+///
+/// # Errors
+/// If a file could not be read.
+pub fn match_log(
+    source: &Source<'_>,
+    now: u64,
+    threads: usize,
+    findings: &mut Vec<Finding>,
+) -> io::Result<(Audited, Matches)> {
+    let mut audited = verify(&*source.files, &source.known)?;
+    findings.append(&mut audited.findings);
+    let mut log = Matches::new(&audited.origin, now, &audited.bounds);
+    read_leaves(&*source.files, &audited, threads, &|_| true, |read| findings.extend(log.take(read)))?;
+    if audited.complete() {
+        findings.extend(log.finish());
+    }
+    Ok((audited, log))
+}

@@ -1,0 +1,90 @@
+//! Opens logs and papers.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ed25519_dalek::VerifyingKey;
+use veilmatch_protocol::note::{MAX_NOTE_LEN, Verifier};
+
+use super::{Failure, state};
+use crate::{
+    case::Source,
+    checkpoint,
+    folder::LogFolder,
+    origin::LogOrigin,
+    policy::Policy,
+    verify::{Known, LogFiles, Seen},
+};
+
+/// What is known of all logs of an audit.
+pub(super) struct Around<'a> {
+    /// Where relative paths begin.
+    pub base: &'a Path,
+    /// Where the checkpoints of the last audit are.
+    pub state: Option<&'a Path>,
+    /// Whose cosignatures count.
+    pub policy: Option<&'a Policy>,
+    /// What witnesses show.
+    pub seen: &'a [Seen],
+    /// Unix seconds.
+    pub now: u64,
+}
+
+/// The files of a log in a folder.
+pub(super) fn files(base: &Path, place: &str) -> Result<Box<LogFiles<'static>>, Failure> {
+    let dir = base.join(place);
+    if !dir.is_dir() {
+        return Err(Failure::Given { what: "log", value: place.to_owned(), why: "is not a folder" });
+    }
+    Ok(Box::new(LogFolder::new(dir)))
+}
+
+/// Opens a log: the origin that its checkpoint claims, or the one that is asked for, must be of the pinned key.
+pub(super) fn log<'a>(
+    around: &Around<'a>,
+    place: &str,
+    pinned: &str,
+    origin: Option<&str>,
+) -> Result<Source<'a>, Failure> {
+    let files = files(around.base, place)?;
+    let given = |why| Failure::Given { what: "key", value: pinned.to_owned(), why };
+    let pinned = Verifier::parse(pinned).map_err(|_| given("is not a verifier key"))?;
+    let claimed = files.read("checkpoint", MAX_NOTE_LEN)?.and_then(|note| checkpoint::claimed_origin(&note).ok());
+    let origin = origin.map(str::to_owned).or(claimed);
+    // Without a readable checkpoint the name of the key is all there is; the audit then says so.
+    let key = match origin.as_deref().map(LogOrigin::parse) {
+        Some(Ok(origin)) => origin.verifier(&pinned).map_err(|_| given("is of another log"))?,
+        _ => pinned,
+    };
+    let mut seen: Vec<Seen> = around.seen.to_vec();
+    if let Some(state) = around.state {
+        seen.extend(state::last(state, key.name())?);
+    }
+    Ok(Source { files, known: Known { key, policy: around.policy, now: around.now, seen, every_root: false } })
+}
+
+/// Reads a policy.
+pub(super) fn policy(path: &Path) -> Result<Policy, Failure> {
+    let text = fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
+    let refused = |_| Failure::Given { what: "policy", value: path.display().to_string(), why: "is not a tlog-policy" };
+    Policy::parse(&text).map_err(refused)
+}
+
+/// A public key: a verifier key, or 32 bytes in base64.
+pub(super) fn key(text: &str) -> Result<VerifyingKey, Failure> {
+    let given = || Failure::Given { what: "key", value: text.to_owned(), why: "is neither a verifier key nor base64" };
+    if let Ok(verifier) = Verifier::parse(text) {
+        return Ok(*verifier.key());
+    }
+    let bytes = STANDARD.decode(text).map_err(|_| given())?;
+    VerifyingKey::try_from(&bytes[..]).map_err(|_| given())
+}
+
+/// The bytes of a paper, if one is named.
+pub(super) fn paper(base: &Path, path: Option<&PathBuf>) -> Result<Option<Vec<u8>>, Failure> {
+    let Some(path) = path.map(|path| base.join(path)) else { return Ok(None) };
+    fs::read(&path).map(Some).map_err(|error| Failure::file(&path, error))
+}

@@ -1,0 +1,263 @@
+//! The commands: one log, both sides, and the report.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use ed25519_dalek::SigningKey;
+use veilmatch_protocol::{
+    manifest::Quota,
+    name::{AgencyName, PlatformId},
+    note::Verifier,
+};
+
+use super::{
+    Failure,
+    args::{Reconcile, Report, Verify},
+    artifacts,
+    config::Config,
+    key, open,
+    open::Around,
+    outcome::Outcome,
+    state,
+};
+use crate::{
+    case::{self, Case, Examined, Member},
+    finding::Finding,
+    leaf::{Certificate, Role},
+    opening::Opening,
+    origin::{LogOrigin, ack_key},
+    policy::Policy,
+    reconcile::{Acknowledged, CanaryLine, Items, Paper, Period, Terms},
+    report,
+    verify::{KeySet, Seen, Source as SeenBy, verify as verify_tree},
+};
+
+/// Verifies one log.
+pub(super) fn verify(args: &Verify, now: u64) -> Result<Outcome, Failure> {
+    let policy = args.policy.as_deref().map(open::policy).transpose()?;
+    let seen = args.seen.iter().map(|path| seen(path, "--seen")).collect::<Result<Vec<_>, _>>()?;
+    let base = Path::new("");
+    let around = Around { base, state: args.state.as_deref(), policy: policy.as_ref(), seen: &seen, now };
+    let source = open::log(&around, &args.log, &args.key, args.origin.as_deref())?;
+    let mut findings = Vec::new();
+    let origin = LogOrigin::parse(source.known.key.name());
+    let audited = match origin {
+        Ok(LogOrigin::Manifest(agency)) if !args.tree_only => {
+            case::manifest_log(&source, &agency, now, &mut findings)?.0
+        }
+        Ok(LogOrigin::Query(..)) if !args.tree_only => {
+            let keys = request_keys(&args.request_key)?;
+            case::query_log(&source, &keys, now, args.threads, &mut findings)?.0
+        }
+        Ok(LogOrigin::Match(..)) if !args.tree_only => case::match_log(&source, now, args.threads, &mut findings)?.0,
+        _ => {
+            let mut audited = verify_tree(&*source.files, &source.known)?;
+            findings.append(&mut audited.findings);
+            audited
+        }
+    };
+    let logs = vec![report::log_row(&audited, &findings, now)];
+    let findings = findings.iter().map(|finding| report::FindingRow::new(finding, Vec::new())).collect();
+    Ok(Outcome::Audit { logs, findings, not_judged: Vec::new(), report: None, json: args.json })
+}
+
+fn request_keys(given: &[String]) -> Result<Vec<(PlatformId, KeySet)>, Failure> {
+    let read = |text: &String| {
+        let refused = || Failure::Given { what: "request key", value: text.clone(), why: "is not PLATFORM=KEY" };
+        let (name, key) = text.split_once('=').ok_or_else(refused)?;
+        let name = PlatformId::parse(name).map_err(|_| refused())?;
+        Ok((name, KeySet::pinned(Role::Request, open::key(key)?)))
+    };
+    given.iter().map(read).collect()
+}
+
+fn seen(path: &Path, by: &str) -> Result<Seen, Failure> {
+    let note = fs::read(path).map_err(|error| Failure::file(path, error))?;
+    Ok(Seen { by: SeenBy::Witness(by.to_owned()), note })
+}
+
+/// Checks the signature of a report.
+pub(super) fn verify_report(note: &Path, key: &str) -> Result<Outcome, Failure> {
+    let text = fs::read_to_string(note).map_err(|error| Failure::file(note, error))?;
+    let given = |_| Failure::Given { what: "key", value: key.to_owned(), why: "is not a verifier key" };
+    let json = report::open(&text, &Verifier::parse(key).map_err(given)?)?;
+    Ok(Outcome::Text(format!("{json}\n")))
+}
+
+/// Compares both sides.
+pub(super) fn reconcile(args: &Reconcile, now: u64) -> Result<Outcome, Failure> {
+    let (examined, _) = examine(&Prepared::read(args)?, args, now)?;
+    let logs = report::log_rows(&examined, now);
+    let findings = examined.findings.iter().map(|finding| report::FindingRow::new(finding, Vec::new())).collect();
+    let not_judged = examined.reconciled.not_judged.clone();
+    Ok(Outcome::Audit { logs, findings, not_judged, report: None, json: args.json })
+}
+
+/// Compares both sides, writes the report and moves the state forward, in this order.
+pub(super) fn report(args: &Report, now: u64) -> Result<Outcome, Failure> {
+    let (name, key) = key::read(&args.key)?;
+    let prepared = Prepared::read(&args.of)?;
+    let (examined, state) = examine(&prepared, &args.of, now)?;
+    let period = Period { from: args.of.from, to: args.of.to };
+    let made = report::Made { auditor: &name, period, now, artifacts: &prepared.artifacts };
+    let mut page = report::summarise(&examined, &made);
+    let evidence = args.out.join("evidence").join(&page.id);
+    write_evidence(&evidence, &mut page.findings, &examined.findings)?;
+    write_report(&args.out, &page, &name, &key)?;
+    let logs = examined.agency.queries.iter().map(|(audited, _)| audited);
+    let logs = logs.chain([&examined.agency.manifests.0]);
+    let match_logs = examined.platforms.iter().flat_map(|platform| platform.logs.iter().map(|(audited, _)| audited));
+    state::advance(&state, logs.chain(match_logs))?;
+    Ok(Outcome::Audit {
+        logs: page.logs,
+        findings: page.findings,
+        not_judged: page.not_judged,
+        report: Some(args.out.join("report.html").display().to_string()),
+        json: args.of.json,
+    })
+}
+
+fn write_evidence(dir: &Path, rows: &mut [report::FindingRow], findings: &[Finding]) -> Result<(), Failure> {
+    for (at, (row, finding)) in rows.iter_mut().zip(findings).enumerate() {
+        row.evidence.clear();
+        let folder = format!("{:04}-{}", at + 1, row.code);
+        for (file, bytes) in &finding.evidence.files {
+            let dir = dir.join(&folder);
+            fs::create_dir_all(&dir).map_err(|error| Failure::file(&dir, error))?;
+            // Names come from paths of a log: whatever is in them, they stay within the folder.
+            let file: String =
+                file.chars().map(|c| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '-' }).collect();
+            let path = dir.join(&file);
+            state::write(&path, bytes).map_err(|error| Failure::file(&path, error))?;
+            row.evidence.push(format!("{folder}/{file}"));
+        }
+    }
+    Ok(())
+}
+
+fn write_report(out: &Path, page: &report::Report, name: &str, key: &SigningKey) -> Result<(), Failure> {
+    fs::create_dir_all(out).map_err(|error| Failure::file(out, error))?;
+    let files = [("report.html", report::render(page)), ("report.note", report::sign(page, name, key)?)];
+    for (file, text) in files {
+        let path = out.join(file);
+        state::write(&path, text.as_bytes()).map_err(|error| Failure::file(&path, error))?;
+    }
+    Ok(())
+}
+
+/// The configuration, and what must live as long as the audit.
+struct Prepared {
+    config: Config,
+    base: PathBuf,
+    agency: AgencyName,
+    policy: Option<Policy>,
+    seen: Vec<Seen>,
+    artifacts: artifacts::Folder,
+}
+
+impl Prepared {
+    fn read(args: &Reconcile) -> Result<Self, Failure> {
+        let (config, base) = Config::read(&args.config)?;
+        let refused = |_| Failure::Given { what: "agency", value: config.agency.clone(), why: "is not a name" };
+        let agency = AgencyName::parse(&config.agency).map_err(refused)?;
+        let policy = config.policy.as_ref().map(|path| open::policy(&base.join(path))).transpose()?;
+        let mut witnessed = Vec::new();
+        for witness in &config.witness {
+            for path in &witness.checkpoints {
+                witnessed.push(seen(&base.join(path), &witness.name)?);
+            }
+        }
+        let artifacts = match &config.manifest.artifacts {
+            Some(dir) => artifacts::Folder::open(&base.join(dir))?,
+            None => artifacts::Folder::default(),
+        };
+        Ok(Self { config, base, agency, policy, seen: witnessed, artifacts })
+    }
+}
+
+/// Audits what is configured; gives the folder of the state, too.
+fn examine(prepared: &Prepared, args: &Reconcile, now: u64) -> Result<(Examined, PathBuf), Failure> {
+    let Prepared { config, base, agency, policy, seen, artifacts } = prepared;
+    let state = base.join(&config.state);
+    let around = Around { base, state: Some(&state), policy: policy.as_ref(), seen, now };
+    let case = Case {
+        manifest: open::log(&around, &config.manifest.log, &config.manifest.key, None)?,
+        queries: logs(&around, &config.query.logs, &config.query.key)?,
+        ack_key: pinned(&config.query.ack_key, &ack_key(agency))?,
+        canaries: open::paper(base, config.canaries.as_ref())?.map(|bytes| Paper::read(&bytes, CanaryLine::decode)),
+        items: items(base, config)?,
+        certificates: certificates(base, config)?,
+        platforms: config.platform.iter().map(|platform| member(&around, platform)).collect::<Result<_, _>>()?,
+        artifacts,
+        terms: Terms {
+            receipt_days: config.terms.receipt_days,
+            erase_days: config.terms.erase_days,
+            certificates: config.terms.certificates,
+        },
+        period: Period { from: args.from, to: args.to },
+        now,
+        threads: args.threads,
+        agency: agency.clone(),
+    };
+    eprintln!(
+        "veilmatch-audit: reading {} logs",
+        1 + case.queries.len() + case.platforms.iter().map(|p| p.logs.len()).sum::<usize>()
+    );
+    let examined = case::examine(case)?;
+    Ok((examined, state))
+}
+
+fn logs<'a>(around: &Around<'a>, places: &[String], key: &str) -> Result<Vec<case::Source<'a>>, Failure> {
+    places.iter().map(|place| open::log(around, place, key, None)).collect()
+}
+
+fn pinned(text: &str, name: &str) -> Result<ed25519_dalek::VerifyingKey, Failure> {
+    let given = |why| Failure::Given { what: "key", value: text.to_owned(), why };
+    let verifier = Verifier::parse(text).map_err(|_| given("is not a verifier key"))?;
+    if verifier.name() == name { Ok(*verifier.key()) } else { Err(given("has another name than the party's")) }
+}
+
+fn member<'a>(around: &Around<'a>, platform: &super::config::PlatformLogs) -> Result<Member<'a>, Failure> {
+    let refused = |_| Failure::Given { what: "platform", value: platform.name.clone(), why: "is not a name" };
+    let name = PlatformId::parse(&platform.name).map_err(refused)?;
+    let acks = open::paper(around.base, platform.acknowledgements.as_ref())?.unwrap_or_default();
+    let openings = open::paper(around.base, platform.openings.as_ref())?;
+    Ok(Member {
+        request_key: open::key(&platform.request_key)?,
+        receipt_key: pinned(&platform.receipt_key, &crate::origin::receipt_key(&name))?,
+        logs: logs(around, &platform.logs, &platform.match_key)?,
+        acks: Paper::read(&acks, Acknowledged::decode),
+        openings: openings.map(|bytes| Paper::read(&bytes, |line| Opening::decode(line).ok())),
+        budget: platform.budget.map(|budget| Quota { elements: budget.elements, frames: budget.frames }),
+        name,
+    })
+}
+
+fn items(base: &Path, config: &Config) -> Result<Option<Items>, Failure> {
+    let Some(bytes) = open::paper(base, config.items.as_ref())? else { return Ok(None) };
+    let refused = || Failure::Given { what: "items", value: "".to_owned(), why: "have a line that cannot be read" };
+    Items::read(&bytes).map(Some).ok_or_else(refused)
+}
+
+fn certificates(
+    base: &Path,
+    config: &Config,
+) -> Result<Vec<(String, veilmatch_protocol::manifest::Hash, Certificate)>, Failure> {
+    let Some(dir) = config.manifest.certificates.as_ref().map(|dir| base.join(dir)) else { return Ok(Vec::new()) };
+    let parse = |text: &String| {
+        let refused = |_| Failure::Given { what: "certifier", value: text.clone(), why: "is not a verifier key" };
+        Verifier::parse(text).map_err(refused)
+    };
+    let certifiers = config.manifest.certifiers.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    let mut certificates = Vec::new();
+    for entry in fs::read_dir(&dir).map_err(|error| Failure::file(&dir, error))? {
+        let path = entry.map_err(|error| Failure::file(&dir, error))?.path();
+        let note = fs::read(&path).map_err(|error| Failure::file(&path, error))?;
+        let opened =
+            certifiers.iter().find_map(|key| Certificate::open(&note, key).ok().map(|said| (key.name(), said)));
+        certificates.extend(opened.map(|(name, said)| (name.to_owned(), Certificate::digest(&note), said)));
+    }
+    Ok(certificates)
+}

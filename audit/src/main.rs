@@ -1,0 +1,7 @@
+//! The command line of an auditor.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    veilmatch_audit::cli::main()
+}

@@ -1,0 +1,185 @@
+//! Both sides for a period: what the agency's logs and a platform's match logs say of the same frames, days, versions and
+//! matches (SPEC §21).
+
+mod acknowledgements;
+mod budgets;
+mod canaries;
+mod closings;
+mod frames;
+mod papers;
+mod published;
+mod receipts;
+mod validity;
+mod views;
+
+use std::collections::BTreeMap;
+
+use veilmatch_protocol::{
+    manifest::{Hash, Quota},
+    name::PlatformId,
+};
+
+pub use canaries::Canaries;
+pub use papers::{Acknowledged, CanaryLine, Disclosed, Items, Paper};
+pub use receipts::{Artifacts, Receipts, Status};
+
+use crate::{
+    date::Date,
+    finding::Finding,
+    leaf::Certificate,
+    verify::{Audited, KeySet, Manifests, Matches, Queries},
+};
+
+/// First and last day that are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    /// First day.
+    pub from: Date,
+    /// Last day, included.
+    pub to: Date,
+}
+
+impl Period {
+    /// Whether a day is in it.
+    #[must_use]
+    pub fn contains(&self, date: Date) -> bool {
+        (self.from..=self.to).contains(&date)
+    }
+
+    /// Its days, ascending.
+    pub fn days(&self) -> impl Iterator<Item = Date> {
+        let (mut next, to) = (self.from, self.to);
+        let mut over = next > to;
+        std::iter::from_fn(move || {
+            if over {
+                return None;
+            }
+            let date = next;
+            next = date.next();
+            over = next > to || next == date;
+            Some(date)
+        })
+    }
+}
+
+/// What the agency showed.
+pub struct Agency {
+    /// The manifest log.
+    pub manifests: (Audited, Manifests),
+    /// The query logs that overlap the period.
+    pub queries: Vec<(Audited, Queries)>,
+    /// Keys of acknowledgements.
+    pub ack_keys: KeySet,
+    /// Canaries that it opens; none if it opens none.
+    pub canaries: Option<Paper<CanaryLine>>,
+    /// Its own records of entries; none if it shows none.
+    pub items: Option<Items>,
+    /// Certificates whose signature verified: name of the certifier, digest of the note, what it says.
+    pub certificates: Vec<(String, Hash, Certificate)>,
+}
+
+/// What a platform showed.
+pub struct Platform {
+    /// Its name.
+    pub name: PlatformId,
+    /// Its match logs that overlap the period.
+    pub logs: Vec<(Audited, Matches)>,
+    /// Acknowledgements that it kept.
+    pub acks: Paper<Acknowledged>,
+    /// Receipts that it released; none if it released none at all.
+    pub openings: Option<Paper<Disclosed>>,
+    /// Keys of its receipts.
+    pub receipt_keys: KeySet,
+    /// Its daily budget, if its invitation says another than the manifest.
+    pub budget: Option<Quota>,
+}
+
+/// Terms that the parties agreed on outside of the logs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms {
+    /// Days after a match until its receipt is released.
+    pub receipt_days: Option<u64>,
+    /// Days after a match until its record is erased.
+    pub erase_days: Option<u64>,
+    /// Certificates that a version has at least.
+    pub certificates: usize,
+}
+
+/// One platform on one day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cell {
+    /// Frames that both logs have alike.
+    pub agreed: u64,
+    /// Frames in the query log alone.
+    pub query_only: u64,
+    /// Frames in the match log alone.
+    pub match_only: u64,
+    /// Frames that both have, with a difference.
+    pub differ: u64,
+    /// Frames that were refused.
+    pub refused: u64,
+    /// Elements of answered frames.
+    pub elements: u64,
+    /// Groups of frames of the day that have no closing statement in both logs.
+    pub unclosed: u64,
+}
+
+/// What the two sides come to.
+#[derive(Debug, Default)]
+pub struct Reconciled {
+    /// What was found.
+    pub findings: Vec<Finding>,
+    /// What was not judged, one sentence each.
+    pub not_judged: Vec<String>,
+    /// Days of each platform.
+    pub days: BTreeMap<PlatformId, BTreeMap<Date, Cell>>,
+    /// Receipts of each platform.
+    pub receipts: BTreeMap<PlatformId, Receipts>,
+    /// Canaries of each platform.
+    pub canaries: BTreeMap<PlatformId, Canaries>,
+}
+
+/// Compares what the agency and its platforms showed. `artifacts` has the published files that are at hand; `now` is in
+/// Unix seconds.
+#[must_use]
+pub fn reconcile(
+    agency: &Agency,
+    platforms: &[Platform],
+    artifacts: &dyn Artifacts,
+    terms: &Terms,
+    period: Period,
+    now: u64,
+) -> Reconciled {
+    let mut all = Reconciled::default();
+    all.findings.extend(views::compare(agency, platforms));
+    all.findings.extend(published::check(agency, artifacts, terms));
+    all.findings.extend(validity::frames(agency, period));
+    for platform in platforms {
+        let mut days = period.days().map(|date| (date, Cell::default())).collect();
+        frames::join(agency, platform, period, &mut days, &mut all);
+        acknowledgements::check(agency, platform, &mut all);
+        closings::compare(agency, platform, period, &mut days, &mut all);
+        all.findings.extend(budgets::check(agency, platform, period));
+        let receipts = receipts::judge(agency, platform, artifacts, terms, now, &mut all);
+        if let Some(canaries) = canaries::judge(agency, platform, &receipts, period, now, &mut all) {
+            all.canaries.insert(platform.name.clone(), canaries);
+        }
+        all.receipts.insert(platform.name.clone(), receipts);
+        all.days.insert(platform.name.clone(), days);
+    }
+    all
+}
+
+impl Agency {
+    /// Whether something can be missed in the query logs.
+    fn complete(&self) -> bool {
+        !self.queries.is_empty() && self.queries.iter().all(|(audited, _)| audited.complete())
+    }
+}
+
+impl Platform {
+    /// Whether something can be missed in the match logs.
+    fn complete(&self) -> bool {
+        !self.logs.is_empty() && self.logs.iter().all(|(audited, _)| audited.complete())
+    }
+}

@@ -1,0 +1,83 @@
+//! Canaries: declared beforehand, and reported in time (C01, C02).
+
+use veilmatch_protocol::{derive::Tag, manifest::Timestamp};
+
+use super::{Agency, CanaryLine, Period, Platform, Receipts, Reconciled};
+use crate::{
+    date::Date,
+    finding::{Code, Finding, Place},
+};
+
+/// What is named in evidence.
+const PAPER: &str = "canary";
+
+/// Seconds after the deadline of the upload within which a match is found and recorded.
+const GRACE: u64 = 86_400;
+
+/// Canaries of one platform that were due in the period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Canaries {
+    /// Declared beforehand.
+    pub planted: u64,
+    /// Reported in time.
+    pub seen: u64,
+}
+
+/// Judges the platform's canaries; nothing if the agency opens none, or the platform releases no receipts.
+pub(super) fn judge(
+    agency: &Agency,
+    platform: &Platform,
+    receipts: &Receipts,
+    period: Period,
+    now: u64,
+    all: &mut Reconciled,
+) -> Option<Canaries> {
+    let paper = agency.canaries.as_ref()?;
+    let mut canaries = Canaries::default();
+    for line in &paper.lines {
+        let place = Place::line(agency.manifests.1.agency(), PAPER, line.number);
+        let found = match &line.said {
+            None => Some((Code::C02, "the line cannot be read")),
+            Some(said) if said.platform != platform.name => continue,
+            Some(said) if !declared(agency, said) => {
+                Some((Code::C02, "the opening does not lead to the version's `canary_root`"))
+            }
+            Some(said) => due(said, period, now).and_then(|deadline| {
+                let seen = reported(said.opening.canary().tag, deadline, said, receipts);
+                canaries.planted += 1;
+                canaries.seen += u64::from(seen);
+                (!seen && platform.openings.is_some())
+                    .then_some((Code::C01, "no receipt of the platform names its tag"))
+            }),
+        };
+        if let Some((code, text)) = found {
+            // A line that cannot be read is of no platform; it is told once.
+            let told = all.findings.iter().any(|finding| finding.code == code && finding.place == place);
+            if !told {
+                all.findings.push(Finding::new(code, place, text).with("canary.json", line.bytes.clone()));
+            }
+        }
+    }
+    platform.openings.as_ref().map(|_| canaries)
+}
+
+fn declared(agency: &Agency, line: &CanaryLine) -> bool {
+    let version = agency.manifests.1.version_of(line.list.as_str(), line.version.0);
+    let fixed = |version: &crate::verify::Published| {
+        let before = version.manifest.not_before.unix() / 60 <= line.opening.canary().deadline;
+        before && line.opening.verify(&version.manifest.canary_root).is_ok()
+    };
+    version.is_some_and(fixed)
+}
+
+/// The deadline in seconds, if it was in the period and its grace is over.
+fn due(line: &CanaryLine, period: Period, now: u64) -> Option<u64> {
+    let deadline = line.opening.canary().deadline.checked_mul(60)?;
+    let date = Date::of(Timestamp::from_unix(deadline));
+    (period.contains(date) && deadline + GRACE <= now).then_some(deadline)
+}
+
+fn reported(tag: Tag, deadline: u64, line: &CanaryLine, receipts: &Receipts) -> bool {
+    let of_it = receipts.good.iter().filter(|receipt| receipt.tag == tag && receipt.list == line.list);
+    of_it.into_iter().any(|receipt| receipt.matched.unix() <= deadline + GRACE)
+}

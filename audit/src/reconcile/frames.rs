@@ -1,0 +1,161 @@
+//! Joins the query log with a platform's match logs, frame by frame (Q02 to Q04), and asks for each day's totals (D01).
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use veilmatch_protocol::frame::BatchId;
+
+use super::{Agency, Cell, Period, Platform, Reconciled, acknowledgements};
+use crate::{
+    date::Date,
+    finding::{Code, Finding, Place},
+    leaf::{Frame, FrameStatus},
+    verify::Asked,
+};
+
+/// Refusals with which a retry of an answered frame may end: the answer is lost, and no side lies.
+const LOST: [&str; 8] = [
+    "AUDIT_UNAVAILABLE",
+    "EPOCH_RETIRED",
+    "OVERLOADED",
+    "RESPONSE_MISMATCH",
+    "RETRY_LIMIT",
+    "SUSPENDED",
+    "UNKNOWN_CLIENT",
+    "UNKNOWN_LIST",
+];
+
+pub(super) fn join(
+    agency: &Agency,
+    platform: &Platform,
+    period: Period,
+    days: &mut BTreeMap<Date, Cell>,
+    all: &mut Reconciled,
+) {
+    let asked = asked_by(agency, platform);
+    let mut judged = HashSet::new();
+    for query in asked.values().flatten() {
+        let date = Date::of(query.t);
+        let Some(cell) = days.get_mut(&date) else { continue };
+        if !query.answered() {
+            cell.refused += 1;
+        }
+        let Some((origin, index, frame)) = frame_of(platform, &query.batch) else {
+            if query.signed && platform.complete() {
+                cell.query_only += u64::from(query.answered());
+                let text = "the platform signed this frame, and its match log has no leaf of it";
+                all.findings.push(Finding::new(Code::Q02, query.place(), text));
+            }
+            continue;
+        };
+        if !query.answered() || !judged.insert(query.batch) {
+            continue;
+        }
+        cell.elements += query.n.len() as u64;
+        match difference(query, frame) {
+            // What the platform did not sign is a finding of its own.
+            Some(text) if query.signed => {
+                cell.differ += 1;
+                let text = format!("{text}; leaf {} of {}", query.index, query.origin);
+                all.findings.push(Finding::new(Code::Q04, Place::leaf(origin, index), text));
+            }
+            _ => cell.agreed += 1,
+        }
+    }
+    only_in_match_log(agency, platform, &asked, period, days, all);
+    silent_days(platform, period, all);
+    for (side, complete) in [("query logs", agency.complete()), ("match logs", platform.complete())] {
+        if !complete {
+            let text = format!("what is missing in the {side}, for {}: they were not shown whole", platform.name);
+            all.not_judged.push(text);
+        }
+    }
+}
+
+fn asked_by<'a>(agency: &'a Agency, platform: &Platform) -> BTreeMap<BatchId, Vec<&'a Asked>> {
+    let mut asked: BTreeMap<BatchId, Vec<&Asked>> = BTreeMap::new();
+    let frames = agency.queries.iter().flat_map(|(_, queries)| &queries.frames);
+    for frame in frames.filter(|frame| frame.platform == platform.name) {
+        asked.entry(frame.batch).or_default().push(frame);
+    }
+    asked
+}
+
+pub(super) fn frame_of<'a>(platform: &'a Platform, batch: &BatchId) -> Option<(&'a str, u64, &'a Frame)> {
+    platform
+        .logs
+        .iter()
+        .find_map(|(_, log)| log.frame(batch).map(|(index, frame)| (log.origin.as_str(), *index, frame)))
+}
+
+/// What the two records of an answered frame say differently.
+fn difference(query: &Asked, frame: &Frame) -> Option<&'static str> {
+    let lost = |code: &crate::leaf::Code| LOST.contains(&code.as_str());
+    if frame.req != query.req {
+        return Some("the request digests differ");
+    }
+    if frame.n != query.n || frame.list != query.list || frame.epoch.0 != query.epoch {
+        return Some("n, list or epoch differ");
+    }
+    match frame.status {
+        FrameStatus::Answered if frame.resp != query.resp => Some("the response digests differ"),
+        FrameStatus::Refused if !frame.code.as_ref().is_some_and(lost) => Some("answered here, refused there"),
+        _ => None,
+    }
+}
+
+fn only_in_match_log(
+    agency: &Agency,
+    platform: &Platform,
+    asked: &BTreeMap<BatchId, Vec<&Asked>>,
+    period: Period,
+    days: &mut BTreeMap<Date, Cell>,
+    all: &mut Reconciled,
+) {
+    let proven = acknowledgements::proven(agency, platform);
+    for (_, log) in &platform.logs {
+        for (index, frame) in log.frames.iter().filter(|(_, frame)| frame.status == FrameStatus::Answered) {
+            let date = Date::of(frame.t);
+            let queries = asked.get(&frame.batch).map_or(&[][..], Vec::as_slice);
+            if !period.contains(date) || queries.iter().any(|query| query.answered()) {
+                continue;
+            }
+            let cell = days.entry(date).or_default();
+            cell.match_only += 1;
+            let place = Place::leaf(&log.origin, *index);
+            if !queries.is_empty() {
+                let text = "answered in the match log, refused in the query log";
+                all.findings.push(Finding::new(Code::Q04, place, text));
+            } else if agency.complete() && !proven.contains(&frame.batch) {
+                all.findings.push(Finding::new(Code::Q03, place, "the query log has no leaf of this frame"));
+            }
+        }
+    }
+}
+
+/// Every day of the period has totals of each list that the platform uses; gaps between totals are found in the log itself.
+fn silent_days(platform: &Platform, period: Period, all: &mut Reconciled) {
+    if !platform.complete() {
+        return;
+    }
+    let mut lists: BTreeMap<&str, BTreeSet<Date>> = BTreeMap::new();
+    for (_, log) in &platform.logs {
+        for (_, frame) in &log.frames {
+            lists.entry(frame.list.as_str()).or_default();
+        }
+        for (_, adopt) in &log.adopts {
+            lists.entry(adopt.list.as_str()).or_default();
+        }
+        for (_, day) in &log.days {
+            lists.entry(day.list.as_str()).or_default().insert(day.date);
+        }
+    }
+    for (list, dates) in lists {
+        let between = |date: &Date| {
+            dates.first().is_some_and(|first| first < date) && dates.last().is_some_and(|last| date < last)
+        };
+        for date in period.days().filter(|date| !dates.contains(date) && !between(date)) {
+            let place = Place::day(&platform.logs[0].1.origin, &date.to_string(), list, 0);
+            all.findings.push(Finding::new(Code::D01, place, "the day has no totals"));
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Released receipts, level 1 and 2, and matches without one (R01 to R08, M06, M07, E01).
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use veilmatch_protocol::{
+    artifact::Artifact,
+    derive::Tag,
+    frame::BatchId,
+    note::Verifier,
+    receipt::{Fault, Receipt, SignedReceipt},
+};
+
+use super::{Agency, Disclosed, Platform, Reconciled, Terms, frames, papers::Line};
+use crate::{
+    finding::{Code, Finding, Place},
+    origin,
+    verify::Asked,
+};
+
+/// What is named in evidence.
+const PAPER: &str = "opening";
+
+/// Seconds of a day.
+const DAY: u64 = 86_400;
+
+/// The published files that are at hand.
+pub trait Artifacts {
+    /// The artifact of a version, whole; nothing if it is not at hand.
+    fn artifact(&self, list: &str, version: u32) -> Option<&[u8]>;
+
+    /// The delta of a version, whole; nothing if it is not at hand.
+    fn delta(&self, list: &str, version: u32) -> Option<&[u8]>;
+
+    /// The code book of a version; nothing if it is not at hand.
+    fn code_book(&self, list: &str, version: u32) -> Option<&[u8]>;
+}
+
+/// What became of a match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    /// This platform had this digest evaluated in this frame.
+    LevelTwo,
+    /// The platform vouches for the entry, and somebody had it evaluated.
+    LevelOne,
+    /// The platform vouches for the entry; the secret that would bind it was not shown.
+    Signed,
+    /// A check failed.
+    Failed,
+    /// No receipt was released.
+    NotReleased,
+    /// The record was erased.
+    Erased,
+}
+
+impl Status {
+    /// For people.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::LevelTwo => "level 2",
+            Self::LevelOne => "level 1",
+            Self::Signed => "signed, secret not shown",
+            Self::Failed => "failed",
+            Self::NotReleased => "not released",
+            Self::Erased => "erased",
+        }
+    }
+}
+
+/// Receipts of one platform.
+#[derive(Debug, Default)]
+pub struct Receipts {
+    /// How many have which state.
+    pub statuses: BTreeMap<Status, u64>,
+    /// Those that hold, at either level.
+    pub good: Vec<Receipt>,
+}
+
+pub(super) fn judge(
+    agency: &Agency,
+    platform: &Platform,
+    artifacts: &dyn Artifacts,
+    terms: &Terms,
+    now: u64,
+    all: &mut Reconciled,
+) -> Receipts {
+    let mut judge = Judge { agency, platform, artifacts, asked: asked(agency, platform), tags: HashMap::new() };
+    let mut receipts = Receipts::default();
+    let mut opened = HashSet::new();
+    for line in platform.openings.iter().flat_map(|openings| &openings.lines) {
+        let place = Place::line(platform.name.as_str(), PAPER, line.number);
+        let status = match judge.line(line) {
+            Ok((receipt, status)) => {
+                receipts.good.push(receipt);
+                status
+            }
+            Err((code, text)) => {
+                all.findings.push(Finding::new(code, place, text).with("opening.json", line.bytes.clone()));
+                Status::Failed
+            }
+        };
+        *receipts.statuses.entry(status).or_default() += 1;
+        if let Some(said) = &line.said {
+            opened.insert((said.log.to_string(), said.index));
+        }
+    }
+    unreleased(platform, terms, now, &opened, &mut receipts, all);
+    if platform.openings.is_none() {
+        all.not_judged.push(format!("receipts of {}: it released none", platform.name));
+    } else if agency.items.is_none() {
+        all.not_judged.push(format!("level 2 of receipts of {}: the agency's items were not at hand", platform.name));
+    }
+    receipts
+}
+
+struct Judge<'a> {
+    agency: &'a Agency,
+    platform: &'a Platform,
+    artifacts: &'a dyn Artifacts,
+    asked: HashMap<BatchId, &'a Asked>,
+    // The tag that the first receipt of a place names.
+    tags: HashMap<(BatchId, u16), (Tag, u64)>,
+}
+
+type Wrong = (Code, String);
+
+impl<'a> Judge<'a> {
+    /// One opening, in the order of SPEC §19.4.
+    fn line(&mut self, line: &Line<Disclosed>) -> Result<(Receipt, Status), Wrong> {
+        let said = line.said.as_ref().ok_or_else(|| wrong(Code::R01, "the line cannot be read"))?;
+        let name = origin::receipt_key(&self.platform.name);
+        let keys = self.platform.receipt_keys.keys().iter().filter_map(|key| Verifier::new(&name, *key).ok());
+        let note = said.receipt.as_bytes();
+        let signed = keys.into_iter().find_map(|key| SignedReceipt::open(note, &key).ok());
+        let signed = signed.ok_or_else(|| of(Fault::Signature))?;
+        let receipt = signed.receipt().clone();
+        if let Some(secret) = &said.secret {
+            signed.verify_secret(secret).map_err(of)?;
+        }
+        self.listed(&signed)?;
+        self.committed(said, &signed)?;
+        let frame = self.evaluated(&signed)?;
+        self.alone(&receipt, line.number)?;
+        self.not_withdrawn(&receipt, frame)?;
+        let record = self.agency.items.as_ref().and_then(|items| items.of(&receipt.list, receipt.epoch, receipt.tag));
+        if let Some((_, label)) = record {
+            signed.verify_label(label).map_err(of)?;
+        }
+        let without = if said.secret.is_some() { Status::LevelOne } else { Status::Signed };
+        let Some(opened) = &said.element else { return Ok((receipt, without)) };
+        opened.verify_path(&receipt, frame.n, &frame.req).map_err(of)?;
+        let Some((item, _)) = record else { return Ok((receipt, without)) };
+        opened.verify(&receipt, frame.n, &frame.req, item).map_err(of)?;
+        Ok((receipt, Status::LevelTwo))
+    }
+
+    /// Step 3: the tag is in the version's artifact, the manifest is in the log, and was valid.
+    fn listed(&self, signed: &SignedReceipt) -> Result<(), Wrong> {
+        let (receipt, (audited, manifests)) = (signed.receipt(), &self.agency.manifests);
+        let list = receipt.list.as_str();
+        let Some(version) = manifests.version_of(list, receipt.version.0) else {
+            let code = if audited.complete() { Code::M06 } else { Code::L09 };
+            return Err(wrong(code, "its version is not in the manifest log"));
+        };
+        if let Some(bytes) = self.artifacts.artifact(list, receipt.version.0)
+            && let Ok(artifact) = Artifact::open(bytes, &version.manifest.artifact, receipt.epoch)
+        {
+            signed.verify_listed(&artifact.look_ups()).map_err(of)?;
+        }
+        signed.verify_manifest(&version.manifest).map_err(of)?;
+        Ok(())
+    }
+
+    /// Step 4: the match leaf is in the log, and its commitment opens to this note.
+    fn committed(&self, said: &Disclosed, signed: &SignedReceipt) -> Result<(), Wrong> {
+        let named = said.log.to_string();
+        let log = self.platform.logs.iter().find(|(_, log)| log.origin == named);
+        let (_, log) = log.ok_or_else(|| wrong(Code::R03, "its match log is not one of the platform's"))?;
+        let leaf = log.matches.get(&said.index);
+        let leaf = leaf.ok_or_else(|| wrong(Code::R03, "the leaf that it names is not a match"))?;
+        if let Some(erased) = log.erased.get(&said.index) {
+            return Err(wrong(Code::E01, &format!("its record was erased on {erased}, and it still opens")));
+        }
+        signed.verify_commitment(&leaf.c, &leaf.batch, &said.salt).map_err(of)
+    }
+
+    /// Step 5: both logs have the frame, answered and alike.
+    fn evaluated(&self, signed: &SignedReceipt) -> Result<&'a Asked, Wrong> {
+        let receipt = signed.receipt();
+        let asked = self.asked.get(&receipt.batch).copied();
+        let asked = asked.ok_or_else(|| wrong(Code::R04, "no query of this platform was answered under its batch"))?;
+        let frame = frames::frame_of(self.platform, &receipt.batch).map(|(_, _, frame)| frame);
+        let alike = frame.is_some_and(|frame| frame.req == asked.req && frame.resp == asked.resp);
+        if !alike || asked.list != receipt.list || asked.epoch != receipt.epoch.0 {
+            return Err(wrong(Code::R04, "the frame is not in both logs alike"));
+        }
+        signed.verify_position(asked.n).map_err(of)?;
+        Ok(asked)
+    }
+
+    /// All receipts for one place of a frame name one tag.
+    fn alone(&mut self, receipt: &Receipt, line: u64) -> Result<(), Wrong> {
+        let place = (receipt.batch, receipt.position);
+        let (tag, first) = *self.tags.entry(place).or_insert((receipt.tag, line));
+        if tag == receipt.tag {
+            return Ok(());
+        }
+        Err(wrong(Code::R05, &format!("{PAPER} {first} names another tag for the same place of the frame")))
+    }
+
+    /// A tag that the platform knew to be withdrawn is no match after the deadline.
+    fn not_withdrawn(&self, receipt: &Receipt, frame: &Asked) -> Result<(), Wrong> {
+        let seen = self.newest_view(receipt).max(frame.view.size);
+        let of_it = self.agency.manifests.1.withdrawn.iter().find(|(index, leaf)| {
+            let same = leaf.list == receipt.list && leaf.epoch == receipt.epoch;
+            let meant = match leaf.tag {
+                Some(tag) => tag == receipt.tag,
+                None => leaf.version == receipt.version,
+            };
+            same && meant && *index < seen && leaf.deadline < receipt.matched
+        });
+        match of_it {
+            Some((index, _)) => Err(wrong(Code::M07, &format!("withdrawn by leaf {index} of the manifest log"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The largest view that the platform had adopted when it found the match.
+    fn newest_view(&self, receipt: &Receipt) -> u64 {
+        let adopts = self.platform.logs.iter().flat_map(|(_, log)| &log.adopts);
+        let before = adopts.filter(|(_, adopt)| adopt.list == receipt.list && adopt.t <= receipt.matched);
+        before.map(|(_, adopt)| adopt.view.size).max().unwrap_or(0)
+    }
+}
+
+fn asked<'a>(agency: &'a Agency, platform: &Platform) -> HashMap<BatchId, &'a Asked> {
+    let frames = agency.queries.iter().flat_map(|(_, log)| &log.frames);
+    let frames = frames.filter(|frame| frame.platform == platform.name && frame.answered() && frame.signed);
+    frames.map(|frame| (frame.batch, frame)).collect()
+}
+
+fn wrong(code: Code, text: &str) -> Wrong {
+    (code, text.to_owned())
+}
+
+/// The finding of a step that failed.
+fn of(fault: Fault) -> Wrong {
+    let code = Code::ALL.iter().copied().find(|code| code.name() == fault.finding());
+    (code.expect("faults name codes of the specification"), fault.to_string())
+}
+
+/// Matches whose receipt is overdue, and records whose erasure is.
+fn unreleased(
+    platform: &Platform,
+    terms: &Terms,
+    now: u64,
+    opened: &HashSet<(String, u64)>,
+    receipts: &mut Receipts,
+    all: &mut Reconciled,
+) {
+    for (_, log) in &platform.logs {
+        for (&index, leaf) in &log.matches {
+            let place = Place::leaf(&log.origin, index);
+            let over = |days: Option<u64>| days.is_some_and(|days| leaf.t.unix() + (days + 1) * DAY < now);
+            if log.erased.contains_key(&index) {
+                *receipts.statuses.entry(Status::Erased).or_default() += 1;
+                continue;
+            }
+            if over(terms.erase_days) {
+                all.findings.push(Finding::new(Code::E01, place.clone(), "the record is past its time and not erased"));
+            }
+            if opened.contains(&(log.origin.clone(), index)) {
+                continue;
+            }
+            *receipts.statuses.entry(Status::NotReleased).or_default() += 1;
+            if over(terms.receipt_days) && platform.openings.is_some() {
+                all.findings.push(Finding::new(Code::R08, place, "no receipt was released for this match"));
+            }
+        }
+    }
+}

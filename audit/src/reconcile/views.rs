@@ -1,0 +1,73 @@
+//! What platforms saw of the manifest log, against that log and each other (M03, L03).
+
+use std::collections::BTreeMap;
+
+use veilmatch_protocol::frame::View;
+
+use super::{Agency, Platform};
+use crate::finding::{Code, Finding, Place};
+
+/// Somebody's word that the manifest log had a root at a size.
+struct Citation {
+    by: Place,
+    view: View,
+    t: u64,
+}
+
+pub(super) fn compare(agency: &Agency, platforms: &[Platform]) -> Vec<Finding> {
+    let (audited, _) = &agency.manifests;
+    let mut roots: BTreeMap<u64, [u8; 32]> = if audited.sound { audited.roots.clone() } else { BTreeMap::new() };
+    let mut told: Vec<(String, View)> = Vec::new();
+    let mut findings = adopted(agency, platforms);
+    for citation in citations(agency, platforms) {
+        let View { size, root } = citation.view;
+        let ours = roots.entry(size).or_insert_with(|| if size > audited.size() { root } else { [0; 32] });
+        let ahead = audited.sound && size > audited.size() && audited.newest.is_none_or(|newest| newest > citation.t);
+        let wrong = *ours != root && (audited.sound || *ours != [0; 32]);
+        let who = (citation.by.origin.clone(), citation.view);
+        if !(ahead || wrong) || told.contains(&who) {
+            continue;
+        }
+        told.push(who);
+        findings.push(if wrong {
+            Finding::new(Code::M03, citation.by, format!("it cites another root for {size} leaves of the manifest log"))
+        } else {
+            let text = format!("{} cites {size} leaves, and the log has {}", citation.by, audited.size());
+            Finding::new(Code::L03, Place::checkpoint(&audited.origin), text).with("checkpoint", audited.note.clone())
+        });
+    }
+    findings
+}
+
+fn citations(agency: &Agency, platforms: &[Platform]) -> Vec<Citation> {
+    let queries = agency.queries.iter().flat_map(|(_, log)| &log.frames).filter(|frame| frame.signed);
+    let adopts = platforms.iter().flat_map(|platform| &platform.logs);
+    let adopts = adopts.flat_map(|(_, log)| log.adopts.iter().map(move |adopt| (log, adopt)));
+    let asked = queries.map(|frame| Citation { by: frame.place(), view: frame.view, t: frame.t.unix() });
+    let adopted = adopts.map(|(log, (index, adopt))| Citation {
+        by: Place::leaf(&log.origin, *index),
+        view: adopt.view,
+        t: adopt.t.unix(),
+    });
+    asked.chain(adopted).collect()
+}
+
+/// A version that was adopted is the one in the log.
+fn adopted(agency: &Agency, platforms: &[Platform]) -> Vec<Finding> {
+    let (audited, manifests) = &agency.manifests;
+    let mut findings = Vec::new();
+    for (_, log) in platforms.iter().flat_map(|platform| &platform.logs) {
+        for (index, adopt) in &log.adopts {
+            let known = manifests.version_of(adopt.list.as_str(), adopt.version.0);
+            let unreadable = !audited.complete() || adopt.view.size > audited.size();
+            let text = match known {
+                Some(known) if known.leaf_hash == adopt.manifest.0 => continue,
+                Some(_) => "the manifest that it adopted is not the one in the log",
+                None if unreadable => continue,
+                None => "the version that it adopted is not in the log",
+            };
+            findings.push(Finding::new(Code::M03, Place::leaf(&log.origin, *index), text));
+        }
+    }
+    findings
+}

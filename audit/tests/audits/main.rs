@@ -1,0 +1,4 @@
+//! Audits of a synthetic month: what holds has no finding, and what was done to it is found at its place.
+
+mod trees;
+mod world;

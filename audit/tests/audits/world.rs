@@ -1,0 +1,3 @@
+//! A synthetic month of one agency and two platforms.
+
+pub mod log;
