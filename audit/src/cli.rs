@@ -11,6 +11,7 @@ mod open;
 mod outcome;
 mod state;
 mod whole;
+mod witness;
 
 use std::{process::ExitCode, time::SystemTime};
 
@@ -50,6 +51,7 @@ pub fn run(args: Args) -> Result<Outcome, Failure> {
         Command::Reconcile(reconcile) => whole::reconcile(&reconcile, now),
         Command::Report(report) => whole::report(&report, now),
         Command::VerifyReport { note, key } => whole::verify_report(&note, &key),
+        Command::Witness(args) => witness::run(*args).map(Outcome::Text),
         Command::NewKey { name, file } => key::make(&name, &file).map(Outcome::Text),
     }
 }

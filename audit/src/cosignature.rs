@@ -8,7 +8,7 @@ use veilmatch_protocol::note::{self, Note, Verifier};
 use crate::{Error, checkpoint::Checkpoint};
 
 /// Type byte of timestamped Ed25519 cosignatures in key ids and verifier keys.
-const COSIGNATURE: u8 = 0x04;
+pub(crate) const COSIGNATURE: u8 = 0x04;
 
 /// Latest time that a cosignature may have: 2^63 − 1 s.
 const MAX_TIME: u64 = u64::MAX >> 1;

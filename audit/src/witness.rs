@@ -1,6 +1,13 @@
 //! The rule of a witness, and the texts that a log and a witness exchange (C2SP tlog-witness, SPEC §17.5, §20.2). Who sends
 //! and stores them is the caller's business.
 
+#[cfg(feature = "cli")]
+pub mod key;
+#[cfg(feature = "cli")]
+pub mod register;
+#[cfg(feature = "cli")]
+pub mod service;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 use veilmatch_protocol::note::{MAX_NOTE_LEN, Note, Verifier, read_signature_lines, signature_line};

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use super::witness;
 use crate::date::Date;
 
 /// Audits the logs of an agency and of platforms, with nobody's word for them.
@@ -34,6 +35,8 @@ pub enum Command {
         #[arg(long)]
         key: String,
     },
+    /// Cosign the checkpoints of logs that only grow, for whoever asks, until SIGTERM or Ctrl-C.
+    Witness(Box<witness::Args>),
     /// Make a key to sign reports with.
     NewKey {
         /// Name of the key: `auditor.example/veilmatch/report`.

@@ -50,6 +50,14 @@ pub enum Failure {
     /// A source did not answer.
     #[error("a source did not answer: {0}")]
     Unreachable(#[from] io::Error),
+    /// A program that serves could not start.
+    #[error("cannot {what}: {source}")]
+    Serve {
+        /// What it could not do.
+        what: String,
+        /// Why.
+        source: io::Error,
+    },
     /// A report could not be signed, or does not verify.
     #[error("{0}")]
     Report(#[from] crate::Error),
@@ -62,6 +70,11 @@ impl Failure {
         Self::File { path: path.display().to_string(), source }
     }
 
+    pub(super) fn serve(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Serve { what, source }
+    }
+
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> &'static str {
@@ -69,6 +82,7 @@ impl Failure {
             Self::File { .. } => "look at the path and its permissions; nothing was changed",
             Self::Config { .. } => "docs/auditing.md shows a whole audit.toml",
             Self::Given { .. } => "keys come from the party itself, over another channel than the log",
+            Self::Serve { .. } => "is the address free, and no other witness running on this state?",
             Self::Unreachable(_) => "nothing was concluded and the state stands; try again",
             Self::Report(_) => {
                 "a report is read with the key of the auditor who signed it; `veilmatch-audit new-key` makes one"
