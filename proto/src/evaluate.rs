@@ -34,7 +34,7 @@ pub struct EvaluateFrame {
     pub epoch: Epoch,
     /// The version that the client holds.
     pub version: Version,
-    /// The manifests that the client had verified.
+    /// The checkpoint of the manifest log that the client had verified.
     pub view: View,
     /// The frame's id.
     pub batch: BatchId,
@@ -54,7 +54,7 @@ impl TryFrom<pb::EvaluateRequest> for EvaluateFrame {
     fn try_from(request: pb::EvaluateRequest) -> Result<Self, Refused> {
         let view = request.view.ok_or(Reason::BadRequest)?;
         let (elements, rest) = request.blinded_elements.as_chunks::<32>();
-        if !rest.is_empty() || view.size > MAX_NUMBER || request.minute > MAX_NUMBER {
+        if !rest.is_empty() || view.size == 0 || view.size > MAX_NUMBER || request.minute > MAX_NUMBER {
             return Err(Reason::BadRequest.into());
         }
         Ok(Self {
@@ -96,9 +96,9 @@ pub struct FrameAnswer {
     pub evaluated: Vec<[u8; 32]>,
     /// c ‖ s, not decoded.
     pub proof: [u8; 64],
-    /// The query-log leaf, or nothing until the log is served.
+    /// The query-log leaf.
     pub leaf: Vec<u8>,
-    /// The acknowledgement, or nothing until the log is served.
+    /// The acknowledgement of it.
     pub acknowledgement: Vec<u8>,
 }
 
@@ -123,8 +123,8 @@ impl FrameAnswer {
         let fits = rest.is_empty()
             && evaluated.len() == size.len()
             && answer.batch_id == batch.0
-            && answer.leaf.len() <= MAX_LEAF
-            && answer.acknowledgement.len() <= MAX_ACKNOWLEDGEMENT;
+            && (1..=MAX_LEAF).contains(&answer.leaf.len())
+            && (1..=MAX_ACKNOWLEDGEMENT).contains(&answer.acknowledgement.len());
         if !fits {
             return Err(bad);
         }
@@ -186,7 +186,7 @@ mod tests {
     fn each_malformed_field_is_refused() {
         // SPEC §9.4
         type Spoil = fn(&mut pb::EvaluateRequest);
-        let bad: [(Reason, Spoil); 21] = [
+        let bad: [(Reason, Spoil); 22] = [
             (Reason::BadRequest, |r| r.list_id = String::new()),
             (Reason::BadRequest, |r| r.list_id = "A".into()),
             (Reason::BadRequest, |r| r.list_id = "a".repeat(65)),
@@ -194,6 +194,7 @@ mod tests {
             (Reason::BadRequest, |r| r.version = 0),
             (Reason::BadRequest, |r| r.view = None),
             (Reason::BadRequest, |r| r.view.as_mut().unwrap().root.truncate(31)),
+            (Reason::BadRequest, |r| r.view.as_mut().unwrap().size = 0),
             (Reason::BadRequest, |r| r.batch_id.push(0)),
             (Reason::BadRequest, |r| r.batch_id.clear()),
             (Reason::BadRequest, |r| r.request_signature.truncate(63)),
@@ -226,18 +227,20 @@ mod tests {
             batch_id: vec![4; 16],
             evaluated_elements: vec![6; 4 * 32],
             proof: vec![7; 64],
-            leaf: Vec::new(),
-            acknowledgement: Vec::new(),
+            leaf: vec![8; MAX_LEAF],
+            acknowledgement: vec![9; MAX_ACKNOWLEDGEMENT],
         };
         let decode = |answer: pb::EvaluateResponse| FrameAnswer::decode(answer, BatchId([4; 16]), FrameSize::Four);
         assert_eq!(pb::EvaluateResponse::from(decode(legal.clone()).unwrap()), legal);
         type Spoil = fn(&mut pb::EvaluateResponse);
-        let bad: [Spoil; 7] = [
+        let bad: [Spoil; 9] = [
             |a| a.batch_id[0] ^= 1,
             |a| a.evaluated_elements.truncate(3 * 32),
             |a| a.evaluated_elements.extend([6; 32]),
             |a| a.evaluated_elements.push(0),
             |a| a.proof.truncate(63),
+            |a| a.leaf.clear(),
+            |a| a.acknowledgement.clear(),
             |a| a.leaf = vec![0; MAX_LEAF + 1],
             |a| a.acknowledgement = vec![0; MAX_ACKNOWLEDGEMENT + 1],
         ];

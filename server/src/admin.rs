@@ -1,5 +1,6 @@
 //! What the commands do. Each takes the directory's lock of changes, and works beside a running server.
 
+mod auditors;
 mod canaries;
 mod clients;
 mod editions;
@@ -7,16 +8,19 @@ mod imports;
 mod init;
 mod keys;
 mod lists;
+mod logs;
 mod policy;
 
 use std::path::Path;
 
+pub use auditors::AuditorKey;
 pub use canaries::Cover;
 pub use clients::{ClientAdded, ClientTerms};
 pub use editions::{Diff, Past, VersionChange};
 pub use init::{InitOptions, init};
 pub use keys::Rotated;
 pub use lists::{EpochStatus, ListStatus};
+pub use logs::{LogChecked, LogStatus};
 
 use crate::{Error, config::Config, state_dir::StateDir, store::Store};
 

@@ -113,8 +113,33 @@ impl Authority {
         now: u64,
         days: u32,
     ) -> Result<ClientCertificate, Error> {
-        let uri_san = client_uri(agency, platform);
-        let mut params = params(platform.as_str(), now, days.into())?;
+        self.certify_peer(request, platform.as_str(), client_uri(agency, platform), now, days)
+    }
+
+    /// Certifies the key of an auditor's request.
+    ///
+    /// # Errors
+    /// [`Error::Certificate`].
+    pub fn certify_auditor(
+        &self,
+        request: &CertificateRequest,
+        agency: &AgencyName,
+        auditor: &PlatformId,
+        now: u64,
+        days: u32,
+    ) -> Result<ClientCertificate, Error> {
+        self.certify_peer(request, auditor.as_str(), format!("veilmatch://{agency}/auditor/{auditor}"), now, days)
+    }
+
+    fn certify_peer(
+        &self,
+        request: &CertificateRequest,
+        name: &str,
+        uri_san: String,
+        now: u64,
+        days: u32,
+    ) -> Result<ClientCertificate, Error> {
+        let mut params = params(name, now, days.into())?;
         params.subject_alt_names = vec![SanType::URI(uri_san.as_str().try_into().map_err(refused)?)];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];

@@ -2,14 +2,13 @@
 //! command has changed it, and never changed in place: a call works on the one that it began with.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
 use ed25519_dalek::VerifyingKey;
 use veilmatch_protocol::{
-    frame::View,
-    name::{Epoch, ListId, Version},
+    name::{AgencyName, Epoch, ListId, Origin, Version},
     oprf::SecretKey,
 };
 
@@ -66,19 +65,13 @@ impl ServedList {
         let from = usize::try_from(after.0).unwrap_or(usize::MAX).min(self.versions.len());
         &self.versions[from..]
     }
-
-    /// Whether a view is one that somebody who followed this list has had.
-    #[must_use]
-    pub fn knows(&self, view: &View) -> bool {
-        let version = u32::try_from(view.size).map(Version);
-        version.ok().and_then(|version| self.version(version)).is_some_and(|row| row.leaf_hash == view.root)
-    }
 }
 
 /// What is served at a moment.
 pub struct Catalogue {
     revision: i64,
     by_key: HashMap<[u8; 32], Arc<Client>>,
+    auditors: HashSet<[u8; 32]>,
     lists: HashMap<ListId, Arc<ServedList>>,
 }
 
@@ -99,12 +92,19 @@ impl Catalogue {
             })?;
             by_key.insert(row.spki_sha256, Arc::new(Client { row, request_key }));
         }
+        // A version whose leaf no published checkpoint has is not there yet.
+        let logged = match store.agency()?.map(|agency| AgencyName::parse(&agency)) {
+            Some(Ok(agency)) => store.published_size(Origin::of(&agency).as_str())?,
+            _ => 0,
+        };
         let mut lists = HashMap::new();
         for row in store.lists()? {
             let known = previous.and_then(|previous| previous.lists.get(&row.list));
-            lists.insert(row.list.clone(), Arc::new(load_list(store, dir, row, known, now)?));
+            lists.insert(row.list.clone(), Arc::new(load_list(store, dir, row, known, now, logged)?));
         }
-        Ok(Self { revision, by_key, lists })
+        let admitted = store.auditors()?.into_iter().filter(|row| row.suspended_at.is_none());
+        let auditors = admitted.map(|row| row.spki_sha256).collect();
+        Ok(Self { revision, by_key, auditors, lists })
     }
 
     /// The store's revision that this was read at, or an older one.
@@ -117,6 +117,12 @@ impl Catalogue {
     #[must_use]
     pub fn client(&self, spki_sha256: &[u8; 32]) -> Option<&Arc<Client>> {
         self.by_key.get(spki_sha256)
+    }
+
+    /// Whether this is the TLS key of an auditor who is not suspended.
+    #[must_use]
+    pub fn is_auditor(&self, spki_sha256: &[u8; 32]) -> bool {
+        self.auditors.contains(spki_sha256)
     }
 
     /// A list by name.
@@ -137,10 +143,14 @@ fn load_list(
     row: ListRow,
     known: Option<&Arc<ServedList>>,
     now: u64,
+    logged: u64,
 ) -> Result<ServedList, Error> {
     let mut versions = known.map(|known| known.versions.clone()).unwrap_or_default();
     let after = versions.last().map_or(Version(0), |newest| newest.version);
     for version in store.versions_after(&row.list, after)? {
+        if version.log_index.is_none_or(|index| index >= logged) {
+            break;
+        }
         if usize::try_from(version.version.0).ok() != Some(versions.len() + 1) {
             let why = format!("version {} does not follow {}", version.version.0, versions.len());
             return Err(Error::Damaged { what: format!("list {}", row.list), why });

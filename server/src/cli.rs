@@ -4,6 +4,7 @@
 
 mod args;
 mod lists;
+mod logs;
 mod progress;
 mod report;
 mod serve;
@@ -18,7 +19,7 @@ use clap::{CommandFactory, Parser};
 
 pub use args::Args;
 
-use args::{ClientCommand, Command, KeyCommand, ListCommand};
+use args::{AuditorCommand, ClientCommand, Command, KeyCommand, ListCommand};
 use progress::Bars;
 
 use crate::{
@@ -65,6 +66,7 @@ impl Exit {
             | Error::EpochsOverlap { .. }
             | Error::UnknownClient { .. }
             | Error::ClientExists { .. }
+            | Error::UnknownAuditor { .. }
             | Error::KeyInUse
             | Error::EnrolmentRequest { .. }
             | Error::LabelTooLong { .. }
@@ -75,6 +77,11 @@ impl Exit {
             | Error::Store(_)
             | Error::StoreSetting { .. }
             | Error::AuditFailed
+            | Error::HeadUnclear(_)
+            | Error::ClockBehind { .. }
+            | Error::LogHalted { .. }
+            | Error::LogFindings { .. }
+            | Error::Log(_)
             | Error::Network { .. }
             | Error::Certificate { .. }
             | Error::Damaged { .. }
@@ -130,7 +137,8 @@ fn writes_into_the_store(command: &Command) -> bool {
             _ => false,
         },
         Command::Client { command } => !matches!(command, ClientCommand::List { .. }),
-        Command::Serve { .. } | Command::Completions { .. } | Command::Man { .. } => false,
+        Command::Auditor { command } => !matches!(command, AuditorCommand::List),
+        Command::Log { .. } | Command::Serve { .. } | Command::Completions { .. } | Command::Man { .. } => false,
     }
 }
 
@@ -143,6 +151,8 @@ fn execute(dir: &Path, command: Command, now: u64) -> Result<String, Error> {
         Command::List { command } => lists::list(dir, command, now),
         Command::Client { command } => client(dir, command, now),
         Command::Key { command } => key(dir, command, now),
+        Command::Log { command } => logs::log(dir, command, now),
+        Command::Auditor { command } => logs::auditor(dir, command, now),
         Command::Serve { listen, reflection } => serve::serve(dir, listen, reflection).map(|()| String::new()),
         Command::Completions { shell } => {
             let mut script = Vec::new();

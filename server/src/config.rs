@@ -22,6 +22,9 @@ pub const MAX_BUDGET: u64 = 1 << 53;
 /// be written.
 const MAX_DAYS: u32 = 3_650;
 
+/// A leaf is under a published checkpoint within so many seconds (SPEC §17.7).
+const MAX_CHECKPOINT_SECONDS: u64 = 60;
+
 /// One key of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
@@ -99,6 +102,9 @@ pub struct Config {
     /// How frames are answered.
     #[serde(default)]
     pub frames: Frames,
+    /// How the agency's logs are published.
+    #[serde(default)]
+    pub log: Log,
     /// How the process behaves.
     #[serde(default)]
     pub process: Process,
@@ -205,6 +211,17 @@ table! {
 }
 
 table! {
+    /// How the agency's logs are published.
+    Log, "log" {
+        /// How often the query log is signed and published; at most 60, which is what acknowledgements promise.
+        checkpoint_seconds: u32 = checkpoint_seconds, "seconds";
+        /// Address and port where the logs are served as files, by the server's certificate and to everybody; entries of the
+        /// query log to enrolled auditors alone. Empty: they are not.
+        listen: String = log_listen, "address";
+    }
+}
+
+table! {
     /// How the process behaves.
     Process, "process" {
         /// How often the running server looks for what commands have changed.
@@ -215,6 +232,20 @@ table! {
         log_filter: String = log_filter, "filter";
         /// Offer gRPC server reflection.
         reflection: bool = reflection, "yes or no";
+    }
+}
+
+impl Log {
+    /// Where the logs are served as files, if they are.
+    ///
+    /// # Errors
+    /// What is wrong with `log.listen`.
+    pub fn listen(&self) -> Result<Option<SocketAddr>, String> {
+        if self.listen.is_empty() {
+            return Ok(None);
+        }
+        let parsed = self.listen.parse().map_err(|_| "log.listen: is no address and port, as 127.0.0.1:7444 is one");
+        Ok(Some(parsed?))
     }
 }
 
@@ -268,6 +299,7 @@ pub fn settings() -> Vec<Setting> {
     all.extend(Budget::settings());
     all.extend(Enrolment::settings());
     all.extend(Frames::settings());
+    all.extend(Log::settings());
     all.extend(Process::settings());
     all.extend(Limits::settings());
     all
@@ -333,25 +365,27 @@ impl Config {
         AgencyName::parse(&self.agency).map_err(|error| format!("agency: {error}"))?;
         self.server_name()?;
         self.limits.check()?;
+        self.log.listen()?;
         for &size in &self.publication.frame_sizes {
             let legal = usize::try_from(size).is_ok_and(|size| FrameSize::try_from(size).is_ok());
             if !legal {
                 return Err(format!("publication.frame_sizes: {size} is none of 1, 4, 16, 256, 1024, 4096"));
             }
         }
-        let most: [(&str, u64, u64); 6] = [
+        let most: [(&str, u64, u64); 7] = [
             ("budget.elements_per_day", self.budget.elements_per_day, MAX_BUDGET - 1),
             ("budget.frames_per_day", self.budget.frames_per_day, MAX_BUDGET - 1),
             ("enrolment.certificate_days", self.enrolment.certificate_days.into(), MAX_DAYS.into()),
             ("publication.validity_hours", self.publication.validity_hours.into(), u64::from(MAX_DAYS) * 24),
             ("publication.overlap_hours", self.publication.overlap_hours.into(), u64::from(MAX_DAYS) * 24),
             ("frames.retry_hours", self.frames.retry_hours.into(), u64::from(MAX_DAYS) * 24),
+            ("log.checkpoint_seconds", self.log.checkpoint_seconds.into(), MAX_CHECKPOINT_SECONDS),
         ];
         if let Some((key, _, most)) = most.into_iter().find(|(_, value, most)| value > most) {
             return Err(format!("{key}: must be at most {most}"));
         }
         let ascending = self.publication.frame_sizes.is_sorted_by(|a, b| a < b);
-        let positive: [(&str, u64); 8] = [
+        let positive: [(&str, u64); 9] = [
             ("publication.frame_sizes", if ascending { self.publication.frame_sizes.len() as u64 } else { 0 }),
             ("publication.validity_hours", self.publication.validity_hours.into()),
             ("publication.kept_artifacts", self.publication.kept_artifacts.into()),
@@ -359,6 +393,7 @@ impl Config {
             ("budget.frames_per_day", self.budget.frames_per_day),
             ("enrolment.certificate_days", self.enrolment.certificate_days.into()),
             ("process.poll_ms", self.process.poll_ms.into()),
+            ("log.checkpoint_seconds", self.log.checkpoint_seconds.into()),
             ("frames.waiting_elements", u64::from(self.frames.waiting_elements) / 8_192),
         ];
         match positive.into_iter().find(|(_, value)| *value == 0) {

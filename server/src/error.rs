@@ -111,6 +111,12 @@ pub enum Error {
         /// The name.
         platform: String,
     },
+    /// No auditor of this name.
+    #[error("no auditor {auditor}")]
+    UnknownAuditor {
+        /// The name.
+        auditor: String,
+    },
     /// The platform is enrolled with other keys.
     #[error("client {platform} is enrolled with other keys")]
     ClientExists {
@@ -188,6 +194,15 @@ pub enum Error {
     /// Writing a record ended in an I/O error: what is on the disk is unknown, so the process ends.
     #[error("the query log could not be written; the server stops")]
     AuditFailed,
+    /// Whether a signed head is in place could not be found out: the process ends, and the next start looks.
+    #[error("it is unclear whether a log's head was replaced; the server stops")]
+    HeadUnclear(#[source] rusqlite::Error),
+    /// The clock is behind the time of the last signature: nothing is signed before it has caught up.
+    #[error("the clock is behind the last checkpoint of {origin}")]
+    ClockBehind {
+        /// The log.
+        origin: String,
+    },
     /// The network edge failed.
     #[error("cannot {what}")]
     Network {
@@ -203,6 +218,22 @@ pub enum Error {
         why: String,
     },
 
+    /// A log of ours has been seen with another tree than the one here.
+    #[error("log {origin} may not go on: {why}")]
+    LogHalted {
+        /// The log.
+        origin: String,
+        /// How it shows.
+        why: String,
+    },
+
+    /// A check of the logs found something.
+    #[error("the logs are not as they were signed: {findings} findings")]
+    LogFindings {
+        /// How many.
+        findings: usize,
+    },
+
     // We act.
     /// The store and the files disagree.
     #[error("{what} is damaged: {why}")]
@@ -215,6 +246,9 @@ pub enum Error {
     /// The protocol refused what we made ourselves.
     #[error("protocol")]
     Protocol(#[from] veilmatch_protocol::Error),
+    /// A log refused what we made ourselves.
+    #[error("log")]
+    Log(#[from] veilmatch_audit::Error),
     /// A thread of ours ended.
     #[error("internal error: {0}")]
     Internal(&'static str),
@@ -286,6 +320,7 @@ reasons! {
     Self::NothingPublished { .. } => "NOTHING_PUBLISHED", "publish the list first: `list publish`";
     Self::EpochsOverlap { .. } => "EPOCHS_OVERLAP", "`list status` tells when the old epoch retires";
     Self::UnknownClient { .. } => "UNKNOWN_CLIENT", "`client list` names the clients";
+    Self::UnknownAuditor { .. } => "UNKNOWN_AUDITOR", "`auditor list` names the auditors";
     Self::ClientExists { .. } => "CLIENT_EXISTS", "if the platform has made new keys, repeat with --replace";
     Self::KeyInUse => "KEY_IN_USE", "the platform makes keys of its own with `veilmatch init`";
     Self::EnrolmentRequest { .. } => "BAD_ENROLMENT_REQUEST", "the platform makes a request with `veilmatch init`";
@@ -298,10 +333,15 @@ reasons! {
     Self::Store(_) => "STORE", "look whether the disk is full or failing, then repeat the command; nothing was half done";
     Self::StoreSetting { .. } => "STORE_SETTING", "keep the directory on a local file system; network file systems lose records";
     Self::AuditFailed => "AUDIT_FAILED", "look at the disk and the system's log of it before you start again: it failed to keep what was written";
+    Self::HeadUnclear(_) => "HEAD_UNCLEAR", "look at the disk, then start the server again: it finds out which head is in place";
+    Self::ClockBehind { .. } => "CLOCK_BEHIND", "set the clock; nothing is signed or answered until it has caught up";
+    Self::LogHalted { .. } => "LOG_HALTED", "keep the directory as evidence; if it was restored from a backup, restore a newer one";
+    Self::LogFindings { .. } => "LOG_FINDINGS", "keep the directory as it is; the findings are on standard output, their codes in SPEC §21.1";
     Self::Network { .. } => "NETWORK", "look whether the address is this machine's and the port is free";
     Self::Certificate { .. } => "CERTIFICATE", "restore the keys folder from your backup";
     Self::Damaged { .. } => "DAMAGED", "restore the directory from a backup, or ask for help with the whole message";
     Self::Protocol(_) => "PROTOCOL", "tell us: this should not happen";
+    Self::Log(_) => "LOG", "tell us: this should not happen";
     Self::Internal(_) => "INTERNAL", "tell us: this should not happen";
 }
 

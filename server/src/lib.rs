@@ -17,6 +17,7 @@ pub mod import;
 pub mod keys;
 pub mod limits;
 pub mod listener;
+pub mod logs;
 pub mod publish;
 pub mod server;
 pub mod service;

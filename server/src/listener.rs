@@ -8,6 +8,7 @@ mod admission;
 mod calls;
 mod connection;
 mod ending;
+mod files;
 mod framing;
 mod preface;
 mod refusal;
@@ -29,6 +30,7 @@ use tonic::service::Routes;
 
 pub use admission::{Methods, Peer, PeerTable};
 pub use connection::Closed;
+pub use files::{FileEdge, serve_files};
 
 use crate::{limits::Limits, tls::ServerTls};
 use admission::Keys;

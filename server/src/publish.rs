@@ -31,6 +31,7 @@ use crate::{
     clock::DAY,
     config::Config,
     keys::{EpochSeeds, read_signing_key},
+    logs::keeper::publish_manifests,
     state_dir::{StateDir, create_private_dir},
     store::{Edition, Entries, EpochRow, ListRow, Store, VersionRow},
 };
@@ -139,6 +140,8 @@ impl<'a> Publisher<'a> {
     pub fn publish(&mut self, list: &ListId, occasion: Occasion, now: u64) -> Result<Vec<Published>, Error> {
         let row = self.store.list(list)?;
         self.check_frame_sizes(&row)?;
+        // What an earlier publication left undone comes first: no version is built upon one that nobody can see.
+        self.publish_log(now)?;
         let folder = self.dir.list(list);
         create_private_dir(&folder)?;
         files::remove_leftovers(&folder)?;
@@ -171,10 +174,15 @@ impl<'a> Publisher<'a> {
         if batch.versions.is_empty() {
             return Err(Error::NothingPublished { list: list.to_string() });
         }
-        self.store.publish(&batch.epochs, &batch.versions)?;
+        self.store.publish(&Origin::of(&self.config.agency()), &batch.epochs, &batch.versions)?;
+        self.publish_log(now)?;
         batch.versions.iter().try_for_each(|version| resume::forget(&folder, version.epoch))?;
         self.prune(list, now)?;
         Ok(batch.published)
+    }
+
+    fn publish_log(&mut self, now: u64) -> Result<(), Error> {
+        publish_manifests(self.dir, &self.config.agency(), self.store, &self.key, now).map(drop)
     }
 
     // The list as it is now, or as a publication that was killed was to have it.
@@ -290,6 +298,7 @@ impl<'a> Publisher<'a> {
             leaf_hash: signed.view().root,
             not_before: work.now,
             not_after,
+            log_index: None,
         };
         batch.published.push(Published {
             version,

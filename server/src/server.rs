@@ -9,16 +9,17 @@ use std::{
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
-use veilmatch_protocol::name::Origin;
 
 use crate::{
     Error,
     admin::Agency,
+    catalogue::Catalogue,
     clock::{Clock, SystemClock},
     config::Config,
     cpu::CpuPool,
     follow::Follower,
-    listener::{Drained, Edge, Stop, serve},
+    listener::{Drained, Edge, FileEdge, Stop, serve, serve_files},
+    logs::{AgencyLogs, LogState, task::QueryLogTask},
     service::{FrameRules, Frames, HealthService, Service},
     state_dir::{DirLock, StateDir},
     store::{AuditState, FrameWriter},
@@ -54,13 +55,23 @@ pub struct Running {
     // Taken away by `shutdown` only.
     serving: Option<JoinHandle<Drained>>,
     follower: Option<Follower>,
+    query_log: Option<QueryLogTask>,
+    files: Option<ServedFiles>,
     _lock: DirLock,
+}
+
+struct ServedFiles {
+    local_addr: SocketAddr,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
 }
 
 /// What decides whether the server calls itself healthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Condition {
     writable: bool,
+    // Whether the logs can go on.
+    logged: bool,
     draining: bool,
 }
 
@@ -87,18 +98,27 @@ impl Server {
 
         let shutdown = CancellationToken::new();
         let failed = CancellationToken::new();
-        let condition = watch::Sender::new(Condition { writable: true, draining: false });
-        let writer = start_writer(&dir, &condition, &failed)?;
+        let condition = watch::Sender::new(Condition { writable: true, logged: true, draining: false });
+        let writer = Arc::new(start_writer(&dir, &condition, &failed)?);
         let cpu = CpuPool::start(
             usize::try_from(config.frames.threads).unwrap_or(0),
             usize::try_from(config.frames.waiting_elements).unwrap_or(usize::MAX),
         )?;
-        let origin = Origin::of(&config.agency());
-        let rules = frame_rules(&config);
-        let frames = Frames::new(cpu, writer, origin, rules, Arc::clone(&options.clock), dir.database());
+        let logs = AgencyLogs::open(&dir, &config, Arc::clone(&options.clock), follow_logs(&condition))?;
+        let evidence = logs.frame_evidence();
+        let frames = Frames::new(
+            cpu,
+            Arc::clone(&writer),
+            evidence,
+            frame_rules(&config),
+            Arc::clone(&options.clock),
+            dir.database(),
+        );
+        let query_log = logs.start(failed.clone())?;
         let (follower, catalogue) = Follower::start(dir.clone(), config.clone(), Arc::clone(&options.clock))?;
         let leaving = CancellationToken::new();
-        let service = Service::new(catalogue, Arc::new(frames), dir.clone(), leaving.clone());
+        let logged = catalogue.clone();
+        let service = Service::new(catalogue, Arc::new(frames), logs.served(writer), dir.clone(), leaving.clone());
         let peers = service.clients();
         let reflection = options.reflection || config.process.reflection;
         let health = HealthReporter::new();
@@ -108,11 +128,24 @@ impl Server {
         )?;
         follow_condition(health, condition.subscribe()).await;
         let edge = Edge { tls, limits: config.limits.clone(), peers: Arc::new(peers), routes };
+        let files = match config.log.listen().map_err(|why| Error::Config { path: dir.config(), why })? {
+            Some(address) => Some(serve_logs(address, &dir, &config, &options, logged)?),
+            None => None,
+        };
         let not_serving = Box::new(move || condition.send_modify(|condition| condition.draining = true));
         let stop = Stop { requested: shutdown.clone(), not_serving, leaving };
         let serving = tokio::spawn(serve(listener, edge, stop));
         tracing::info!(address = %local_addr, backend = veilmatch_ristretto::backend(), "serving");
-        Ok(Running { local_addr, shutdown, failed, serving: Some(serving), follower: Some(follower), _lock: lock })
+        Ok(Running {
+            local_addr,
+            shutdown,
+            failed,
+            serving: Some(serving),
+            follower: Some(follower),
+            query_log: Some(query_log),
+            files,
+            _lock: lock,
+        })
     }
 }
 
@@ -152,7 +185,29 @@ impl Running {
             let stopped = tokio::task::spawn_blocking(move || follower.stop());
             stopped.await.map_err(|_| Error::Internal("the following thread could not be waited for"))?;
         }
+        if let Some(query_log) = self.query_log.take() {
+            // Nothing is answered any more: what was recorded last is published.
+            let stopped = tokio::task::spawn_blocking(move || query_log.stop());
+            stopped.await.map_err(|_| Error::Internal("the thread of the query log could not be waited for"))?;
+        }
+        if let Some(mut files) = self.files.take() {
+            files.stop.cancel();
+            // Ended or cut: nothing of it must be finished.
+            drop((&mut files.serving).await);
+        }
         drained
+    }
+
+    /// The address that the logs' files are served on, if they are.
+    #[must_use]
+    pub fn files_addr(&self) -> Option<SocketAddr> {
+        self.files.as_ref().map(|files| files.local_addr)
+    }
+}
+
+impl Drop for ServedFiles {
+    fn drop(&mut self) {
+        self.serving.abort();
     }
 }
 
@@ -181,12 +236,12 @@ async fn follow_condition(health: HealthReporter, mut condition: watch::Receiver
 
 // The names that health checks ask for: the whole server, and each service.
 async fn serve_status(health: &HealthReporter, condition: Condition) {
-    let status = if condition.writable && !condition.draining {
+    let status = if condition.writable && condition.logged && !condition.draining {
         tonic_health::ServingStatus::Serving
     } else {
         tonic_health::ServingStatus::NotServing
     };
-    for service in ["", "veilmatch.v1.Lists", "veilmatch.v1.Evaluation"] {
+    for service in ["", "veilmatch.v1.Lists", "veilmatch.v1.Evaluation", "veilmatch.v1.Logs"] {
         health.set_service_status(service, status).await;
     }
 }
@@ -204,6 +259,34 @@ fn start_writer(
             failed.cancel();
         }
     })
+}
+
+fn follow_logs(condition: &watch::Sender<Condition>) -> impl Fn(LogState) + Send + Sync + 'static {
+    let condition = condition.clone();
+    move |state| condition.send_modify(|condition| condition.logged = state == LogState::Sound)
+}
+
+// The logs' files, with the certificate of the server.
+fn serve_logs(
+    address: SocketAddr,
+    dir: &StateDir,
+    config: &Config,
+    options: &ServeOptions,
+    catalogue: watch::Receiver<Arc<Catalogue>>,
+) -> Result<ServedFiles, Error> {
+    let tls = ServerTls::load_public(
+        &dir.resolve(&config.tls.certificate),
+        &dir.resolve(&config.tls.key),
+        &dir.resolve(&config.tls.authority),
+        options.clock.now(),
+    )?;
+    let listener = bind(address)?;
+    let local_addr = listener.local_addr().map_err(network("read the address listened on"))?;
+    let edge = FileEdge { tls, limits: config.limits.clone(), dir: dir.clone(), catalogue };
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(serve_files(listener, edge, stop.clone()));
+    tracing::info!(address = %local_addr, "serving the logs as files");
+    Ok(ServedFiles { local_addr, stop, serving })
 }
 
 fn frame_rules(config: &Config) -> FrameRules {
@@ -241,14 +324,20 @@ mod tests {
         // again, and of two changes in a row the older one could be written last.
         let reporter = HealthReporter::new();
         let service = HealthService::from_health_reporter(reporter.clone());
-        let condition = watch::Sender::new(Condition { writable: true, draining: false });
+        let condition = watch::Sender::new(Condition { writable: true, logged: true, draining: false });
         follow_condition(reporter, condition.subscribe()).await;
-        for (writable, draining) in
-            [(true, false), (false, false), (true, false), (false, false), (false, true), (true, true)]
-        {
-            condition.send_replace(Condition { writable, draining });
-            let wanted = if writable && !draining { 1 } else { 2 };
-            for name in ["", "veilmatch.v1.Lists", "veilmatch.v1.Evaluation"] {
+        for (writable, logged, draining) in [
+            (true, true, false),
+            (false, true, false),
+            (true, true, false),
+            (true, false, false),
+            (false, true, false),
+            (false, true, true),
+            (true, true, true),
+        ] {
+            condition.send_replace(Condition { writable, logged, draining });
+            let wanted = if writable && logged && !draining { 1 } else { 2 };
+            for name in ["", "veilmatch.v1.Lists", "veilmatch.v1.Evaluation", "veilmatch.v1.Logs"] {
                 let told = async || {
                     let request = tonic::Request::new(HealthCheckRequest { service: name.to_owned() });
                     service.check(request).await.unwrap().into_inner().status

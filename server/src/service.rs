@@ -4,6 +4,7 @@ mod caller;
 mod evaluation;
 mod frames;
 mod lists;
+mod logs;
 mod refusals;
 
 use std::sync::Arc;
@@ -12,12 +13,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use veilmatch_proto::{
-    MAX_ANSWER_MESSAGE, MAX_EVALUATE_MESSAGE, MAX_LISTS_MESSAGE,
-    pb::{DESCRIPTORS, evaluation_server::EvaluationServer, lists_server::ListsServer},
+    MAX_ANSWER_MESSAGE, MAX_EVALUATE_MESSAGE, MAX_LEAVES_MESSAGE, MAX_LISTS_MESSAGE, MAX_LOGS_REQUEST,
+    pb::{DESCRIPTORS, evaluation_server::EvaluationServer, lists_server::ListsServer, logs_server::LogsServer},
 };
 
 pub use caller::Clients;
-pub use frames::{FrameRules, Frames};
+pub use frames::{FrameEvidence, FrameRules, Frames};
+pub use logs::ServedLogs;
 
 use crate::{Error, catalogue::Catalogue, state_dir::StateDir};
 
@@ -32,6 +34,7 @@ const MAX_OTHER_REQUEST: usize = 4 * 1_024;
 pub struct Service {
     catalogue: watch::Receiver<Arc<Catalogue>>,
     frames: Arc<Frames>,
+    logs: Arc<ServedLogs>,
     dir: StateDir,
     draining: CancellationToken,
 }
@@ -42,10 +45,11 @@ impl Service {
     pub fn new(
         catalogue: watch::Receiver<Arc<Catalogue>>,
         frames: Arc<Frames>,
+        logs: Arc<ServedLogs>,
         dir: StateDir,
         draining: CancellationToken,
     ) -> Self {
-        Self { catalogue, frames, dir, draining }
+        Self { catalogue, frames, logs, dir, draining }
     }
 
     /// All services with their message limits; compression is never offered, since sizes are what frames hide.
@@ -56,11 +60,16 @@ impl Service {
         let evaluation = EvaluationServer::new(self.clone())
             .max_decoding_message_size(MAX_EVALUATE_MESSAGE)
             .max_encoding_message_size(MAX_ANSWER_MESSAGE);
+        let logs = LogsServer::new(self.clone())
+            .max_decoding_message_size(MAX_LOGS_REQUEST)
+            .max_encoding_message_size(MAX_LEAVES_MESSAGE);
         let lists = ListsServer::new(self)
             .max_decoding_message_size(MAX_LISTS_REQUEST)
             .max_encoding_message_size(MAX_LISTS_MESSAGE);
-        let mut routes =
-            Routes::new(evaluation).add_service(lists).add_service(health.max_decoding_message_size(MAX_OTHER_REQUEST));
+        let mut routes = Routes::new(evaluation)
+            .add_service(lists)
+            .add_service(logs)
+            .add_service(health.max_decoding_message_size(MAX_OTHER_REQUEST));
         if reflection {
             let reflection = tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(DESCRIPTORS)

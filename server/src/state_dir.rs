@@ -51,7 +51,7 @@ impl StateDir {
         }
         create_private_dir(root)?;
         close(root)?;
-        for folder in [dir.keys(), dir.keys().join("oprf"), dir.root.join("lists")] {
+        for folder in [dir.keys(), dir.keys().join("oprf"), dir.root.join("lists"), dir.logs()] {
             create_private_dir(&folder)?;
         }
         Ok(dir)
@@ -91,6 +91,30 @@ impl StateDir {
     #[must_use]
     pub fn manifest_key(&self) -> PathBuf {
         self.keys().join("manifest-log.key")
+    }
+
+    /// The signing key of the query log.
+    #[must_use]
+    pub fn query_log_key(&self) -> PathBuf {
+        self.keys().join("query-log.key")
+    }
+
+    /// The signing key of acknowledgements.
+    #[must_use]
+    pub fn ack_key(&self) -> PathBuf {
+        self.keys().join("ack.key")
+    }
+
+    /// The key that cosigns the platforms' checkpoints.
+    #[must_use]
+    pub fn witness_key(&self) -> PathBuf {
+        self.keys().join("witness.key")
+    }
+
+    /// The folder of the logs' files: `manifest/` and `query/<shard>/` below it.
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
     }
 
     /// The seeds of an epoch: destroying this file destroys the epoch's key.
@@ -160,21 +184,31 @@ impl StateDir {
         Ok(self.lock(SERVING)?.is_none())
     }
 
+    /// Waits for a lock that is held for moments.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn wait_for_lock(&self, name: &Path) -> Result<DirLock, Error> {
+        let path = self.root.join(name);
+        let file = lock_file(&path)?;
+        flock(&file, FlockOperation::LockExclusive).map_err(|errno| Error::io("lock", &path)(errno.into()))?;
+        Ok(DirLock { file })
+    }
+
     fn lock(&self, name: &str) -> Result<Option<DirLock>, Error> {
         let path = self.root.join(name);
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(Error::io("open", &path))?;
+        let file = lock_file(&path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(DirLock { file })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(Error::io("lock", &path)(errno.into())),
         }
     }
+}
+
+fn lock_file(path: &Path) -> Result<File, Error> {
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
+    opened.map_err(Error::io("open", path))
 }
 
 /// A held lock.

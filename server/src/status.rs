@@ -72,8 +72,8 @@ pub enum CallError {
     /// The view was never published.
     #[error("the view was never published")]
     UnknownView,
-    /// The view is older than the version that the frame names.
-    #[error("the view is older than the version")]
+    /// The view's tree does not have the version that the frame names.
+    #[error("the view does not have the version")]
     ViewBehindVersion,
     /// The request's minute is too far away.
     #[error("the request's minute is {minutes} minutes away")]
@@ -102,6 +102,21 @@ pub enum CallError {
     /// The frame was answered too often or too long ago.
     #[error("the frame was answered too often or too long ago")]
     RetryLimit,
+    /// There is no such log, or the leaf is not the platform's to read.
+    #[error("no such log or leaf")]
+    UnknownLog,
+    /// A checkpoint, a cosignature or a proof does not hold.
+    #[error("a checkpoint or its proof is refused")]
+    BadCheckpoint,
+    /// A size beyond the published tree.
+    #[error("the size is beyond the published tree")]
+    CheckpointAhead,
+    /// Something else was cosigned last.
+    #[error("another checkpoint was cosigned last")]
+    CheckpointConflict,
+    /// Our records say otherwise than the closing statement.
+    #[error("the closing statement differs from the records")]
+    CloseDiffers,
     /// Too many refusals of this platform are on record for this minute.
     #[error("too many refused frames in a minute")]
     RefusalFlood,
@@ -157,6 +172,11 @@ impl CallError {
             Self::EpochCap => Reason::EpochCap.into(),
             Self::BatchReused => Reason::BatchReused.into(),
             Self::RetryLimit => Reason::RetryLimit.into(),
+            Self::UnknownLog => Reason::UnknownLog.into(),
+            Self::BadCheckpoint => Reason::BadCheckpoint.into(),
+            Self::CheckpointAhead => Reason::CheckpointAhead.into(),
+            Self::CheckpointConflict => Reason::CheckpointConflict.into(),
+            Self::CloseDiffers => Reason::CloseDiffers.into(),
             Self::RefusalFlood => wait(Reason::Overloaded, Duration::from_secs(60)),
             Self::Overloaded(overloaded) => wait(Reason::Overloaded, overloaded.retry_after),
             Self::AuditUnavailable => wait(Reason::AuditUnavailable, Duration::from_secs(1)),

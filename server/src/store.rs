@@ -4,12 +4,16 @@
 //! ([`Entries`]) holds the list in clear: only commands open it, so the machine that answers frames does not need it, and
 //! an import of millions of rows never makes a frame wait for the database's one writer.
 
+mod auditors;
 mod clients;
+mod closings;
 mod connection;
 mod entries;
 mod frames;
 mod lists;
+mod logs;
 mod schema;
+mod watched;
 mod writer;
 
 use std::{path::Path, str::FromStr};
@@ -19,13 +23,17 @@ use veilmatch_protocol::name::AgencyName;
 
 use crate::Error;
 
+pub use auditors::AuditorRow;
 pub use clients::ClientRow;
+pub use closings::ClosedDay;
 pub use entries::{
     CANARY, Categories, CategoryRow, Change, ChangeRow, Claim, Edition, Entries, Gone, Labels, Ledger, PendingEntry,
     PendingKind, Quarantined, Record, Rule, Said, SourceRow, Tally, fitting,
 };
 pub use frames::{AnsweredFrame, BudgetUse, FrameKey, FrameRecord, FrameStatus};
 pub use lists::{EpochRow, ListRow, VersionRow};
+pub use logs::{Cosignature, Head, LogRow, LoggedLeaf, NewLeaf};
+pub use watched::Watched;
 pub use writer::{AuditState, FrameWriter, Recorded};
 
 /// A connection to `veilmatch.db`. Each thread has its own.

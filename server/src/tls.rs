@@ -17,7 +17,7 @@ use rustls::{
     server::{NoServerSessionStorage, WebPkiClientVerifier},
 };
 
-pub use identity::PeerIdentity;
+pub use identity::{PeerIdentity, certificate_key};
 
 use crate::{
     Error,
@@ -26,6 +26,9 @@ use crate::{
 
 /// The protocol that ALPN must settle on.
 pub(crate) const HTTP_2: &[u8] = b"h2";
+
+/// The one that files may be read by beside it.
+const HTTP_1_1: &[u8] = b"http/1.1";
 
 /// How long before its end a server certificate is complained about.
 const EXPIRY_NOTICE: u64 = 7 * DAY;
@@ -44,6 +47,25 @@ impl ServerTls {
     /// [`Error::Io`] with the file, [`Error::KeyFileMode`] and [`Error::KeyFile`] for a key that is not private or not
     /// a key, [`Error::Certificate`] for certificates that cannot be used, or no longer.
     pub fn load(certificate: &Path, key: &Path, authority: &Path, now: u64) -> Result<Self, Error> {
+        Self::with(certificate, key, authority, now, false, &[HTTP_2])
+    }
+
+    /// The same for what everybody may read, by HTTP/1.1 or 2: a certificate is looked at if the peer shows one.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_public(certificate: &Path, key: &Path, authority: &Path, now: u64) -> Result<Self, Error> {
+        Self::with(certificate, key, authority, now, true, &[HTTP_2, HTTP_1_1])
+    }
+
+    fn with(
+        certificate: &Path,
+        key: &Path,
+        authority: &Path,
+        now: u64,
+        public: bool,
+        protocols: &[&[u8]],
+    ) -> Result<Self, Error> {
         let chain = files::certificates(certificate)?;
         let not_after = identity::not_after(&chain[0])?;
         if not_after <= now {
@@ -55,7 +77,8 @@ impl ServerTls {
         for root in files::certificates(authority)? {
             roots.add(root).map_err(|error| unusable(authority, &error))?;
         }
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let verifier = if public { verifier.allow_unauthenticated() } else { verifier }
             .build()
             .map_err(|error| unusable(authority, &error))?;
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -64,7 +87,7 @@ impl ServerTls {
             .with_client_cert_verifier(verifier)
             .with_single_cert(chain, files::private_key(key)?)
             .map_err(|error| unusable(certificate, &error))?;
-        config.alpn_protocols = vec![HTTP_2.to_vec()];
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         // Without tickets nobody can come back under another certificate's session.
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(NoServerSessionStorage {});

@@ -20,10 +20,11 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use tower::{ServiceExt, service_fn};
+use veilmatch_audit::cosignature::Witness;
 use veilmatch_lists::{Category, Format, Options};
 use veilmatch_proto::{
     EvaluateFrame, MAX_EVALUATE_MESSAGE,
-    pb::{self, evaluation_client::EvaluationClient, lists_client::ListsClient},
+    pb::{self, evaluation_client::EvaluationClient, lists_client::ListsClient, logs_client::LogsClient},
 };
 use veilmatch_protocol::{
     artifact::Artifact,
@@ -33,6 +34,7 @@ use veilmatch_protocol::{
     label,
     manifest::{Hash, SignedManifest},
     name::{AgencyName, Epoch, ListId, Origin, PlatformId, Version},
+    note::Verifier,
     oprf::{self, Mode},
 };
 
@@ -44,9 +46,10 @@ use crate::{
     follow::Follower,
     import::ImportOptions,
     keys::{EpochSeeds, read_signing_key},
+    logs::{AgencyLogs, LogHealth, task::QueryLogTask},
     publish::{Published, open_manifest},
     service::{FrameRules, Frames, HealthService, Service},
-    store::{AuditState, Change, FrameWriter, Store},
+    store::{AuditState, Change, FrameKey, FrameRecord, FrameStatus, FrameWriter, Store},
     tls::PeerIdentity,
 };
 
@@ -199,6 +202,13 @@ impl World {
         Some(label::open(&okm.label_key(), record.sealed_label()).unwrap())
     }
 
+    /// The newest tree of the manifest log.
+    pub(crate) fn view(&self) -> View {
+        let log = self.store().log("agency.example/veilmatch/manifest").unwrap().unwrap();
+        assert_eq!(log.published_size, log.head.size);
+        View { size: log.head.size, root: log.head.root }
+    }
+
     pub(crate) fn artifact_path(&self, version: u32) -> PathBuf {
         self.root().join(format!("lists/base/{version}.vml"))
     }
@@ -214,13 +224,24 @@ impl World {
     /// Writes the request that a platform would.
     pub(crate) fn request_file(&self, platform: &str, tls: &rcgen::KeyPair, key: &SigningKey) -> PathBuf {
         let csr = rcgen::CertificateParams::default().serialize_request(tls).unwrap().pem().unwrap();
+        let evidence = EvidenceSigners::of(key);
+        let [match_log, receipt] =
+            [("match", &evidence.match_log), ("receipt", &evidence.receipt)].map(|(role, key)| {
+                Verifier::new(&format!("{platform}/veilmatch/{role}"), key.verifying_key()).unwrap().to_string()
+            });
+        let witness = evidence.witness.verifying_key();
+        let witness = Witness::new(&format!("{platform}/veilmatch/witness"), witness).unwrap().to_string();
+        let message = enrolment_message(&[platform, &csr, "ops", &match_log, &receipt, &witness]);
         let request = serde_json::json!({
             "type": "veilmatch/enrolment-request/v1",
             "platform": platform,
             "csr": csr,
             "request_key": STANDARD.encode(key.verifying_key().as_bytes()),
+            "match_log_key": match_log,
+            "receipt_key": receipt,
+            "witness_key": witness,
             "contact": "ops",
-            "signature": STANDARD.encode(key.sign(&enrolment_message(platform, &csr, "ops")).to_bytes()),
+            "signature": STANDARD.encode(key.sign(&message).to_bytes()),
         });
         let path = self.path("request.json");
         std::fs::write(&path, request.to_string()).unwrap();
@@ -232,9 +253,16 @@ impl World {
         let key = SigningKey::from_bytes(&Sha256::digest(name).into());
         let request = self.request_file(name, &tls, &key);
         self.agency().client_add(&request, &self.path("invitation.json"), terms, self.now()).unwrap();
+        self.known(name)
+    }
+
+    /// A platform that has enrolled.
+    pub(crate) fn known(&self, name: &str) -> Platform {
+        let key = SigningKey::from_bytes(&Sha256::digest(name).into());
         let row = self.store().client(&PlatformId::parse(name).unwrap()).unwrap().unwrap();
         let identity = PeerIdentity { spki_sha256: row.spki_sha256, uri_sans: vec![row.uri_san] };
-        Platform { name: row.platform, key, identity }
+        let evidence = EvidenceSigners::of(&key);
+        Platform { name: row.platform, key, evidence, identity }
     }
 
     /// Starts the services on this world's directory.
@@ -262,7 +290,7 @@ impl World {
     fn serve_on(&self, cpu: CpuPool, writer: impl FnOnce(Store) -> FrameWriter) -> Served {
         let agency = self.agency();
         let (dir, config) = (agency.dir().clone(), agency.config().clone());
-        let writer = writer(self.store());
+        let writer = Arc::new(writer(self.store()));
         let rules = FrameRules {
             sizes: config.publication.frame_sizes.clone(),
             retries: 8,
@@ -270,14 +298,17 @@ impl World {
             refusals_per_minute: 5,
         };
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        let origin = Origin::of(&config.agency());
-        let frames = Frames::new(cpu, writer, origin, rules, Arc::clone(&clock), dir.database());
+        let logs = AgencyLogs::open(&dir, &config, Arc::clone(&clock), |_| ()).unwrap();
+        let frames =
+            Frames::new(cpu, Arc::clone(&writer), logs.frame_evidence(), rules, Arc::clone(&clock), dir.database());
+        let query_log = logs.start(CancellationToken::new()).unwrap();
         let mut config = config;
         config.process.poll_ms = 10;
         let (follower, catalogue) = Follower::start(dir.clone(), config, clock).unwrap();
         let draining = CancellationToken::new();
-        let service = Service::new(catalogue, Arc::new(frames), dir, draining.clone());
-        Served { service, draining, _follower: follower }
+        let served = logs.served(writer);
+        let service = Service::new(catalogue, Arc::new(frames), served, dir, draining.clone());
+        Served { service, draining, health: logs.health(), _follower: follower, query_log }
     }
 }
 
@@ -285,7 +316,9 @@ impl World {
 pub(crate) struct Served {
     service: Service,
     pub(crate) draining: CancellationToken,
+    pub(crate) health: Arc<LogHealth>,
     _follower: Follower,
+    query_log: QueryLogTask,
 }
 
 impl Served {
@@ -317,6 +350,15 @@ impl Served {
             .max_decoding_message_size(MAX_EVALUATE_MESSAGE)
     }
 
+    pub(crate) fn logs(&self, platform: &Platform) -> LogsClient<Channel> {
+        LogsClient::new(self.connect(Some(platform.identity.clone())))
+    }
+
+    /// Ends, after what was recorded is published.
+    pub(crate) fn stop(self) {
+        self.query_log.stop();
+    }
+
     pub(crate) fn lists(&self, platform: &Platform) -> ListsClient<Channel> {
         ListsClient::new(self.connect(Some(platform.identity.clone())))
     }
@@ -327,7 +369,24 @@ impl Served {
 pub(crate) struct Platform {
     pub(crate) name: PlatformId,
     pub(crate) key: SigningKey,
+    pub(crate) evidence: EvidenceSigners,
     pub(crate) identity: PeerIdentity,
+}
+
+/// The keys behind a platform's evidence, made from its request key.
+#[derive(Clone)]
+pub(crate) struct EvidenceSigners {
+    pub(crate) match_log: SigningKey,
+    pub(crate) receipt: SigningKey,
+    pub(crate) witness: SigningKey,
+}
+
+impl EvidenceSigners {
+    fn of(key: &SigningKey) -> Self {
+        let derived =
+            |role: &str| SigningKey::from_bytes(&Sha256::digest([&key.to_bytes(), role.as_bytes()].concat()).into());
+        Self { match_log: derived("match"), receipt: derived("receipt"), witness: derived("witness") }
+    }
 }
 
 /// A frame as a platform has it before it is signed.
@@ -354,7 +413,7 @@ impl Platform {
             list: context.list.clone(),
             epoch: context.epoch,
             version: newest.version,
-            view: View { size: newest.version.0.into(), root: newest.leaf_hash },
+            view: world.view(),
             batch: context.batch,
             minute: world.now() / 60,
             blinded: blinded.elements().encodings().to_vec(),
@@ -382,6 +441,28 @@ impl Platform {
 }
 
 impl Asked {
+    /// The record of this frame, refused.
+    pub(crate) fn refused(&self, world: &World) -> FrameRecord {
+        let Self { frame, context } = self;
+        FrameRecord {
+            key: FrameKey {
+                platform: context.platform.clone(),
+                list: context.list.clone(),
+                epoch: context.epoch,
+                batch: context.batch,
+            },
+            version: frame.version,
+            view: frame.view,
+            n: u32::from(frame.size as u16),
+            request: request_digest(context, &frame.blinded),
+            signature: frame.signature,
+            platform_minute: frame.minute,
+            status: FrameStatus::Refused("CLOCK_SKEW"),
+            minute: world.now() / 60,
+            nonce: random(),
+        }
+    }
+
     pub(crate) fn request(&self) -> pb::EvaluateRequest {
         self.frame.clone().into()
     }

@@ -2,10 +2,7 @@
 
 use std::{fs, io, path::Path};
 
-use veilmatch_protocol::{
-    name::{ListId, Origin, PlatformId},
-    note::Verifier,
-};
+use veilmatch_protocol::name::{ListId, PlatformId};
 
 use super::Agency;
 use crate::{
@@ -13,7 +10,7 @@ use crate::{
     authority::Authority,
     config::MAX_BUDGET,
     enrolment::{EnrolmentRequest, INVITATION, Invitation, InvitedBudget},
-    keys::read_signing_key,
+    logs::LogKeys,
     state_dir::prepare_private,
     store::ClientRow,
 };
@@ -65,7 +62,10 @@ impl Agency {
         let request = EnrolmentRequest::read(request)?;
         let known = self.store.client(&request.platform)?;
         let same_keys = known.as_ref().is_some_and(|known| {
-            known.spki_sha256 == request.certificate.spki_sha256() && known.request_key == request.request_key
+            known.spki_sha256 == request.certificate.spki_sha256()
+                && known.request_key == request.request_key
+                // Who enrolled before there were such keys brings them with a renewal.
+                && known.evidence_keys.is_none_or(|keys| keys == request.evidence_keys)
         });
         if known.is_some() && !same_keys && !terms.replace {
             return Err(Error::ClientExists { platform: request.platform.to_string() });
@@ -107,6 +107,7 @@ impl Agency {
             spki_sha256: certified.spki_sha256,
             uri_san: certified.uri_san,
             request_key: request.request_key,
+            evidence_keys: Some(request.evidence_keys),
             contact: request.contact.clone(),
             elements_per_day: elements.unwrap_or(budget.elements_per_day),
             frames_per_day: frames.unwrap_or(budget.frames_per_day),
@@ -115,7 +116,8 @@ impl Agency {
             certificate_until: certified.not_after,
             suspended_at: known.and_then(|known| known.suspended_at),
         };
-        let key = read_signing_key(&self.dir.manifest_key())?.verifying_key();
+        let keys = LogKeys::read(&self.dir, &agency)?;
+        let keys = keys.public();
         let file = Invitation {
             r#type: INVITATION,
             agency: agency.to_string(),
@@ -123,9 +125,10 @@ impl Agency {
             server_name: self.config.server_name().map_err(|why| Error::argument("network.address", why))?.to_owned(),
             authority: fs::read_to_string(&authority_file).map_err(Error::io("read", &authority_file))?,
             certificate: certified.certificate,
-            manifest_key: Verifier::new(Origin::of(&agency).as_str(), key)?.to_string(),
-            query_log_key: String::new(),
-            ack_key: String::new(),
+            manifest_key: keys.manifest.to_string(),
+            query_log_key: keys.query.to_string(),
+            ack_key: keys.ack.to_string(),
+            witness_key: keys.witness.to_string(),
             lists: row.lists.iter().map(ListId::to_string).collect(),
             budget: InvitedBudget { elements: row.elements_per_day, frames: row.frames_per_day },
         };

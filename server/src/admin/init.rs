@@ -67,7 +67,9 @@ pub fn init(root: &Path, options: &InitOptions, now: u64) -> Result<StateDir, Er
     write_public(&keys.join("authority.pem"), own.certificate.as_bytes())?;
     write_private(&keys.join("server.key"), server.key.as_bytes())?;
     write_public(&keys.join("server.pem"), server.certificate.as_bytes())?;
-    create_signing_key(&dir.manifest_key())?;
+    for key in [dir.manifest_key(), dir.query_log_key(), dir.ack_key(), dir.witness_key()] {
+        create_signing_key(&key)?;
+    }
 
     if another || founded.is_none() {
         store.found_agency(&options.agency, now)?;

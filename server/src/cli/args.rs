@@ -74,6 +74,16 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: KeyCommand,
     },
+    /// Enrol and suspend auditors, who read the entries of the query log
+    Auditor {
+        #[command(subcommand)]
+        command: AuditorCommand,
+    },
+    /// Look at the agency's logs, check them, and hand them to an auditor
+    Log {
+        #[command(subcommand)]
+        command: LogCommand,
+    },
     /// Answer platforms until SIGTERM or Ctrl-C
     Serve {
         /// Address to listen on, instead of the configuration's
@@ -91,6 +101,55 @@ pub(super) enum Command {
     /// Write man pages into a folder
     Man {
         /// The folder
+        out: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AuditorCommand {
+    /// Certify an auditor's request, or take the key of a certificate that the authority has signed
+    Add {
+        /// Name of the auditor
+        name: PlatformId,
+        /// Its certificate request: an ECDSA key on P-256, in PEM
+        #[arg(long, requires = "out", required_unless_present = "certificate")]
+        csr: Option<PathBuf>,
+        /// Where to write the certificate for it
+        #[arg(long, requires = "csr")]
+        out: Option<PathBuf>,
+        /// Its certificate, in PEM
+        #[arg(long, conflicts_with = "csr")]
+        certificate: Option<PathBuf>,
+    },
+    /// Show the auditors
+    List,
+    /// Refuse an auditor from now on
+    Suspend {
+        /// Name of the auditor
+        name: PlatformId,
+        /// Admit it again instead
+        #[arg(long)]
+        resume: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LogCommand {
+    /// Show each log: leaves, what is published, who cosigned it
+    Status,
+    /// Compare files and store with what was signed
+    Check {
+        /// Derive every tile and the root anew from the entries, as an auditor does
+        #[arg(long)]
+        full: bool,
+    },
+    /// Copy the files of a log, entries and all, into a folder
+    Export {
+        /// `manifest`, `query` for its newest half-year, or a log's whole name as `log status` shows it
+        #[arg(long)]
+        log: String,
+        /// An empty or new folder
+        #[arg(value_name = "FOLDER")]
         out: PathBuf,
     },
 }

@@ -92,6 +92,14 @@ pub(super) fn refusals_per_minute() -> (u32, &'static str) {
     (60, "a peer that is refused cannot fill the disk with records of it")
 }
 
+pub(super) fn checkpoint_seconds() -> (u32, &'static str) {
+    (30, "half of what is promised: one that fails can be tried again in time")
+}
+
+pub(super) fn log_listen() -> (String, &'static str) {
+    (String::new(), "a second port is the operator's to open; platforms read the logs over their own connection")
+}
+
 pub(super) fn poll_ms() -> (u32, &'static str) {
     (500, "a retraction reaches the watchers within a second; one read of a counter costs microseconds")
 }

@@ -50,6 +50,13 @@ const PLATFORM: &[&str] = &[
     "/veilmatch.v1.Lists/GetCodeBook",
     "/veilmatch.v1.Evaluation/Evaluate",
     "/veilmatch.v1.Evaluation/EvaluateStream",
+    "/veilmatch.v1.Logs/GetCheckpoint",
+    "/veilmatch.v1.Logs/GetInclusion",
+    "/veilmatch.v1.Logs/ListLeaves",
+    "/veilmatch.v1.Logs/AddCosignature",
+    "/veilmatch.v1.Logs/AddCheckpoint",
+    "/veilmatch.v1.Logs/GetCosigned",
+    "/veilmatch.v1.Logs/CloseDay",
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/Watch",
     // Served only if the configuration says so.

@@ -1,7 +1,7 @@
 //! A frame's way through the server (SPEC §9.7):
 //!
 //! parse → authorise, verify signature → known batch id? → view, epoch, version → reserve budget → decode → evaluate and
-//! prove → one durable transaction (record, charge, batch id) → answer. No record, no answer.
+//! prove → one durable transaction (record, leaf, charge, batch id) → acknowledge → answer. No record, no answer.
 
 use std::{
     path::PathBuf,
@@ -12,8 +12,8 @@ use ed25519_dalek::Signature;
 use rand::Rng;
 use veilmatch_proto::{EvaluateFrame, FrameAnswer};
 use veilmatch_protocol::{
-    frame::{self, FrameContext, MINUTE_SKEW, RequestDigest, request_digest, response_digest, signed_message},
-    name::Origin,
+    frame::{self, BatchId, FrameContext, MINUTE_SKEW, RequestDigest, request_digest, response_digest, signed_message},
+    name::{AgencyName, Origin},
     oprf::{self, Elements, Proof, SecretKey},
 };
 
@@ -23,8 +23,12 @@ use crate::{
     catalogue::{Client, ServedList},
     clock::{Clock, DAY},
     cpu::CpuPool,
+    logs::{self, LogHealth, LogKeys, LogState},
     status::CallError,
-    store::{AnsweredFrame, AuditState, FrameKey, FrameRecord, FrameStatus, FrameWriter, Recorded, Store},
+    store::{
+        AnsweredFrame, AuditState, FrameKey, FrameRecord, FrameStatus, FrameWriter, LoggedLeaf, NewLeaf, Recorded,
+        Store,
+    },
 };
 
 /// What the configuration decides about frames.
@@ -40,6 +44,16 @@ pub struct FrameRules {
     pub refusals_per_minute: u32,
 }
 
+/// What makes a frame's record evidence.
+pub struct FrameEvidence {
+    /// The agency.
+    pub agency: AgencyName,
+    /// Signs acknowledgements.
+    pub keys: Arc<LogKeys>,
+    /// Whether the logs can go on.
+    pub health: Arc<LogHealth>,
+}
+
 /// Answers frames.
 pub struct Frames {
     cpu: CpuPool,
@@ -50,6 +64,7 @@ pub struct Frames {
 // What a frame needs on a processor: everything up to the transaction.
 struct Work {
     origin: Origin,
+    evidence: FrameEvidence,
     rules: FrameRules,
     budgets: Budgets,
     refusals: Refusals,
@@ -70,11 +85,17 @@ struct Asked<'a> {
 
 // What the processor leaves to be written.
 enum Evaluated {
-    Fresh { record: FrameRecord, reservation: Reservation, answer: FrameAnswer },
+    Fresh { entry: Entry, reservation: Reservation, answer: FrameAnswer },
     Again { key: FrameKey, answer: FrameAnswer },
     // The answer cannot be repeated: the charge is given back.
     Mismatch { key: FrameKey, refund: Refund },
-    Refused { record: FrameRecord, why: CallError },
+    Refused { entry: Entry, why: CallError },
+}
+
+// A record and its leaf.
+struct Entry {
+    record: FrameRecord,
+    leaf: NewLeaf,
 }
 
 impl Frames {
@@ -82,16 +103,17 @@ impl Frames {
     #[must_use]
     pub fn new(
         cpu: CpuPool,
-        writer: FrameWriter,
-        origin: Origin,
+        writer: Arc<FrameWriter>,
+        evidence: FrameEvidence,
         rules: FrameRules,
         clock: Arc<dyn Clock>,
         database: PathBuf,
     ) -> Self {
         let refusals = Refusals::new(rules.refusals_per_minute);
         let (budgets, readers) = (Budgets::default(), Mutex::default());
-        let work = Arc::new(Work { origin, rules, budgets, refusals, clock, database, readers });
-        Self { cpu, writer: Arc::new(writer), work }
+        let origin = Origin::of(&evidence.agency);
+        let work = Arc::new(Work { origin, evidence, rules, budgets, refusals, clock, database, readers });
+        Self { cpu, writer, work }
     }
 
     /// Answers a frame of an authorised client.
@@ -122,33 +144,37 @@ impl Frames {
         list: &Arc<ServedList>,
         frame: EvaluateFrame,
     ) -> Result<Option<FrameAnswer>, CallError> {
-        if self.writer.state() != AuditState::Writable {
+        let sound = self.work.evidence.health.state() == LogState::Sound;
+        if self.writer.state() != AuditState::Writable || !sound {
             return Err(CallError::AuditUnavailable);
         }
         let platform = &client.row.platform;
         let (work, client, list) = (Arc::clone(&self.work), Arc::clone(client), Arc::clone(list));
         let elements = frame.size.len();
         match self.cpu.run(platform, elements, move || work.evaluate(&client, &list, &frame)).await?? {
-            Evaluated::Fresh { record, reservation, answer } => match self.record(record, Some(reservation)).await {
-                Recorded::Durable => Ok(Some(answer)),
-                Recorded::AlreadyAnswered => Ok(None),
-                Recorded::TooManyRetries | Recorded::AlreadyRefunded | Recorded::Unavailable => {
-                    Err(CallError::AuditUnavailable)
+            Evaluated::Fresh { entry, reservation, answer } => {
+                let Entry { record, leaf } = entry;
+                let (batch, minute, logged) = (answer.batch, record.minute, leaf.clone());
+                match self.record(record, leaf, Some(reservation)).await {
+                    Recorded::Durable(index) => {
+                        let logged = LoggedLeaf { origin: logged.origin, index, bytes: logged.bytes };
+                        Ok(Some(self.work.acknowledged(answer, batch, minute, logged)?))
+                    }
+                    Recorded::AlreadyAnswered => Ok(None),
+                    _ => Err(CallError::AuditUnavailable),
                 }
-            },
+            }
             Evaluated::Again { key, answer } => match self.writer.retry(key, self.work.rules.retries).await {
-                Recorded::Durable => Ok(Some(answer)),
+                Recorded::Counted => Ok(Some(answer)),
                 Recorded::TooManyRetries => Err(CallError::RetryLimit),
-                Recorded::AlreadyAnswered | Recorded::AlreadyRefunded | Recorded::Unavailable => {
-                    Err(CallError::AuditUnavailable)
-                }
+                _ => Err(CallError::AuditUnavailable),
             },
             Evaluated::Mismatch { key, refund } => {
                 self.refund(key, refund).await;
                 Err(CallError::ResponseMismatch)
             }
-            Evaluated::Refused { record, why } => match self.record(record, None).await {
-                Recorded::Durable => Err(why),
+            Evaluated::Refused { entry: Entry { record, leaf }, why } => match self.record(record, leaf, None).await {
+                Recorded::Durable(_) => Err(why),
                 _ => Err(CallError::AuditUnavailable),
             },
         }
@@ -158,7 +184,7 @@ impl Frames {
     async fn refund(&self, key: FrameKey, refund: Refund) {
         let writer = Arc::clone(&self.writer);
         let task = tokio::spawn(async move {
-            if writer.refund(key, refund.day()).await == Recorded::Durable {
+            if writer.refund(key, refund.day()).await == Recorded::Counted {
                 refund.durable();
             }
         });
@@ -167,12 +193,12 @@ impl Frames {
     }
 
     // Runs to its end even if the call is cut off meanwhile: what is charged on the disk is charged in memory.
-    async fn record(&self, record: FrameRecord, reservation: Option<Reservation>) -> Recorded {
+    async fn record(&self, record: FrameRecord, leaf: NewLeaf, reservation: Option<Reservation>) -> Recorded {
         let writer = Arc::clone(&self.writer);
         let task = tokio::spawn(async move {
             let day = reservation.as_ref().map_or(0, Reservation::day);
-            let recorded = writer.record(record, day).await;
-            if let Some(reservation) = reservation.filter(|_| recorded == Recorded::Durable) {
+            let recorded = writer.record(record, leaf, day).await;
+            if let Some(reservation) = reservation.filter(|_| matches!(recorded, Recorded::Durable(_))) {
                 reservation.charged();
             }
             recorded
@@ -215,7 +241,7 @@ impl Work {
                         return Err(CallError::RefusalFlood);
                     }
                     let status = FrameStatus::Refused(why.refused().reason.name());
-                    Ok(Evaluated::Refused { record: record(key, frame, request, status, now), why })
+                    Ok(Evaluated::Refused { entry: self.entry(record(key, frame, request, status, now))?, why })
                 }
                 outcome => outcome,
             }
@@ -232,6 +258,7 @@ impl Work {
         if !self.rules.sizes.contains(&n) {
             return Err(CallError::FrameSize);
         }
+        self.check_view(store, list, frame)?;
         let secret = check_place(list, frame, now)?;
         let budget = DayBudget { elements: client.row.elements_per_day, frames: client.row.frames_per_day };
         let claim = Claim { platform: &context.platform, list: &context.list, epoch: context.epoch, elements: n };
@@ -242,7 +269,8 @@ impl Work {
         let proof = answer.proof.to_bytes();
         let status = FrameStatus::Answered { response, proof };
         let record = record(frame_key(context), frame, request, status, now);
-        Ok(Evaluated::Fresh { record, reservation, answer: frame_answer(frame, answer.evaluated, proof) })
+        let entry = self.entry(record)?;
+        Ok(Evaluated::Fresh { entry, reservation, answer: frame_answer(frame, answer.evaluated, proof) })
     }
 
     // The elements are computed again; the proof is the stored one, and together they must be what was answered.
@@ -264,13 +292,16 @@ impl Work {
             // Known from the retry that gave the charge back: what nobody pays for is not computed again.
             return Err(CallError::ResponseMismatch);
         }
+        // What was answered before there was a log has no leaf, and is asked anew.
+        let leaf = answered.leaf.clone().ok_or(CallError::RetryLimit)?;
         let secret = served_key(list, frame, now)?;
         let evaluated = oprf::blind_evaluate(secret, &decode(frame)?);
         let is_the_same = Proof::from_bytes(&answered.proof)
             .is_ok_and(|proof| response_digest(&request, &evaluated, &proof) == answered.response);
         let key = key.clone();
         if is_the_same {
-            Ok(Evaluated::Again { key, answer: frame_answer(frame, evaluated, answered.proof) })
+            let answer = frame_answer(frame, evaluated, answered.proof);
+            Ok(Evaluated::Again { key, answer: self.acknowledged(answer, frame.batch, answered.minute, leaf)? })
         } else {
             // The minute of the record is of the clock's reading that chose the day of the charge.
             let day = answered.minute * 60 / DAY;
@@ -278,6 +309,35 @@ impl Work {
             let refund = self.budgets.refund(store, &key.platform, &key.list, day, elements)?;
             Ok(Evaluated::Mismatch { key, refund })
         }
+    }
+
+    // The view is a tree of the manifest log that was published, with the version's leaf in it.
+    fn check_view(&self, store: &Store, list: &ServedList, frame: &EvaluateFrame) -> Result<(), CallError> {
+        if store.published_root(&self.origin, frame.view.size)? != Some(frame.view.root) {
+            return Err(CallError::UnknownView);
+        }
+        let index = list.version(frame.version).and_then(|version| version.log_index);
+        match index {
+            Some(index) if index < frame.view.size => Ok(()),
+            _ => Err(CallError::ViewBehindVersion),
+        }
+    }
+
+    fn entry(&self, record: FrameRecord) -> Result<Entry, CallError> {
+        let leaf = logs::record::leaf(&self.evidence.agency, &record)?;
+        Ok(Entry { record, leaf })
+    }
+
+    // Signed after the leaf is durable. The signature is deterministic: a retry gets the same bytes.
+    fn acknowledged(
+        &self,
+        answer: FrameAnswer,
+        batch: BatchId,
+        minute: u64,
+        leaf: LoggedLeaf,
+    ) -> Result<FrameAnswer, CallError> {
+        let acknowledgement = logs::record::acknowledge(&leaf, batch, minute, &self.evidence.keys)?;
+        Ok(FrameAnswer { leaf: leaf.bytes, acknowledgement, ..answer })
     }
 
     // A connection of its own for each thread that reads at the same time.
@@ -294,14 +354,8 @@ impl Work {
     }
 }
 
-// View, version and epoch are ones that this list has had, and fit each other.
+// Version and epoch are ones that this list has had, and fit each other.
 fn check_place<'a>(list: &'a ServedList, frame: &EvaluateFrame, now: u64) -> Result<&'a SecretKey, CallError> {
-    if !list.knows(&frame.view) {
-        return Err(CallError::UnknownView);
-    }
-    if frame.view.size < u64::from(frame.version.0) {
-        return Err(CallError::ViewBehindVersion);
-    }
     let secret = served_key(list, frame, now)?;
     let version = list.version(frame.version).ok_or(CallError::UnknownVersion)?;
     if version.epoch == frame.epoch { Ok(secret) } else { Err(CallError::VersionOfOtherEpoch) }

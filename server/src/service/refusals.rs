@@ -61,6 +61,11 @@ pub(super) fn is_recorded(error: &CallError) -> bool {
         | CallError::ListNotOpen
         | CallError::NoCodeBook
         | CallError::OffsetOutOfRange
+        | CallError::UnknownLog
+        | CallError::BadCheckpoint
+        | CallError::CheckpointAhead
+        | CallError::CheckpointConflict
+        | CallError::CloseDiffers
         | CallError::RefusalFlood
         | CallError::Overloaded(_)
         | CallError::AuditUnavailable

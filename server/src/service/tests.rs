@@ -1,3 +1,5 @@
+mod logs;
+
 use std::time::Duration;
 
 use futures::{StreamExt, stream};

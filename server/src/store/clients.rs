@@ -4,7 +4,7 @@ use rusqlite::Row;
 use veilmatch_protocol::name::{ListId, PlatformId};
 
 use super::{Store, name, signed, unsigned};
-use crate::Error;
+use crate::{Error, enrolment::EvidenceKeys};
 
 /// An enrolled platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct ClientRow {
     pub uri_san: String,
     /// Its Ed25519 request key.
     pub request_key: [u8; 32],
+    /// The keys behind its evidence; `None` if it enrolled before there were any, and has not renewed since.
+    pub evidence_keys: Option<EvidenceKeys>,
     /// How to reach its people.
     pub contact: String,
     /// Elements of one list per UTC day.
@@ -52,13 +54,14 @@ impl Store {
             }
             tx.execute(
                 "INSERT INTO client (platform, spki_sha256, uri_san, request_key, contact, elements_per_day,
-                     frames_per_day, added, certificate_until, suspended_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                     frames_per_day, added, certificate_until, suspended_at, match_log_key, receipt_key, witness_key)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
                  ON CONFLICT (platform) DO UPDATE SET spki_sha256 = excluded.spki_sha256, uri_san = excluded.uri_san,
                      request_key = excluded.request_key, contact = excluded.contact,
                      elements_per_day = excluded.elements_per_day, frames_per_day = excluded.frames_per_day,
-                     certificate_until = excluded.certificate_until",
-                (
+                     certificate_until = excluded.certificate_until, match_log_key = excluded.match_log_key,
+                     receipt_key = excluded.receipt_key, witness_key = excluded.witness_key",
+                rusqlite::params![
                     platform,
                     client.spki_sha256,
                     &client.uri_san,
@@ -69,7 +72,10 @@ impl Store {
                     signed(client.added),
                     signed(client.certificate_until),
                     client.suspended_at.map(signed),
-                ),
+                    key(client, |keys| &keys.match_log),
+                    key(client, |keys| &keys.receipt),
+                    key(client, |keys| &keys.witness),
+                ],
             )?;
             tx.execute("DELETE FROM access WHERE platform = ?1", [platform])?;
             for list in &client.lists {
@@ -100,7 +106,7 @@ impl Store {
     pub fn clients(&self) -> Result<Vec<ClientRow>, Error> {
         let sql =
             "SELECT platform, spki_sha256, uri_san, request_key, contact, elements_per_day, frames_per_day, added,
-                       certificate_until, suspended_at
+                       certificate_until, suspended_at, match_log_key, receipt_key, witness_key
                    FROM client ORDER BY platform";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut clients = statement.query_map([], client_row)?.collect::<Result<Vec<_>, _>>()?;
@@ -125,12 +131,25 @@ impl Store {
     }
 }
 
+// Empty where there is none.
+fn key(client: &ClientRow, of: impl Fn(&EvidenceKeys) -> &[u8; 32]) -> &[u8] {
+    client.evidence_keys.as_ref().map_or(&[], |keys| of(keys))
+}
+
+fn evidence_keys(row: &Row<'_>) -> rusqlite::Result<Option<EvidenceKeys>> {
+    if row.get_ref(10)?.as_blob()?.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(EvidenceKeys { match_log: row.get(10)?, receipt: row.get(11)?, witness: row.get(12)? }))
+}
+
 fn client_row(row: &Row<'_>) -> rusqlite::Result<ClientRow> {
     Ok(ClientRow {
         platform: name(row, 0)?,
         spki_sha256: row.get(1)?,
         uri_san: row.get(2)?,
         request_key: row.get(3)?,
+        evidence_keys: evidence_keys(row)?,
         contact: row.get(4)?,
         elements_per_day: unsigned(row.get(5)?),
         frames_per_day: unsigned(row.get(6)?),

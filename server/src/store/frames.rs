@@ -6,7 +6,7 @@ use veilmatch_protocol::{
     name::{Epoch, ListId, PlatformId, Version},
 };
 
-use super::{Store, signed, unsigned};
+use super::{LoggedLeaf, Store, signed, unsigned};
 use crate::Error;
 
 /// What names a frame.
@@ -76,6 +76,8 @@ pub struct AnsweredFrame {
     pub retries: u32,
     /// Whether the answer could not be repeated, and the charge was given back.
     pub refunded: bool,
+    /// Its leaf; `None` if it was answered before there was a log.
+    pub leaf: Option<LoggedLeaf>,
 }
 
 /// What a platform has used of a day.
@@ -161,8 +163,10 @@ impl Store {
 }
 
 pub(super) fn answered(connection: &Connection, key: &FrameKey) -> rusqlite::Result<Option<AnsweredFrame>> {
-    let sql = "SELECT req, resp, proof, t, retries, refunded FROM frame
-               WHERE platform = ?1 AND list = ?2 AND epoch = ?3 AND batch = ?4 AND status = 'ok'";
+    let sql = "SELECT req, resp, proof, t, retries, refunded, frame.idx, origin, leaf
+               FROM frame LEFT JOIN log ON log.id = frame.log
+                          LEFT JOIN log_leaf ON log_leaf.log = frame.log AND log_leaf.idx = frame.idx
+               WHERE frame.platform = ?1 AND list = ?2 AND epoch = ?3 AND batch = ?4 AND status = 'ok'";
     connection
         .prepare_cached(sql)?
         .query_row((key.platform.as_str(), key.list.as_str(), key.epoch.0, key.batch.0), |row| {
@@ -173,15 +177,21 @@ pub(super) fn answered(connection: &Connection, key: &FrameKey) -> rusqlite::Res
                 minute: unsigned(row.get(3)?),
                 retries: row.get(4)?,
                 refunded: row.get(5)?,
+                leaf: match (row.get::<_, Option<i64>>(6)?, row.get(7)?, row.get(8)?) {
+                    (Some(index), Some(origin), Some(bytes)) => {
+                        Some(LoggedLeaf { origin, index: unsigned(index), bytes })
+                    }
+                    _ => None,
+                },
             })
         })
         .optional()
 }
 
-pub(super) fn insert(connection: &Connection, record: &FrameRecord) -> rusqlite::Result<()> {
+pub(super) fn insert(connection: &Connection, record: &FrameRecord, log: i64, index: u64) -> rusqlite::Result<()> {
     let sql = "INSERT INTO frame (platform, list, epoch, version, view_size, view_root, batch, n, req, resp, req_sig,
-                   minute, status, code, t, nonce, proof, retries)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 0)";
+                   minute, status, code, t, nonce, proof, retries, log, idx)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 0, ?18, ?19)";
     let (status, code, response, proof): (_, _, &[u8], &[u8]) = match &record.status {
         FrameStatus::Answered { response, proof } => ("ok", "", &response.0, proof),
         FrameStatus::Refused(code) => ("refused", *code, &[], &[]),
@@ -204,6 +214,8 @@ pub(super) fn insert(connection: &Connection, record: &FrameRecord) -> rusqlite:
         signed(record.minute),
         record.nonce,
         proof,
+        log,
+        signed(index),
     ])?;
     Ok(())
 }

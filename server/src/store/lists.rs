@@ -3,10 +3,10 @@
 use rusqlite::{OptionalExtension, Row, Transaction};
 use veilmatch_protocol::{
     item::Kind,
-    name::{Epoch, ListId, Version},
+    name::{Epoch, ListId, Origin, Version},
 };
 
-use super::{Edition, Rule, Store, name, signed, unreadable, unsigned};
+use super::{Edition, Rule, Store, logs, name, signed, unreadable, unsigned};
 use crate::Error;
 
 /// A list as it was created.
@@ -74,6 +74,8 @@ pub struct VersionRow {
     pub not_before: u64,
     /// Until when.
     pub not_after: u64,
+    /// Index of its leaf in the manifest log; given by the store when the version is written.
+    pub log_index: Option<u64>,
 }
 
 impl VersionRow {
@@ -161,7 +163,7 @@ impl Store {
     /// [`Error::Store`].
     pub fn versions_after(&self, list: &ListId, after: Version) -> Result<Vec<VersionRow>, Error> {
         let sql = "SELECT version, epoch, changes, entries, note, leaf_hash, not_before, not_after,
-                          as_of, min_sources, strongest
+                          as_of, min_sources, strongest, idx
                    FROM manifest WHERE list = ?1 AND version > ?2 ORDER BY version";
         let mut rows = self.connection.prepare_cached(sql)?;
         let rows = rows.query_map((list.as_str(), after.0), |row| version_row(list, row))?;
@@ -174,18 +176,18 @@ impl Store {
     /// [`Error::Store`].
     pub fn newest_version(&self, list: &ListId, epoch: Option<Epoch>) -> Result<Option<VersionRow>, Error> {
         let sql = "SELECT version, epoch, changes, entries, note, leaf_hash, not_before, not_after,
-                          as_of, min_sources, strongest
+                          as_of, min_sources, strongest, idx
                    FROM manifest WHERE list = ?1 AND (?2 IS NULL OR epoch = ?2) ORDER BY version DESC LIMIT 1";
         let mut rows = self.connection.prepare_cached(sql)?;
         Ok(rows.query_row((list.as_str(), epoch.map(|epoch| epoch.0)), |row| version_row(list, row)).optional()?)
     }
 
-    /// Makes versions visible, all of them in one transaction: with their epochs, which may be new, retire or have other
-    /// dummies than before.
+    /// Writes versions and their leaves of the manifest log, all of them in one transaction: with their epochs, which may be
+    /// new, retire or have other dummies than before. They are served once the log's checkpoint has them.
     ///
     /// # Errors
     /// [`Error::Store`]; then nothing is visible.
-    pub fn publish(&mut self, epochs: &[EpochRow], versions: &[VersionRow]) -> Result<(), Error> {
+    pub fn publish(&mut self, log: &Origin, epochs: &[EpochRow], versions: &[VersionRow]) -> Result<(), Error> {
         self.change(|tx| {
             for epoch in epochs {
                 let updated = tx.execute(
@@ -202,7 +204,10 @@ impl Store {
                     insert_epoch(tx, epoch)?;
                 }
             }
-            versions.iter().try_for_each(|version| insert_version(tx, version))
+            versions.iter().try_for_each(|version| {
+                insert_version(tx, version)?;
+                logs::append_manifest(tx, log, version)
+            })
         })
     }
 
@@ -297,5 +302,6 @@ fn version_row(list: &ListId, row: &Row<'_>) -> rusqlite::Result<VersionRow> {
         leaf_hash: row.get(5)?,
         not_before: unsigned(row.get(6)?),
         not_after: unsigned(row.get(7)?),
+        log_index: row.get::<_, Option<i64>>(11)?.map(unsigned),
     })
 }

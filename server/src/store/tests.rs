@@ -5,7 +5,7 @@ use std::{
 
 use veilmatch_protocol::{
     frame::{BatchId, RequestDigest, ResponseDigest, View},
-    name::{Epoch, ListId, PlatformId, Version},
+    name::{AgencyName, Epoch, ListId, PlatformId, Version},
 };
 
 use super::*;
@@ -38,13 +38,22 @@ fn frame(batch: u16, n: u32) -> FrameRecord {
     }
 }
 
+fn agency() -> AgencyName {
+    AgencyName::parse("agency.example").unwrap()
+}
+
+async fn record(writer: &FrameWriter, record: FrameRecord) -> Recorded {
+    let leaf = crate::logs::record::leaf(&agency(), &record).unwrap();
+    writer.record(record, leaf, 7).await
+}
+
 #[test]
 fn a_store_of_a_newer_program_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("veilmatch.db");
     Store::open(&path).unwrap().connection.pragma_update(None, "user_version", 99).unwrap();
     let refused = Store::open(&path).unwrap_err();
-    assert!(matches!(refused, Error::NewerSchema { found: 99, known: 3, .. }), "{refused}");
+    assert!(matches!(refused, Error::NewerSchema { found: 99, known: 4, .. }), "{refused}");
     assert_eq!(refused.reason(), "NEWER_SCHEMA");
 }
 
@@ -85,9 +94,15 @@ async fn frames_that_wait_are_committed_together_and_charged_each_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("veilmatch.db");
     let writer = FrameWriter::start(&path, |_| ()).unwrap();
-    let records = (0..2_000).map(|batch| writer.record(frame(batch, 16), 7));
+    let records = (0..2_000).map(|batch| record(&writer, frame(batch, 16)));
     let recorded = futures::future::join_all(records).await;
-    assert!(recorded.iter().all(|outcome| *outcome == Recorded::Durable));
+    // SPEC §9.7: each has an index of its own, and none is left out.
+    let mut indices: Vec<u64> = recorded
+        .iter()
+        .map(|outcome| if let Recorded::Durable(index) = outcome { *index } else { panic!("{outcome:?}") })
+        .collect();
+    indices.sort_unstable();
+    assert_eq!(indices, (0..2_000).collect::<Vec<_>>());
     let store = Store::open(&path).unwrap();
     let platform = PlatformId::parse("platform.example").unwrap();
     let used = store.budget_use(&platform, &list(), 7).unwrap();
@@ -102,15 +117,15 @@ async fn an_answered_batch_id_is_neither_written_nor_charged_again() {
     let path = dir.path().join("veilmatch.db");
     let writer = FrameWriter::start(&path, |_| ()).unwrap();
     let refused = FrameRecord { status: FrameStatus::Refused("CLOCK_SKEW"), ..frame(1, 4) };
-    assert_eq!(writer.record(refused.clone(), 7).await, Recorded::Durable);
-    assert_eq!(writer.record(frame(1, 4), 7).await, Recorded::Durable);
-    assert_eq!(writer.record(frame(1, 4), 7).await, Recorded::AlreadyAnswered);
-    assert_eq!(writer.record(refused, 7).await, Recorded::Durable);
+    assert!(matches!(record(&writer, refused.clone()).await, Recorded::Durable(_)));
+    assert!(matches!(record(&writer, frame(1, 4)).await, Recorded::Durable(_)));
+    assert_eq!(record(&writer, frame(1, 4)).await, Recorded::AlreadyAnswered);
+    assert!(matches!(record(&writer, refused).await, Recorded::Durable(_)));
     let store = Store::open(&path).unwrap();
     assert_eq!(store.evaluations(&list(), Epoch(1)).unwrap(), 4);
     let answered = store.answered(&frame(1, 4).key).unwrap().unwrap();
     assert_eq!((answered.request, answered.proof), (RequestDigest([2; 32]), [5; 64]));
-    assert_eq!(writer.retry(frame(1, 4).key, 1).await, Recorded::Durable);
+    assert_eq!(writer.retry(frame(1, 4).key, 1).await, Recorded::Counted);
     assert_eq!(writer.retry(frame(1, 4).key, 1).await, Recorded::TooManyRetries);
     assert_eq!(writer.retry(frame(2, 4).key, 1).await, Recorded::TooManyRetries);
 }
@@ -137,9 +152,9 @@ async fn a_charge_is_given_back_once() {
     let path = dir.path().join("veilmatch.db");
     let writer = FrameWriter::start(&path, |_| ()).unwrap();
     for batch in [1, 2] {
-        assert_eq!(writer.record(frame(batch, 4), 7).await, Recorded::Durable);
+        assert!(matches!(record(&writer, frame(batch, 4)).await, Recorded::Durable(_)));
     }
-    assert_eq!(writer.refund(frame(1, 4).key, 7).await, Recorded::Durable);
+    assert_eq!(writer.refund(frame(1, 4).key, 7).await, Recorded::Counted);
     assert_eq!(writer.refund(frame(1, 4).key, 7).await, Recorded::AlreadyRefunded);
     assert_eq!(writer.refund(frame(3, 4).key, 7).await, Recorded::AlreadyRefunded);
     let store = Store::open(&path).unwrap();
@@ -153,10 +168,78 @@ async fn what_is_acknowledged_is_on_the_disk_when_the_writer_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("veilmatch.db");
     let writer = FrameWriter::start(&path, |_| ()).unwrap();
-    assert_eq!(writer.record(frame(1, 4), 7).await, Recorded::Durable);
+    assert!(matches!(record(&writer, frame(1, 4)).await, Recorded::Durable(_)));
     drop(writer);
     let recorded = Store::open(&path).unwrap().recorded(&frame(1, 4).key).unwrap().unwrap();
     assert_eq!(recorded, frame(1, 4));
+}
+
+#[tokio::test]
+async fn a_leaf_is_in_the_shard_of_its_minute_with_its_frame_and_is_found_by_its_hash() {
+    // SPEC §9.7, §17.1, §17.7
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("veilmatch.db");
+    let writer = FrameWriter::start(&path, |_| ()).unwrap();
+    // 2027-01-15, and half a year later; a refused frame has a leaf as well.
+    let later = FrameRecord { minute: frame(2, 4).minute + 182 * 1_440, ..frame(2, 4) };
+    let refused = FrameRecord { status: FrameStatus::Refused("CLOCK_SKEW"), ..frame(3, 4) };
+    let frames = [frame(1, 4), later, refused];
+    for (frame, index) in frames.iter().zip([0, 0, 1]) {
+        assert_eq!(record(&writer, frame.clone()).await, Recorded::Durable(index));
+    }
+    drop(writer);
+    let store = Store::open(&path).unwrap();
+    let [first, second] = &store.logs().unwrap()[..] else { panic!("two shards") };
+    assert_eq!(first.origin, "agency.example/veilmatch/query/2027h1");
+    assert_eq!(second.origin, "agency.example/veilmatch/query/2027h2");
+    assert_eq!((store.log_len(first.id).unwrap(), store.log_len(second.id).unwrap()), (2, 1));
+    let answered = store.answered(&frames[1].key).unwrap().unwrap().leaf.unwrap();
+    assert_eq!((&answered.origin, answered.index), (&second.origin, 0));
+    let leaves = store.leaves(first.id, 0..9).unwrap();
+    for (index, leaf) in (0..).zip(&leaves) {
+        let hash = veilmatch_protocol::merkle::leaf_hash(leaf);
+        assert_eq!(store.leaf_index(first.id, &hash).unwrap(), Some((index, "platform.example".into())));
+        assert_eq!(store.leaf_index(second.id, &hash).unwrap(), None);
+    }
+    let own = store.leaves_of(first.id, Some(&frames[0].key.platform), 1..9, 10, 1 << 20).unwrap();
+    assert_eq!(own, [(1, leaves[1].clone())]);
+    let other = PlatformId::parse("other.example").unwrap();
+    assert!(store.leaves_of(first.id, Some(&other), 0..9, 10, 1 << 20).unwrap().is_empty());
+}
+
+#[test]
+fn a_head_is_replaced_by_whoever_knows_it_and_by_nobody_else() {
+    // SPEC §17.4
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&dir.path().join("veilmatch.db")).unwrap();
+    store.begin_log("a/veilmatch/manifest").unwrap();
+    let row = store.log("a/veilmatch/manifest").unwrap().unwrap();
+    let head = |size| Head { size, root: [7; 32], note: b"note".to_vec(), at: 9 };
+    assert!(store.swap_head(row.id, &row.head, &head(1)).unwrap());
+    assert!(!store.swap_head(row.id, &row.head, &head(2)).unwrap());
+    assert!(!store.swap_head(row.id, &Head { root: [8; 32], ..head(1) }, &head(2)).unwrap());
+    assert!(store.swap_head(row.id, &head(1), &head(2)).unwrap());
+    store.halt_log(row.id, "seen elsewhere").unwrap();
+    assert!(!store.swap_head(row.id, &head(2), &head(3)).unwrap());
+    assert_eq!(store.log(&row.origin).unwrap().unwrap().head, head(2));
+}
+
+#[test]
+fn a_watched_checkpoint_is_replaced_from_its_own_size_alone() {
+    // SPEC §20.2
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&dir.path().join("veilmatch.db")).unwrap();
+    store.connection.pragma_update(None, "foreign_keys", "OFF").unwrap();
+    let platform = PlatformId::parse("platform.example").unwrap();
+    let at = |size, root| Watched { origin: "x".into(), size, root: [root; 32], note: b"n".to_vec(), at: size };
+    assert!(!store.watch(&platform, 3, &at(4, 1)).unwrap());
+    assert!(store.watch(&platform, 0, &at(4, 1)).unwrap());
+    for (old, new) in [(0, at(5, 2)), (3, at(5, 2)), (4, at(4, 2)), (4, at(3, 1))] {
+        assert!(!store.watch(&platform, old, &new).unwrap());
+    }
+    assert!(store.watch(&platform, 4, &at(4, 1)).unwrap());
+    assert!(store.watch(&platform, 4, &at(9, 3)).unwrap());
+    assert_eq!(store.watched("x").unwrap(), Some(at(9, 3)));
 }
 
 #[tokio::test]
@@ -168,7 +251,7 @@ async fn a_full_disk_is_not_answered_through_and_passes() {
     let states = Arc::clone(&seen);
     let writer = FrameWriter::run(store, move |state| states.lock().unwrap().push(state)).unwrap();
     let mut durable = 0_u16;
-    while writer.record(frame(durable, 4), 7).await == Recorded::Durable {
+    while matches!(record(&writer, frame(durable, 4)).await, Recorded::Durable(_)) {
         durable += 1;
     }
     assert_eq!(writer.state(), AuditState::Unwritable);

@@ -17,7 +17,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use super::{FrameKey, FrameRecord, FrameStatus, Store, connection, frames};
+use super::{ClosedDay, FrameKey, FrameRecord, FrameStatus, NewLeaf, Store, closings, connection, frames, logs::Ends};
 use crate::Error;
 
 /// Most records in one transaction.
@@ -29,8 +29,11 @@ const QUEUE: usize = 1 << 16;
 /// Pages of the log, about, after which it is moved into the database, if the writer does not come to rest before.
 const LOG_PAGES: usize = 4_096;
 
-/// Pages that a transaction writes beside one for each of its records: the ends of tables and the counts.
-const COMMIT_PAGES: usize = 4;
+/// Pages that a transaction writes beside those of its records: the ends of tables and the counts.
+const COMMIT_PAGES: usize = 8;
+
+/// Pages that a record writes, about: places in indices of random keys, and its share of the ends of tables.
+const RECORD_PAGES: usize = 3;
 
 /// How often a writer that could not write tries again.
 const PROBE: Duration = Duration::from_secs(1);
@@ -38,9 +41,11 @@ const PROBE: Duration = Duration::from_secs(1);
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {
-    /// It is on the disk.
-    Durable,
-    /// The batch id has an answered frame; nothing was written or charged.
+    /// It is on the disk, and its leaf has this index in its log.
+    Durable(u64),
+    /// It was counted, on the disk.
+    Counted,
+    /// The batch id has an answered frame, or the day is closed; nothing was written or charged.
     AlreadyAnswered,
     /// The frame was answered again as often as it may be.
     TooManyRetries,
@@ -62,9 +67,10 @@ pub enum AuditState {
 }
 
 enum Work {
-    Record { record: Box<FrameRecord>, day: u64 },
+    Record { record: Box<FrameRecord>, leaf: NewLeaf, day: u64 },
     Retry { key: FrameKey, most: u32 },
     Refund { key: FrameKey, day: u64 },
+    Close { day: Box<ClosedDay>, leaf: NewLeaf },
 }
 
 struct Job {
@@ -106,9 +112,9 @@ impl FrameWriter {
         Ok(Self { jobs: Some(jobs), state, thread: Some(thread) })
     }
 
-    /// Records an answered or refused frame. An answered one is charged to `day` in the same transaction.
-    pub async fn record(&self, record: FrameRecord, day: u64) -> Recorded {
-        self.submit(Work::Record { record: Box::new(record), day }).await
+    /// Records an answered or refused frame, with its leaf. An answered one is charged to `day` in the same transaction.
+    pub async fn record(&self, record: FrameRecord, leaf: NewLeaf, day: u64) -> Recorded {
+        self.submit(Work::Record { record: Box::new(record), leaf, day }).await
     }
 
     /// Counts another answer to an answered frame, at most `most` of them.
@@ -119,6 +125,11 @@ impl FrameWriter {
     /// Gives back what an answered frame was charged to `day`, once, and counts the retry.
     pub async fn refund(&self, key: FrameKey, day: u64) -> Recorded {
         self.submit(Work::Refund { key, day }).await
+    }
+
+    /// Records a closed day with its leaf, once.
+    pub async fn close(&self, day: ClosedDay, leaf: NewLeaf) -> Recorded {
+        self.submit(Work::Close { day: Box::new(day), leaf }).await
     }
 
     async fn submit(&self, work: Work) -> Recorded {
@@ -212,7 +223,7 @@ impl Writer {
         }
         match commit(&mut self.connection, &group) {
             Ok(outcomes) => {
-                self.log_pages += COMMIT_PAGES + group.len();
+                self.log_pages += COMMIT_PAGES + RECORD_PAGES * group.len();
                 self.become_state(AuditState::Writable);
                 let mut outcomes = outcomes.into_iter();
                 answer(group, |_| outcomes.next().unwrap_or(Recorded::Unavailable));
@@ -270,30 +281,39 @@ fn answer(group: Vec<Job>, mut outcome: impl FnMut(&Work) -> Recorded) {
 
 fn commit(connection: &mut Connection, group: &[Job]) -> rusqlite::Result<Vec<Recorded>> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let outcomes = group.iter().map(|job| apply(&tx, &job.work)).collect::<Result<_, _>>()?;
+    let mut ends = Ends::default();
+    let outcomes = group.iter().map(|job| apply(&tx, &mut ends, &job.work)).collect::<Result<_, _>>()?;
     tx.commit()?;
     Ok(outcomes)
 }
 
-fn apply(tx: &Transaction<'_>, work: &Work) -> rusqlite::Result<Recorded> {
+fn apply(tx: &Transaction<'_>, ends: &mut Ends, work: &Work) -> rusqlite::Result<Recorded> {
     match work {
-        Work::Record { record, day } => {
+        Work::Record { record, leaf, day } => {
             if matches!(record.status, FrameStatus::Answered { .. }) {
                 if frames::answered(tx, &record.key)?.is_some() {
                     return Ok(Recorded::AlreadyAnswered);
                 }
                 frames::charge(tx, &record.key, record.n, *day)?;
             }
-            frames::insert(tx, record)?;
-            Ok(Recorded::Durable)
+            let (log, index) = ends.append(tx, leaf)?;
+            frames::insert(tx, record, log, index)?;
+            Ok(Recorded::Durable(index))
+        }
+        Work::Close { day, leaf } => {
+            if closings::insert(tx, day)? {
+                ends.append(tx, leaf).map(|(_, index)| Recorded::Durable(index))
+            } else {
+                Ok(Recorded::AlreadyAnswered)
+            }
         }
         Work::Retry { key, most } => {
             let counted = frames::count_retry(tx, key, *most)?;
-            Ok(if counted { Recorded::Durable } else { Recorded::TooManyRetries })
+            Ok(if counted { Recorded::Counted } else { Recorded::TooManyRetries })
         }
         Work::Refund { key, day } => {
             let given_back = frames::refund(tx, key, *day)?;
-            Ok(if given_back { Recorded::Durable } else { Recorded::AlreadyRefunded })
+            Ok(if given_back { Recorded::Counted } else { Recorded::AlreadyRefunded })
         }
     }
 }

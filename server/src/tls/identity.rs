@@ -34,6 +34,15 @@ impl PeerIdentity {
     }
 }
 
+/// SHA-256 of a certificate's SubjectPublicKeyInfo, and the end of its validity in Unix time.
+///
+/// # Errors
+/// [`Error::Certificate`] if it is not a certificate.
+pub fn certificate_key(certificate: &CertificateDer<'_>) -> Result<([u8; 32], u64), Error> {
+    let spki_sha256 = Sha256::digest(parse(certificate)?.public_key().raw).into();
+    Ok((spki_sha256, not_after(certificate)?))
+}
+
 /// The end of a certificate's validity, in Unix time.
 pub(super) fn not_after(certificate: &CertificateDer<'_>) -> Result<u64, Error> {
     Ok(u64::try_from(parse(certificate)?.validity().not_after.timestamp()).unwrap_or(0))

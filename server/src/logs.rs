@@ -1,0 +1,109 @@
+//! The agency's logs (SPEC §17): who signs them, how they grow from leaves that are durable, and what is read from them.
+//!
+//! A leaf is appended by the transaction of what it records ([`crate::store`]). All else follows from there, step by step,
+//! and each step can be killed: [`keeper`] signs and publishes, [`task`] does it for the query log while the server runs.
+
+pub mod closing;
+pub mod health;
+pub mod keeper;
+pub mod keys;
+pub mod reading;
+pub mod record;
+pub mod task;
+pub mod witness;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Error,
+    clock::Clock,
+    config::Config,
+    keys::read_signing_key,
+    service::{FrameEvidence, ServedLogs},
+    state_dir::StateDir,
+    store::{FrameWriter, Store},
+};
+
+pub use health::{LogHealth, LogState};
+pub use keys::{LogKeys, PublicKeys};
+
+/// The logs of a server that runs.
+pub struct AgencyLogs {
+    dir: StateDir,
+    config: Config,
+    clock: Arc<dyn Clock>,
+    keys: Arc<LogKeys>,
+    health: Arc<LogHealth>,
+}
+
+impl AgencyLogs {
+    /// Reads the keys, and publishes what the manifest log has and a command that was killed did not publish.
+    ///
+    /// # Errors
+    /// [`Error::KeyFile`], [`Error::KeyFileMode`], [`Error::LogHalted`], [`Error::ClockBehind`], [`Error::Io`],
+    /// [`Error::Store`].
+    pub fn open(
+        dir: &StateDir,
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        on_change: impl Fn(LogState) + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        let keys = Arc::new(LogKeys::read(dir, &config.agency())?);
+        match dir.lock_changes() {
+            Ok(_lock) => {
+                let (mut store, key) = (Store::open(&dir.database())?, read_signing_key(&dir.manifest_key())?);
+                keeper::publish_manifests(dir, &config.agency(), &mut store, &key, clock.now())?;
+            }
+            // A command is at work, and does it itself.
+            Err(Error::Busy) => {}
+            Err(error) => return Err(error),
+        }
+        let health = Arc::new(LogHealth::new(on_change));
+        Ok(Self { dir: dir.clone(), config: config.clone(), clock, keys, health })
+    }
+
+    /// What the answering of frames needs.
+    #[must_use]
+    pub fn frame_evidence(&self) -> FrameEvidence {
+        FrameEvidence { agency: self.config.agency(), keys: Arc::clone(&self.keys), health: Arc::clone(&self.health) }
+    }
+
+    /// Whether the logs can go on.
+    #[must_use]
+    pub fn health(&self) -> Arc<LogHealth> {
+        Arc::clone(&self.health)
+    }
+
+    /// Starts to publish the query log. `failed` is cancelled if the process must end.
+    ///
+    /// # Errors
+    /// Those of [`task::QueryLogTask::start`].
+    pub fn start(&self, failed: CancellationToken) -> Result<task::QueryLogTask, Error> {
+        let options = task::TaskOptions {
+            dir: self.dir.clone(),
+            agency: self.config.agency(),
+            keys: Arc::clone(&self.keys),
+            clock: Arc::clone(&self.clock),
+            every: Duration::from_secs(self.config.log.checkpoint_seconds.into()),
+        };
+        task::QueryLogTask::start(options, Arc::clone(&self.health), move || failed.cancel())
+    }
+
+    /// What the Logs service works with.
+    #[must_use]
+    pub fn served(&self, writer: Arc<FrameWriter>) -> Arc<ServedLogs> {
+        let (agency, keys, clock) = (self.config.agency(), &self.keys, &self.clock);
+        let reader = reading::LogReader::new(
+            self.dir.clone(),
+            keys.public().clone(),
+            Arc::clone(&self.health),
+            Arc::clone(clock),
+        );
+        let own = Arc::new(reader);
+        let watched = witness::MatchLogs::new(agency.clone(), Arc::clone(keys), Arc::clone(&own), Arc::clone(clock));
+        let closed = closing::ClosedDays::new(agency, Arc::clone(keys), Arc::clone(&own), writer, Arc::clone(clock));
+        Arc::new(ServedLogs::new(own, watched, closed))
+    }
+}

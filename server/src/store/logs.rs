@@ -1,0 +1,369 @@
+//! The agency's logs: their leaves in order, the heads that were signed, and what witnesses said of them.
+//!
+//! A leaf is written in the transaction of what it records, with its index; it is never changed and never moved. Tiles are
+//! made from here, and can be made again.
+
+use std::{collections::HashMap, ops::Range};
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
+use veilmatch_protocol::{
+    merkle::{leaf_hash, root},
+    name::{Origin, PlatformId},
+};
+
+use super::{Store, VersionRow, signed, unsigned, writer::can_recover};
+use crate::Error;
+
+/// A log as the store has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogRow {
+    /// Its number in the store.
+    pub id: i64,
+    /// Its name.
+    pub origin: String,
+    /// The tree that was signed last.
+    pub head: Head,
+    /// Size of the tree whose files and checkpoint were written last.
+    pub published_size: u64,
+    /// Its checkpoint, without cosignatures; empty before the first.
+    pub published_note: Vec<u8>,
+    /// Why it may not go on.
+    pub halted: Option<String>,
+}
+
+/// A signed tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// How many leaves it has.
+    pub size: u64,
+    /// Its root.
+    pub root: [u8; 32],
+    /// The signed checkpoint; empty where nothing was signed.
+    pub note: Vec<u8>,
+    /// When it was signed.
+    pub at: u64,
+}
+
+/// A leaf on its way into a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLeaf {
+    /// The log.
+    pub origin: String,
+    /// Whose leaf it is.
+    pub platform: PlatformId,
+    /// Its exact bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A leaf where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedLeaf {
+    /// The log.
+    pub origin: String,
+    /// Its index.
+    pub index: u64,
+    /// Its exact bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A witness's line under the tree that is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cosignature {
+    /// The name of the witness's key.
+    pub witness: String,
+    /// Its signature line, newline included.
+    pub line: String,
+    /// When it was taken.
+    pub at: u64,
+}
+
+impl Store {
+    /// A log by its origin.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn log(&self, origin: &str) -> Result<Option<LogRow>, Error> {
+        let mut rows = self.connection.prepare_cached(&format!("{LOG} WHERE origin = ?1"))?;
+        Ok(rows.query_row([origin], log_row).optional()?)
+    }
+
+    /// Every log, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn logs(&self) -> Result<Vec<LogRow>, Error> {
+        let mut rows = self.connection.prepare_cached(&format!("{LOG} ORDER BY id"))?;
+        Ok(rows.query_map([], log_row)?.collect::<Result<_, _>>()?)
+    }
+
+    /// Makes a log without leaves, unless it is there.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn begin_log(&mut self, origin: &str) -> Result<(), Error> {
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        log_id(&tx, origin)?;
+        Ok(tx.commit()?)
+    }
+
+    /// How many leaves a log has, published or not.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn log_len(&self, log: i64) -> Result<u64, Error> {
+        Ok(len(&self.connection, log)?)
+    }
+
+    /// The leaves of a range, in order.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn leaves(&self, log: i64, range: Range<u64>) -> Result<Vec<Vec<u8>>, Error> {
+        let sql = "SELECT leaf FROM log_leaf WHERE log = ?1 AND idx >= ?2 AND idx < ?3 ORDER BY idx";
+        let mut rows = self.connection.prepare_cached(sql)?;
+        let rows = rows.query_map((log, signed(range.start), signed(range.end)), |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The leaves of a platform from an index on, or those of everybody, below an index: at most so many leaves and bytes.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn leaves_of(
+        &self,
+        log: i64,
+        platform: Option<&PlatformId>,
+        range: Range<u64>,
+        most: usize,
+        most_bytes: usize,
+    ) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+        let sql = match platform {
+            Some(_) => {
+                "SELECT idx, leaf FROM log_leaf WHERE log = ?1 AND idx >= ?2 AND idx < ?3 AND platform = ?4 ORDER BY idx"
+            }
+            None => "SELECT idx, leaf FROM log_leaf WHERE log = ?1 AND idx >= ?2 AND idx < ?3 AND ?4 = '' ORDER BY idx",
+        };
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let platform = platform.map_or("", PlatformId::as_str);
+        let mut rows = statement.query((log, signed(range.start), signed(range.end), platform))?;
+        let (mut leaves, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.next()? {
+            let leaf: Vec<u8> = row.get(1)?;
+            bytes += leaf.len();
+            if leaves.len() == most || bytes > most_bytes {
+                break;
+            }
+            leaves.push((unsigned(row.get(0)?), leaf));
+        }
+        Ok(leaves)
+    }
+
+    /// Where the leaf with this hash is, and whose it is.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn leaf_index(&self, log: i64, hash: &[u8; 32]) -> Result<Option<(u64, String)>, Error> {
+        let sql = "SELECT idx, platform, leaf FROM log_leaf WHERE log = ?1 AND hash = ?2 ORDER BY idx";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query((log, short(hash)))?;
+        while let Some(row) = rows.next()? {
+            if leaf_hash(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?) == *hash {
+                return Ok(Some((unsigned(row.get(0)?), row.get(1)?)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Puts a signed head in the place of the one that it extends. Gives whether it did: somebody else may have been there.
+    ///
+    /// # Errors
+    /// [`Error::HeadUnclear`] if nobody can say whether the new head is in place: the process must end. [`Error::Store`]
+    /// if it is not.
+    pub fn swap_head(&mut self, log: i64, old: &Head, new: &Head) -> Result<bool, Error> {
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let swapped = tx.execute(
+            "UPDATE log SET head_size = ?2, head_root = ?3, head_note = ?4, head_at = ?5
+             WHERE id = ?1 AND head_size = ?6 AND head_root = ?7 AND halted = ''",
+            (log, signed(new.size), new.root, &new.note, signed(new.at), signed(old.size), old.root),
+        )?;
+        tx.commit().map_err(|error| if can_recover(&error) { error.into() } else { Error::HeadUnclear(error) })?;
+        Ok(swapped == 1)
+    }
+
+    /// Records that files and checkpoint of a head are written. `announce`: its root becomes one that a view may be, and a
+    /// running server takes notice.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn log_published(&mut self, log: i64, head: &Head, announce: bool) -> Result<(), Error> {
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute(
+            "UPDATE log SET published_size = ?2, published_note = ?3 WHERE id = ?1",
+            (log, signed(head.size), &head.note),
+        )?;
+        tx.execute("DELETE FROM cosignature WHERE log = ?1 AND size <> ?2", (log, signed(head.size)))?;
+        if announce {
+            let sql = "INSERT INTO log_root (log, size, root) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+            tx.execute(sql, (log, signed(head.size), head.root))?;
+            tx.execute("UPDATE revision SET n = n + 1", [])?;
+        }
+        Ok(tx.commit()?)
+    }
+
+    /// The root of a tree of the manifest log that was published.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn published_root(&self, manifest_log: &Origin, size: u64) -> Result<Option<[u8; 32]>, Error> {
+        let sql = "SELECT root FROM log_root WHERE size = ?2 AND log = (SELECT id FROM log WHERE origin = ?1)";
+        let mut rows = self.connection.prepare_cached(sql)?;
+        Ok(rows.query_row((manifest_log.as_str(), signed(size)), |row| row.get(0)).optional()?)
+    }
+
+    /// How much of the manifest log is published.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn published_size(&self, origin: &str) -> Result<u64, Error> {
+        let mut rows = self.connection.prepare_cached("SELECT published_size FROM log WHERE origin = ?1")?;
+        Ok(unsigned(rows.query_row([origin], |row| row.get(0)).optional()?.unwrap_or(0)))
+    }
+
+    /// Ends a log: nothing is signed for it any more, and a server does not answer.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn halt_log(&mut self, log: i64, why: &str) -> Result<(), Error> {
+        self.connection.execute("UPDATE log SET halted = ?2 WHERE id = ?1", (log, why))?;
+        Ok(())
+    }
+
+    /// Keeps a witness's line for the tree that is published, in place of its earlier one. Gives whether that tree is still
+    /// the published one.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn add_cosignature(&mut self, log: i64, size: u64, cosignature: &Cosignature) -> Result<bool, Error> {
+        let added = self.connection.execute(
+            "INSERT INTO cosignature (log, size, witness, line, at)
+             SELECT id, published_size, ?3, ?4, ?5 FROM log WHERE id = ?1 AND published_size = ?2
+             ON CONFLICT (log, size, witness) DO UPDATE SET line = excluded.line, at = excluded.at",
+            (log, signed(size), &cosignature.witness, &cosignature.line, signed(cosignature.at)),
+        )?;
+        Ok(added == 1)
+    }
+
+    /// The lines under the published tree, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn cosignatures(&self, log: i64, size: u64) -> Result<Vec<Cosignature>, Error> {
+        let sql = "SELECT witness, line, at FROM cosignature WHERE log = ?1 AND size = ?2 ORDER BY at DESC, witness";
+        let mut rows = self.connection.prepare_cached(sql)?;
+        let rows = rows.query_map((log, signed(size)), |row| {
+            Ok(Cosignature { witness: row.get(0)?, line: row.get(1)?, at: unsigned(row.get(2)?) })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Gives the versions that were published before there was a log their leaves, in the order of their publication.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn log_earlier_versions(&mut self, log: &Origin) -> Result<(), Error> {
+        let any = "SELECT EXISTS (SELECT 1 FROM manifest WHERE idx IS NULL)";
+        if !self.connection.query_row(any, [], |row| row.get::<_, bool>(0))? {
+            return Ok(());
+        }
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let unlogged: Vec<(String, u32, Vec<u8>)> = tx
+            .prepare("SELECT list, version, note FROM manifest WHERE idx IS NULL ORDER BY not_before, list, version")?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<Result<_, _>>()?;
+        for (list, version, note) in unlogged {
+            append_note(&tx, log, &list, version, &note)?;
+        }
+        Ok(tx.commit()?)
+    }
+}
+
+const LOG: &str =
+    "SELECT id, origin, head_size, head_root, head_note, head_at, published_size, published_note, halted FROM log";
+
+fn log_row(row: &Row<'_>) -> rusqlite::Result<LogRow> {
+    let halted: String = row.get(8)?;
+    Ok(LogRow {
+        id: row.get(0)?,
+        origin: row.get(1)?,
+        head: Head { size: unsigned(row.get(2)?), root: row.get(3)?, note: row.get(4)?, at: unsigned(row.get(5)?) },
+        published_size: unsigned(row.get(6)?),
+        published_note: row.get(7)?,
+        halted: (!halted.is_empty()).then_some(halted),
+    })
+}
+
+/// Where the logs end, as one transaction sees and moves it.
+#[derive(Default)]
+pub(super) struct Ends(HashMap<String, (i64, u64)>);
+
+impl Ends {
+    /// Appends a leaf; gives its log's number and its index.
+    pub(super) fn append(&mut self, tx: &Transaction<'_>, leaf: &NewLeaf) -> rusqlite::Result<(i64, u64)> {
+        let (log, next) = match self.0.get_mut(&leaf.origin) {
+            Some(end) => end,
+            None => {
+                let log = log_id(tx, &leaf.origin)?;
+                self.0.entry(leaf.origin.clone()).or_insert((log, len(tx, log)?))
+            }
+        };
+        insert_leaf(tx, *log, *next, leaf.platform.as_str(), &leaf.bytes)?;
+        *next += 1;
+        Ok((*log, *next - 1))
+    }
+}
+
+/// Appends a version's leaf to the manifest log.
+pub(super) fn append_manifest(tx: &Transaction<'_>, log: &Origin, version: &VersionRow) -> Result<(), Error> {
+    append_note(tx, log, version.list.as_str(), version.version.0, &version.note)
+}
+
+fn append_note(tx: &Transaction<'_>, log: &Origin, list: &str, version: u32, note: &[u8]) -> Result<(), Error> {
+    let end = note.iter().position(|byte| *byte == b'\n');
+    let leaf = end.map(|end| &note[..end]).ok_or(Error::Internal("a manifest's note has no line"))?;
+    let log = log_id(tx, log.as_str())?;
+    let index = len(tx, log)?;
+    insert_leaf(tx, log, index, "", leaf)?;
+    let sql = "UPDATE manifest SET idx = ?3 WHERE list = ?1 AND version = ?2";
+    tx.execute(sql, (list, version, signed(index)))?;
+    Ok(())
+}
+
+fn insert_leaf(tx: &Transaction<'_>, log: i64, index: u64, platform: &str, leaf: &[u8]) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT INTO log_leaf (log, idx, platform, hash, leaf) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute((log, signed(index), platform, short(&leaf_hash(leaf)), leaf))?;
+    Ok(())
+}
+
+fn log_id(tx: &Transaction<'_>, origin: &str) -> rusqlite::Result<i64> {
+    let found = tx.prepare_cached("SELECT id FROM log WHERE origin = ?1")?.query_row([origin], |row| row.get(0));
+    if let Some(log) = found.optional()? {
+        return Ok(log);
+    }
+    tx.prepare_cached(
+        "INSERT INTO log (origin, head_size, head_root, head_note, head_at, published_size, published_note, halted)
+         VALUES (?1, 0, ?2, x'', 0, 0, x'', '') RETURNING id",
+    )?
+    .query_row((origin, root([])), |row| row.get(0))
+}
+
+fn len(connection: &Connection, log: i64) -> rusqlite::Result<u64> {
+    let last: Option<i64> = connection
+        .prepare_cached("SELECT max(idx) FROM log_leaf WHERE log = ?1")?
+        .query_row([log], |row| row.get(0))?;
+    Ok(last.map_or(0, |last| unsigned(last) + 1))
+}
+
+// Enough to find a leaf by; whose hash it is, its bytes say.
+fn short(hash: &[u8; 32]) -> i64 {
+    i64::from_be_bytes(*hash.first_chunk().expect("a hash has 32 bytes"))
+}
