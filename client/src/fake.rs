@@ -25,7 +25,7 @@ use veilmatch_protocol::{
     frame::FrameSize,
     item::Kind,
     label,
-    manifest::{DeltaRef, Hash, Publication, Quota, SignedManifest, Timestamp},
+    manifest::{DeltaRef, Hash, Publication, Quota, SignedManifest, Timestamp, no_canaries},
     name::{AgencyName, Epoch, ListId, Origin, Version},
     note::Verifier,
     oprf::SecretKey,
@@ -119,6 +119,7 @@ fn version_1(
         categories,
         frame_sizes: FrameSize::ALL.to_vec(),
         quota: Quota { elements: 1_000, frames: 1_000 },
+        canary_root: no_canaries(),
         software: String::new(),
     };
     (SignedManifest::sign(manifest.into(), &key()).unwrap(), bytes)

@@ -31,6 +31,9 @@ const SUITE: &str = "ristretto255-SHA512";
 /// Longest leaf.
 pub const MAX_LEAF_LEN: usize = 15 * 1_024;
 
+/// Most certificates that a version names.
+const MAX_CERTS: usize = 16;
+
 /// 32 bytes, padded base64 in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -76,10 +79,11 @@ pub struct Manifest {
     pub quota: Quota,
     /// Root over commitments to this version's canaries; the root of the empty tree if there are none.
     pub canary_root: Hash,
-    /// Digests of certificate notes; empty for now.
-    pub certs: Vec<String>,
-    /// Digest of the log policy in force; empty for now.
-    pub policy: String,
+    /// SHA-256 of each certificate's note, ascending.
+    pub certs: Vec<Hash>,
+    /// SHA-256 of the log policy in force, if the agency publishes one.
+    #[serde(with = "json::maybe")]
+    pub policy: Option<Hash>,
     /// Version text of the software that published.
     pub software: String,
 }
@@ -188,8 +192,16 @@ pub struct Publication {
     pub frame_sizes: Vec<FrameSize>,
     /// Default daily budget.
     pub quota: Quota,
+    /// Root over the commitments to this version's canaries; [`no_canaries`] without any.
+    pub canary_root: Hash,
     /// Version text of the software.
     pub software: String,
+}
+
+/// `canary_root` of a version without canaries: the root of the empty tree.
+#[must_use]
+pub fn no_canaries() -> Hash {
+    Hash(merkle::root([]))
 }
 
 impl From<Publication> for Manifest {
@@ -213,9 +225,9 @@ impl From<Publication> for Manifest {
             categories: publication.categories,
             frame_sizes: publication.frame_sizes.into_iter().map(|size| size as u32).collect(),
             quota: publication.quota,
-            canary_root: Hash(merkle::root([])),
+            canary_root: publication.canary_root,
             certs: Vec::new(),
-            policy: String::new(),
+            policy: None,
             software: publication.software,
         }
     }
@@ -295,11 +307,10 @@ impl Manifest {
         let numbers = self.epoch >= 1 && self.version >= self.epoch && self.prev.is_none() == (self.version == 1);
         let times = self.not_before < self.not_after;
         let key = PublicKey::from_bytes(&self.oprf_key.0).is_ok();
-        // What a later part fills cannot be checked here, so it is refused (SPEC §15.3).
-        let later = self.policy.is_empty() && self.certs.is_empty() && self.canary_root.0 == merkle::root([]);
+        let certs = self.certs.len() <= MAX_CERTS && self.certs.is_sorted_by(|a, b| a < b);
         let software = self.software.len() <= 64 && self.software.bytes().all(|b| (b' '..=b'~').contains(&b));
         let quota = self.quota.elements < 1 << 53 && self.quota.frames < 1 << 53;
-        let all = names && numbers && times && key && later && software && quota;
+        let all = names && numbers && times && key && certs && software && quota;
         if all && self.check_files() && self.check_sets() { Ok(()) } else { Err(Error::Manifest) }
     }
 

@@ -16,7 +16,7 @@ use veilmatch_protocol::{
     artifact::padded_count,
     codebook::CodeBook,
     frame::FrameSize,
-    manifest::{Hash, Manifest, Publication, Quota, SignedManifest, Timestamp},
+    manifest::{Hash, Manifest, Publication, Quota, SignedManifest, Timestamp, no_canaries},
     name::{Epoch, ListId, Origin, Version},
     note::Verifier,
     oprf::PublicKey,
@@ -351,6 +351,7 @@ impl<'a> Publisher<'a> {
             categories,
             frame_sizes: sizes.filter_map(|&size| FrameSize::try_from(usize::try_from(size).ok()?).ok()).collect(),
             quota: Quota { elements: self.config.budget.elements_per_day, frames: self.config.budget.frames_per_day },
+            canary_root: no_canaries(),
             software: SOFTWARE.to_owned(),
         });
         let signed = SignedManifest::sign(manifest, &self.key)?;

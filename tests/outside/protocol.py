@@ -415,6 +415,11 @@ def canonical(value):
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def is_hash(text):
+    """32 bytes in padded base64, and no other spelling of them."""
+    return isinstance(text, str) and len(b64decode(text, validate=True)) == 32 and b64encode(b64decode(text)).decode() == text
+
+
 def read_manifest(text, vkey):
     """The members of a manifest, its leaf's bytes checked as a whole (§8.1, §8.2)."""
     line = text[:-1].encode()
@@ -437,11 +442,13 @@ def read_manifest(text, vkey):
         require(ids == sorted(set(ids)), "BAD_MANIFEST")
         sizes = manifest["frame_sizes"]
         require(sizes == sorted(set(sizes) & set(FRAME_SIZES)) and sizes[-1] >= len(kinds), "BAD_MANIFEST")
-        require(manifest["canary_root"] == "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", "BAD_MANIFEST")
+        require(is_hash(manifest["canary_root"]), "BAD_MANIFEST")
         quota = manifest["quota"]
         require(sorted(quota) == ["elements", "frames"], "BAD_MANIFEST")
         require(all(type(n) is int and 0 <= n < 2**53 for n in quota.values()), "BAD_MANIFEST")
-        require(manifest["policy"] == "" and manifest["certs"] == [], "BAD_MANIFEST")
+        require(manifest["policy"] == "" or is_hash(manifest["policy"]), "BAD_MANIFEST")
+        certs = [b64decode(cert) for cert in manifest["certs"] if is_hash(cert)]
+        require(len(certs) == len(manifest["certs"]) <= 16 and certs == sorted(set(certs)), "BAD_MANIFEST")
         if manifest["categories"] != "":
             require(len(b64decode(manifest["categories"], validate=True)) == 32, "BAD_MANIFEST")
             require(manifest["artifact"]["label_bytes"] >= 4, "BAD_MANIFEST")

@@ -8,7 +8,7 @@ use veilmatch_protocol::{
     delta::{self, Delta, Span},
     derive::Tag,
     item::Kind,
-    manifest::{DeltaRef, Manifest, Publication, Quota, Timestamp},
+    manifest::{DeltaRef, Manifest, Publication, Quota, Timestamp, no_canaries},
     name::{AgencyName, Epoch, ListId, Version},
     oprf::SecretKey,
 };
@@ -98,6 +98,7 @@ fn manifest(artifact: &veilmatch_protocol::manifest::ArtifactRef, removed: u64, 
         kinds: vec![Kind::Sha256],
         frame_sizes: Vec::new(),
         quota: Quota { elements: 0, frames: 0 },
+        canary_root: no_canaries(),
         software: String::new(),
     })
 }

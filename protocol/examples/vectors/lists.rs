@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -12,7 +13,7 @@ use veilmatch_protocol::{
     frame::FrameSize,
     item::{Item, Kind},
     label,
-    manifest::{ArtifactRef, DeltaRef, Hash, Manifest, Publication, Quota, SignedManifest, Timestamp},
+    manifest::{ArtifactRef, DeltaRef, Hash, Manifest, Publication, Quota, SignedManifest, Timestamp, no_canaries},
     name::{AgencyName, Epoch, Version},
     note::{self, Verifier},
     oprf::{self, Mode, SecretKey},
@@ -35,6 +36,8 @@ pub fn all() -> Vec<Case> {
     let hundred = json!({ "type": "note", "verifier_key": verifier().to_string(),
                           "note": lines(&text(&list.manifests[0]), 100) });
     cases.push(Case::new("accept/note_100_lines.json", &hundred));
+    let filled = json!({ "type": "note", "verifier_key": verifier().to_string(), "note": text(&filled(&list)) });
+    cases.push(Case::new("accept/note_filled.json", &filled));
     cases.extend(list.refused_notes());
     cases.extend(out_of_time(&list.manifests[0]));
     cases.push(Case::new(CHAIN, &chain_json()));
@@ -43,6 +46,21 @@ pub fn all() -> Vec<Case> {
     cases.extend(list.refused_deltas());
     cases.extend(codebooks::all(list.manifests[0].manifest()));
     cases
+}
+
+/// A manifest with canaries, as many certificates as there may be, and a policy.
+fn filled(list: &List) -> SignedManifest {
+    let mut manifest = list.manifests[0].manifest().clone();
+    manifest.canary_root = Hash(made("synthetic canaries", 0)[..32].try_into().expect("half of 64"));
+    manifest.certs = (1..=16).map(|i| Hash([i; 32])).collect();
+    manifest.policy = Some(Hash([0xf0; 32]));
+    signed(manifest)
+}
+
+/// The member `certs` of certificates with these repeated bytes as digests.
+fn certs(digests: impl IntoIterator<Item = u8>) -> String {
+    let digests: Vec<_> = digests.into_iter().map(|byte| STANDARD.encode([byte; 32])).collect();
+    format!("\"certs\":{}", json!(digests))
 }
 
 fn layout() -> Layout {
@@ -114,6 +132,7 @@ pub fn manifest(version: u32, prev: Option<Hash>, artifact: ArtifactRef, delta: 
         categories: None,
         frame_sizes: FrameSize::ALL.to_vec(),
         quota: Quota { elements: 10_000_000, frames: 500_000 },
+        canary_root: no_canaries(),
         software: "vectors 1".to_owned(),
     })
 }
@@ -201,6 +220,7 @@ impl List {
         let count = sign(&count);
         let own_key =
             serde_json::from_str::<Value>(&leaf).expect("JSON")["oprf_key"].as_str().expect("text").to_owned();
+        let no_root = STANDARD.encode(no_canaries().0);
         let cases = [
             (
                 "altered",
@@ -222,7 +242,11 @@ impl List {
             ("member_less", "BAD_MANIFEST", changed("\"certs\":[],", ""), "a member is left out"),
             ("member_twice", "BAD_MANIFEST", changed("\"certs\":[]", "\"certs\":[],\"certs\":[]"), "a member twice"),
             ("count", "BAD_MANIFEST", count, "a count that no number of entries is padded to"),
-            ("canary_root", "BAD_MANIFEST", changed("47DEQpj8", "57DEQpj8"), "what a later part fills has content"),
+            ("canary_root", "BAD_MANIFEST", changed(&no_root, ""), "no root of canaries"),
+            ("policy", "BAD_MANIFEST", changed("\"policy\":\"\"", "\"policy\":\"none\""), "a policy is no hash"),
+            ("certs_order", "BAD_MANIFEST", changed("\"certs\":[]", &certs([2, 1])), "certificates are not ascending"),
+            ("certs_twice", "BAD_MANIFEST", changed("\"certs\":[]", &certs([1, 1])), "a certificate twice"),
+            ("certs_17", "BAD_MANIFEST", changed("\"certs\":[]", &certs(1..=17)), "17 certificates"),
             ("101_lines", "BAD_NOTE", lines(101), "101 signature lines"),
             ("fraction", "BAD_MANIFEST", changed("\"epoch\":1", "\"epoch\":1.0"), "a number with a fraction"),
             ("identity_key", "BAD_MANIFEST", changed(&own_key, &identity), "the public key is the identity"),

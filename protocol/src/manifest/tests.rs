@@ -1,3 +1,4 @@
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::*;
@@ -47,6 +48,7 @@ pub(crate) fn manifest(version: u32) -> Manifest {
         categories: None,
         frame_sizes: FrameSize::ALL.to_vec(),
         quota: Quota { elements: 10_000_000, frames: 500_000 },
+        canary_root: no_canaries(),
         software: "veilmatch-server 0.1.0".to_owned(),
     })
 }
@@ -180,7 +182,7 @@ fn of_count(count: u64) -> Value {
 
 #[test]
 fn a_member_outside_its_limits_is_refused() {
-    // SPEC §7.3, §8.2, §15.3
+    // SPEC §7.3, §8.2
     let hash = |byte: u8| json!(STANDARD.encode([byte; 32]));
     assert!(with("/software", json!("other 1")).is_ok());
     assert!(
@@ -238,16 +240,30 @@ fn a_member_outside_its_limits_is_refused() {
         ("/quota/elements", json!(1_u64 << 53)),
         ("/quota/frames", json!(1_u64 << 53)),
         ("/canary_root", json!("")),
-        ("/canary_root", hash(1)),
         ("/categories", json!("x")),
         ("/categories", hash(1)),
         ("/certs", json!(["x"])),
+        ("/certs", json!([""])),
+        ("/certs", json!([hash(2), hash(1)])),
+        ("/certs", json!([hash(1), hash(1)])),
+        ("/certs", json!((1..=17).map(hash).collect::<Vec<_>>())),
         ("/policy", json!("x")),
         ("/software", json!("x".repeat(65))),
         ("/software", json!("\u{e9}")),
     ] {
         assert_eq!(with(pointer, value.clone()), Err(Error::Manifest), "{pointer} {value}");
     }
+}
+
+#[test]
+fn canaries_certificates_and_a_policy_are_named_by_their_hashes() {
+    // SPEC §8.2
+    let mut manifest = manifest(1);
+    assert_eq!((manifest.canary_root, manifest.policy), (no_canaries(), None));
+    manifest.canary_root = Hash([1; 32]);
+    manifest.certs = (1..=16).map(|i| Hash([i; 32])).collect();
+    manifest.policy = Some(Hash([2; 32]));
+    assert_eq!(Manifest::decode(&manifest.encode().unwrap()), Ok(manifest));
 }
 
 #[test]
