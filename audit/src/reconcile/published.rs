@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 use veilmatch_protocol::{artifact::Artifact, delta::Delta, manifest::Hash, name::Epoch};
 
@@ -53,7 +52,7 @@ fn bad_delta(version: &Published, bytes: &[u8]) -> bool {
 
 /// How many known certifiers vouch for the version.
 fn certifiers(agency: &Agency, version: &Published) -> usize {
-    let named = |digest: &Hash| version.manifest.certs.contains(&STANDARD.encode(digest.0));
+    let named = |digest: &Hash| version.manifest.certs.contains(digest);
     let fits = agency
         .certificates
         .iter()
