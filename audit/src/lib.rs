@@ -21,6 +21,8 @@ pub mod policy;
 pub mod reconcile;
 #[cfg(feature = "cli")]
 pub mod report;
+#[cfg(feature = "cli")]
+pub mod source;
 pub mod tile;
 pub mod tree;
 pub mod verify;

@@ -135,3 +135,6 @@ impl Register {
         Ok(Some(Last { checkpoint: opened.ok_or_else(damaged)?, time }))
     }
 }
+
+#[cfg(test)]
+mod tests;
