@@ -66,6 +66,15 @@ pub struct Verify {
     /// Folder with the checkpoints of the last audit.
     #[arg(long)]
     pub state: Option<PathBuf>,
+    /// Authorities in PEM to believe for a log at an https URL, in the place of the system's.
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Certificates in PEM to show there, the own one first: what an auditor reads entries with.
+    #[arg(long, value_name = "FILE", requires = "certificate_key")]
+    pub certificate: Option<PathBuf>,
+    /// Private key of the certificate, in PEM.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub certificate_key: Option<PathBuf>,
     /// Checkpoints that others show, to compare: file names.
     #[arg(long, value_name = "FILE")]
     pub seen: Vec<PathBuf>,

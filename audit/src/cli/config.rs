@@ -19,6 +19,10 @@ pub struct Config {
     pub state: PathBuf,
     /// Policy whose cosignatures count; none, if none was agreed.
     pub policy: Option<PathBuf>,
+    /// Authorities in PEM to believe for logs at https URLs, in the place of the system's.
+    pub ca: Option<PathBuf>,
+    /// The certificate to show there.
+    pub certificate: Option<CertificateFiles>,
     /// The manifest log.
     pub manifest: ManifestLog,
     /// The query logs.
@@ -35,6 +39,16 @@ pub struct Config {
     /// Checkpoints that witnesses show.
     #[serde(default)]
     pub witness: Vec<WitnessView>,
+}
+
+/// A certificate of the auditor's, to read entries with.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateFiles {
+    /// PEM file of certificates, the own one first.
+    pub chain: PathBuf,
+    /// PEM file of their private key.
+    pub key: PathBuf,
 }
 
 /// The manifest log.

@@ -13,9 +13,9 @@ use super::{Failure, state};
 use crate::{
     case::Source,
     checkpoint,
-    folder::LogFolder,
     origin::LogOrigin,
     policy::Policy,
+    source::{self, Access},
     verify::{Known, LogFiles, Seen},
 };
 
@@ -29,17 +29,18 @@ pub(super) struct Around<'a> {
     pub policy: Option<&'a Policy>,
     /// What witnesses show.
     pub seen: &'a [Seen],
+    /// Certificates for logs at URLs.
+    pub access: &'a Access,
     /// Unix seconds.
     pub now: u64,
 }
 
-/// The files of a log in a folder.
-pub(super) fn files(base: &Path, place: &str) -> Result<Box<LogFiles<'static>>, Failure> {
-    let dir = base.join(place);
-    if !dir.is_dir() {
-        return Err(Failure::Given { what: "log", value: place.to_owned(), why: "is not a folder" });
+/// The files of a log in a folder or at a URL.
+pub(super) fn files(around: &Around<'_>, place: &str) -> Result<Box<LogFiles<'static>>, Failure> {
+    if !source::is_url(place) && !around.base.join(place).is_dir() {
+        return Err(Failure::Given { what: "log", value: place.to_owned(), why: "is neither a folder nor a URL" });
     }
-    Ok(Box::new(LogFolder::new(dir)))
+    source::open(around.base, place, around.access).map_err(|error| Failure::file(Path::new(place), error))
 }
 
 /// Opens a log: the origin that its checkpoint claims, or the one that is asked for, must be of the pinned key.
@@ -49,7 +50,7 @@ pub(super) fn log<'a>(
     pinned: &str,
     origin: Option<&str>,
 ) -> Result<Source<'a>, Failure> {
-    let files = files(around.base, place)?;
+    let files = files(around, place)?;
     let given = |why| Failure::Given { what: "key", value: pinned.to_owned(), why };
     let pinned = Verifier::parse(pinned).map_err(|_| given("is not a verifier key"))?;
     let claimed = files.read("checkpoint", MAX_NOTE_LEN)?.and_then(|note| checkpoint::claimed_origin(&note).ok());

@@ -31,6 +31,7 @@ use crate::{
     policy::Policy,
     reconcile::{Acknowledged, CanaryLine, Items, Paper, Period, Terms},
     report,
+    source::Access,
     verify::{KeySet, Seen, Source as SeenBy, verify as verify_tree},
 };
 
@@ -39,7 +40,12 @@ pub(super) fn verify(args: &Verify, now: u64) -> Result<Outcome, Failure> {
     let policy = args.policy.as_deref().map(open::policy).transpose()?;
     let seen = args.seen.iter().map(|path| seen(path, "--seen")).collect::<Result<Vec<_>, _>>()?;
     let base = Path::new("");
-    let around = Around { base, state: args.state.as_deref(), policy: policy.as_ref(), seen: &seen, now };
+    let access = Access {
+        authorities: args.ca.clone(),
+        certificate: args.certificate.clone().zip(args.certificate_key.clone()),
+    };
+    let state = args.state.as_deref();
+    let around = Around { base, state, policy: policy.as_ref(), seen: &seen, access: &access, now };
     let source = open::log(&around, &args.log, &args.key, args.origin.as_deref())?;
     let mut findings = Vec::new();
     let origin = LogOrigin::parse(source.known.key.name());
@@ -181,7 +187,11 @@ impl Prepared {
 fn examine(prepared: &Prepared, args: &Reconcile, now: u64) -> Result<(Examined, PathBuf), Failure> {
     let Prepared { config, base, agency, policy, seen, artifacts } = prepared;
     let state = base.join(&config.state);
-    let around = Around { base, state: Some(&state), policy: policy.as_ref(), seen, now };
+    let access = Access {
+        authorities: config.ca.as_ref().map(|path| base.join(path)),
+        certificate: config.certificate.as_ref().map(|of| (base.join(&of.chain), base.join(&of.key))),
+    };
+    let around = Around { base, state: Some(&state), policy: policy.as_ref(), seen, access: &access, now };
     let case = Case {
         manifest: open::log(&around, &config.manifest.log, &config.manifest.key, None)?,
         queries: logs(&around, &config.query.logs, &config.query.key)?,

@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", required_unless_present = "new_key")]
     key: Option<PathBuf>,
     /// A log to serve, by its verifier key; can be given again, also for a log's next key
-    #[arg(long, value_name = "VKEY", value_parser = verifier)]
+    #[arg(long, value_name = "VKEY", value_parser = verifier, required_unless_present_any = ["policy", "new_key"])]
     log: Vec<Verifier>,
     /// Serve the logs that a policy names in its lines `log`
     #[arg(long, value_name = "FILE")]
@@ -67,15 +67,15 @@ pub(super) fn run(args: Args) -> Result<String, Failure> {
     if let Some([name, file]) = args.new_key.as_deref() {
         return new_key(name, Path::new(file));
     }
-    let (Some(key_file), Some(state)) = (args.key, args.state) else {
-        return Err(Failure::Given { what: "--key and --state", value: String::new(), why: "are missing" });
-    };
+    let key_file = args.key.expect("clap asks for --key");
+    let state = args.state.expect("clap asks for --state");
     let mut logs = args.log;
     if let Some(path) = &args.policy {
-        logs.extend(open::policy(path)?.logs().iter().map(|log| log.key.clone()));
-    }
-    if logs.is_empty() {
-        return Err(Failure::Given { what: "--log and --policy", value: String::new(), why: "name no log to serve" });
+        let named = open::policy(path)?;
+        logs.extend(named.logs().iter().map(|log| log.key.clone()));
+        if logs.is_empty() {
+            return Err(Failure::Given { what: "policy", value: path.display().to_string(), why: "has no line `log`" });
+        }
     }
     let cosigner = key::read(&key_file).map_err(|error| Failure::file(&key_file, error))?;
     let register = Register::open(&state, logs, cosigner).map_err(|error| Failure::file(&state, error))?;
