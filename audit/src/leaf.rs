@@ -141,3 +141,6 @@ macro_rules! leaf {
     };
 }
 use leaf;
+
+#[cfg(test)]
+mod tests;
