@@ -22,7 +22,8 @@ const MAX_NAME_LEN: usize = 255;
 pub struct VerifierKey {
     name: String,
     kind: u8,
-    key: VerifyingKey,
+    // A decoded point is six times as large as its bytes, and most leaves have none.
+    key: Box<VerifyingKey>,
 }
 
 impl VerifierKey {
@@ -45,7 +46,7 @@ impl VerifierKey {
 
     fn new(name: &str, kind: u8, key: VerifyingKey) -> Result<Self, Error> {
         let named = (1..=MAX_NAME_LEN).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic() && b != b'+');
-        if named && !key.is_weak() { Ok(Self { name: name.to_owned(), kind, key }) } else { Err(Error::BadLeaf) }
+        if named && !key.is_weak() { Ok(Self { name: name.to_owned(), kind, key: Box::new(key) }) } else { Err(Error::BadLeaf) }
     }
 
     /// Reads the text.
