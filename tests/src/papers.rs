@@ -108,6 +108,13 @@ pub fn groups() -> Vec<Group> {
             rows: veilmatch_protocol::Error::ALL.iter().map(|e| row([e.reason(), &e.to_string()])).collect(),
             tested: &["protocol", "proto", "tests"],
         },
+        Group {
+            title: "What is refused of logs and receipts",
+            text: "In evidence, logs and as the cause of other errors and findings (SPEC §17 to §21).",
+            columns: &["Reason", "What it is"],
+            rows: veilmatch_audit::Error::ALL.iter().map(|e| row([e.reason(), &e.to_string()])).collect(),
+            tested: &["audit", "server", "client", "tests"],
+        },
     ]
 }
 

@@ -66,7 +66,7 @@ const NOBODY_CAN_PROVOKE: [(&str, &str); 1] = [("Reasons of *not checked*", "INV
 
 #[test]
 fn each_error_has_a_test() {
-    let code: HashMap<&str, String> = ["lists", "protocol", "proto", "server", "client", "tests"]
+    let code: HashMap<&str, String> = ["lists", "protocol", "audit", "proto", "server", "client", "tests"]
         .map(|folder| (folder, test_code(&root().join(folder))))
         .into();
     let protocol: HashMap<&str, String> =
