@@ -1,6 +1,6 @@
 //! A whole audit: every log by itself, then both sides against each other.
 
-use std::io;
+use std::{collections::BTreeMap, io};
 
 use ed25519_dalek::VerifyingKey;
 use veilmatch_protocol::{
@@ -9,7 +9,7 @@ use veilmatch_protocol::{
 };
 
 use crate::{
-    finding::Finding,
+    finding::{Code, Finding},
     leaf::{Certificate, Leaf, Role},
     reconcile::{
         self, Acknowledged, Agency, Artifacts, CanaryLine, Disclosed, Items, Paper, Period, Platform, Reconciled, Terms,
@@ -144,8 +144,10 @@ pub fn manifest_log(
     let known = Known { every_root: true, ..source.known.clone() };
     let mut audited = verify(&*source.files, &known)?;
     findings.append(&mut audited.findings);
+    let mut told = Told::default();
     let mut log = Manifests::new(&audited.origin, agency.as_str(), now);
-    read_leaves(&*source.files, &audited, 1, &|_| true, |read| findings.extend(log.take(read)))?;
+    read_leaves(&*source.files, &audited, 1, &|_| true, |read| told.extend(log.take(read)))?;
+    told.finish(findings);
     Ok((audited, log))
 }
 
@@ -162,6 +164,7 @@ pub fn query_log(
 ) -> io::Result<(Audited, Queries)> {
     let mut audited = verify(&*source.files, &source.known)?;
     findings.append(&mut audited.findings);
+    let mut told = Told::default();
     let mut log = Queries::new(&audited.origin, now, &audited.bounds);
     let signed = |leaf: &Leaf| match leaf {
         Leaf::Query(query) => request_keys
@@ -171,7 +174,8 @@ pub fn query_log(
             .any(|key| query.verify_signature(key).is_ok()),
         _ => true,
     };
-    read_leaves(&*source.files, &audited, threads, &signed, |read| findings.extend(log.take(read)))?;
+    read_leaves(&*source.files, &audited, threads, &signed, |read| told.extend(log.take(read)))?;
+    told.finish(findings);
     Ok((audited, log))
 }
 
@@ -187,10 +191,42 @@ pub fn match_log(
 ) -> io::Result<(Audited, Matches)> {
     let mut audited = verify(&*source.files, &source.known)?;
     findings.append(&mut audited.findings);
+    let mut told = Told::default();
     let mut log = Matches::new(&audited.origin, now, &audited.bounds);
-    read_leaves(&*source.files, &audited, threads, &|_| true, |read| findings.extend(log.take(read)))?;
+    read_leaves(&*source.files, &audited, threads, &|_| true, |read| told.extend(log.take(read)))?;
+    told.finish(findings);
     if audited.complete() {
         findings.extend(log.finish());
     }
     Ok((audited, log))
+}
+
+/// Findings about the leaves of one log that are told one by one, of each code.
+const TOLD: usize = 100;
+
+/// Collects findings of one log: a key that was pinned wrongly would otherwise be found in each of a million leaves.
+#[derive(Default)]
+struct Told {
+    findings: Vec<Finding>,
+    more: BTreeMap<Code, (usize, usize)>,
+}
+
+impl Told {
+    fn extend(&mut self, findings: Vec<Finding>) {
+        for finding in findings {
+            let (number, last) = self.more.entry(finding.code).or_default();
+            *number += 1;
+            if *number <= TOLD {
+                *last = self.findings.len();
+                self.findings.push(finding);
+            }
+        }
+    }
+
+    fn finish(mut self, into: &mut Vec<Finding>) {
+        for (number, last) in self.more.values().filter(|(number, _)| *number > TOLD) {
+            self.findings[*last].evidence.text += &format!("; and {} leaves more", number - TOLD);
+        }
+        into.append(&mut self.findings);
+    }
 }

@@ -154,6 +154,7 @@ pub fn reconcile(
     all.findings.extend(views::compare(agency, platforms));
     all.findings.extend(published::check(agency, artifacts, terms));
     all.findings.extend(validity::frames(agency, period));
+    canaries::strangers(agency, platforms, &mut all);
     for platform in platforms {
         let mut days = period.days().map(|date| (date, Cell::default())).collect();
         frames::join(agency, platform, period, &mut days, &mut all);

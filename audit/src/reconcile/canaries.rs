@@ -2,7 +2,7 @@
 
 use veilmatch_protocol::{derive::Tag, manifest::Timestamp};
 
-use super::{Agency, CanaryLine, Period, Platform, Receipts, Reconciled};
+use super::{Agency, CanaryLine, Period, Platform, Receipts, Reconciled, Status};
 use crate::{
     date::Date,
     finding::{Code, Finding, Place},
@@ -46,8 +46,7 @@ pub(super) fn judge(
                 let seen = reported(said.opening.canary().tag, deadline, said, receipts);
                 canaries.planted += 1;
                 canaries.seen += u64::from(seen);
-                (!seen && platform.openings.is_some())
-                    .then_some((Code::C01, "no receipt of the platform names its tag"))
+                missed(platform, receipts, seen).then_some((Code::C01, "no receipt of the platform names its tag"))
             }),
         };
         if let Some((code, text)) = found {
@@ -80,4 +79,21 @@ fn due(line: &CanaryLine, period: Period, now: u64) -> Option<u64> {
 fn reported(tag: Tag, deadline: u64, line: &CanaryLine, receipts: &Receipts) -> bool {
     let of_it = receipts.good.iter().filter(|receipt| receipt.tag == tag && receipt.list == line.list);
     of_it.into_iter().any(|receipt| receipt.matched.unix() <= deadline + GRACE)
+}
+
+/// Whether a canary that was not seen was missed: not if receipts are kept back as a whole, or could not be judged.
+fn missed(platform: &Platform, receipts: &Receipts, seen: bool) -> bool {
+    !seen && platform.openings.is_some() && !receipts.statuses.contains_key(&Status::NotJudged)
+}
+
+/// Canaries of platforms that are not in the audit: nobody can have met them.
+pub(super) fn strangers(agency: &Agency, platforms: &[Platform], all: &mut Reconciled) {
+    for line in agency.canaries.iter().flat_map(|paper| &paper.lines) {
+        let Some(said) = &line.said else { continue };
+        if !platforms.iter().any(|platform| platform.name == said.platform) {
+            let place = Place::line(agency.manifests.1.agency(), PAPER, line.number);
+            let text = format!("it was planted at {}, which is not in this audit", said.platform);
+            all.findings.push(Finding::new(Code::C02, place, text).with("canary.json", line.bytes.clone()));
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Closing statements: in both logs, and of the frames that the query log has (Q06).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use veilmatch_protocol::name::{AgencyName, Epoch, ListId};
 
@@ -66,9 +66,11 @@ pub(super) fn compare(
 
 fn answered(agency: &Agency, platform: &Platform, period: Period) -> BTreeMap<Key, Vec<AnsweredFrame>> {
     let mut groups: BTreeMap<Key, Vec<AnsweredFrame>> = BTreeMap::new();
+    // A batch that was answered twice is a finding of its own, and counts once.
+    let mut counted = HashSet::new();
     for frame in agency.queries.iter().flat_map(|(_, log)| &log.frames) {
         let (Some(resp), date) = (frame.resp, Date::of(frame.t)) else { continue };
-        if frame.platform == platform.name && period.contains(date) {
+        if frame.platform == platform.name && period.contains(date) && counted.insert(frame.batch) {
             let frames = groups.entry((frame.list.clone(), frame.epoch, date)).or_default();
             frames.push(AnsweredFrame { req: frame.req, resp, n: frame.n });
         }

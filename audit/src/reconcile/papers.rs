@@ -48,19 +48,44 @@ impl<T> Paper<T> {
 
 /// A line of acknowledgements: the note, with the exact bytes of the leaf.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename = "veilmatch/acknowledged/v1", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Acknowledged {
+    #[serde(rename = "type")]
+    kind: Type,
     /// The leaf, as it came with the answer.
     pub leaf: String,
     /// The acknowledgement.
     pub note: String,
 }
 
+/// The types of lines: a reader takes no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Type {
+    #[serde(rename = "veilmatch/acknowledged/v1")]
+    Acknowledged,
+    #[serde(rename = "veilmatch/planted/v1")]
+    Planted,
+    #[serde(rename = "veilmatch/item/v1")]
+    Item,
+}
+
 impl Acknowledged {
+    /// A leaf and its acknowledgement, as they came.
+    #[must_use]
+    pub fn new(leaf: String, note: String) -> Self {
+        Self { kind: Type::Acknowledged, leaf, note }
+    }
+
     /// Reads a line.
     #[must_use]
     pub fn decode(line: &[u8]) -> Option<Self> {
-        json::decode(line)
+        json::decode(line).filter(|line: &Self| line.kind == Type::Acknowledged)
+    }
+
+    /// The line, without its newline; nothing if a text cannot be written.
+    #[must_use]
+    pub fn encode(&self) -> Option<Vec<u8>> {
+        json::encode(self)
     }
 }
 
@@ -69,8 +94,10 @@ pub type Disclosed = Opening;
 
 /// A line of canaries: whom one was planted at, under which version it was committed, and its opening.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename = "veilmatch/planted/v1", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct CanaryLine {
+    #[serde(rename = "type")]
+    kind: Type,
     /// The list.
     pub list: ListId,
     /// The opening of its commitment.
@@ -82,17 +109,31 @@ pub struct CanaryLine {
 }
 
 impl CanaryLine {
+    /// A canary that was planted at a platform.
+    #[must_use]
+    pub fn new(platform: PlatformId, list: ListId, version: Version, opening: CanaryOpening) -> Self {
+        Self { kind: Type::Planted, list, opening, platform, version }
+    }
+
     /// Reads a line.
     #[must_use]
     pub fn decode(line: &[u8]) -> Option<Self> {
-        json::decode(line)
+        json::decode(line).filter(|line: &Self| line.kind == Type::Planted)
+    }
+
+    /// The line, without its newline; nothing if a number is too large.
+    #[must_use]
+    pub fn encode(&self) -> Option<Vec<u8>> {
+        json::encode(self)
     }
 }
 
 /// A line of the agency's own records: an entry with its item and label, for level 2 and for labels.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename = "veilmatch/item/v1", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct ItemLine {
+    #[serde(rename = "type")]
+    kind: Type,
     epoch: Epoch,
     #[serde(with = "json::bytes")]
     item: Vec<u8>,
@@ -111,7 +152,7 @@ impl Items {
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let paper = Paper::read(bytes, |line| {
-            let line: ItemLine = json::decode(line)?;
+            let line = json::decode(line).filter(|line: &ItemLine| line.kind == Type::Item)?;
             let item = Item::from_bytes(&line.item).ok()?;
             Some(((line.list, line.epoch.0, line.tag), (item, line.label)))
         });
@@ -128,7 +169,7 @@ impl Items {
     #[must_use]
     pub fn line(list: &ListId, epoch: Epoch, tag: Tag, item: &Item, label: &[u8]) -> Option<Vec<u8>> {
         let (item, label) = (item.as_bytes().to_vec(), label.to_vec());
-        json::encode(&ItemLine { epoch, item, label, list: list.clone(), tag })
+        json::encode(&ItemLine { kind: Type::Item, epoch, item, label, list: list.clone(), tag })
     }
 }
 

@@ -12,7 +12,7 @@ use veilmatch_protocol::{
 
 use super::{Agency, Disclosed, Platform, Reconciled, Terms, frames, papers::Line};
 use crate::{
-    finding::{Code, Finding, Place},
+    finding::{Code, Finding, Part, Place},
     origin,
     verify::Asked,
 };
@@ -35,7 +35,7 @@ pub trait Artifacts {
     fn code_book(&self, list: &str, version: u32) -> Option<&[u8]>;
 }
 
-/// What became of a match.
+/// What became of a released receipt or of a match without one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     /// This platform had this digest evaluated in this frame.
@@ -46,6 +46,8 @@ pub enum Status {
     Signed,
     /// A check failed.
     Failed,
+    /// The logs that would show it were not whole.
+    NotJudged,
     /// No receipt was released.
     NotReleased,
     /// The record was erased.
@@ -61,6 +63,7 @@ impl Status {
             Self::LevelOne => "level 1",
             Self::Signed => "signed, secret not shown",
             Self::Failed => "failed",
+            Self::NotJudged => "not judged",
             Self::NotReleased => "not released",
             Self::Erased => "erased",
         }
@@ -84,7 +87,8 @@ pub(super) fn judge(
     now: u64,
     all: &mut Reconciled,
 ) -> Receipts {
-    let mut judge = Judge { agency, platform, artifacts, asked: asked(agency, platform), tags: HashMap::new() };
+    let unfit = all.findings.iter().filter_map(unfit).collect();
+    let mut judge = Judge { agency, platform, artifacts, asked: asked(agency, platform), tags: HashMap::new(), unfit };
     let mut receipts = Receipts::default();
     let mut opened = HashSet::new();
     for line in platform.openings.iter().flat_map(|openings| &openings.lines) {
@@ -94,7 +98,8 @@ pub(super) fn judge(
                 receipts.good.push(receipt);
                 status
             }
-            Err((code, text)) => {
+            Err(None) => Status::NotJudged,
+            Err(Some((code, text))) => {
                 all.findings.push(Finding::new(code, place, text).with("opening.json", line.bytes.clone()));
                 Status::Failed
             }
@@ -120,9 +125,12 @@ struct Judge<'a> {
     asked: HashMap<BatchId, &'a Asked>,
     // The tag that the first receipt of a place names.
     tags: HashMap<(BatchId, u16), (Tag, u64)>,
+    // Versions whose artifact at hand is another than the manifest names, which is a finding of its own.
+    unfit: HashSet<(String, u32)>,
 }
 
-type Wrong = (Code, String);
+/// What is wrong with a receipt; nothing, if that cannot be judged.
+type Wrong = Option<(Code, String)>;
 
 impl<'a> Judge<'a> {
     /// One opening, in the order of SPEC §19.4.
@@ -159,10 +167,10 @@ impl<'a> Judge<'a> {
         let (receipt, (audited, manifests)) = (signed.receipt(), &self.agency.manifests);
         let list = receipt.list.as_str();
         let Some(version) = manifests.version_of(list, receipt.version.0) else {
-            let code = if audited.complete() { Code::M06 } else { Code::L09 };
-            return Err(wrong(code, "its version is not in the manifest log"));
+            return Err(wrong(Code::M06, "its version is not in the manifest log").filter(|_| audited.complete()));
         };
         if let Some(bytes) = self.artifacts.artifact(list, receipt.version.0)
+            && !self.unfit.contains(&(list.to_owned(), receipt.version.0))
             && let Ok(artifact) = Artifact::open(bytes, &version.manifest.artifact, receipt.epoch)
         {
             signed.verify_listed(&artifact.look_ups()).map_err(of)?;
@@ -177,7 +185,8 @@ impl<'a> Judge<'a> {
         let log = self.platform.logs.iter().find(|(_, log)| log.origin == named);
         let (_, log) = log.ok_or_else(|| wrong(Code::R03, "its match log is not one of the platform's"))?;
         let leaf = log.matches.get(&said.index);
-        let leaf = leaf.ok_or_else(|| wrong(Code::R03, "the leaf that it names is not a match"))?;
+        let whole = self.platform.complete();
+        let leaf = leaf.ok_or_else(|| wrong(Code::R03, "the leaf that it names is not a match").filter(|_| whole))?;
         if let Some(erased) = log.erased.get(&said.index) {
             return Err(wrong(Code::E01, &format!("its record was erased on {erased}, and it still opens")));
         }
@@ -188,8 +197,13 @@ impl<'a> Judge<'a> {
     fn evaluated(&self, signed: &SignedReceipt) -> Result<&'a Asked, Wrong> {
         let receipt = signed.receipt();
         let asked = self.asked.get(&receipt.batch).copied();
-        let asked = asked.ok_or_else(|| wrong(Code::R04, "no query of this platform was answered under its batch"))?;
+        let (there, here) = (self.agency.complete(), self.platform.complete());
+        let unasked = || wrong(Code::R04, "no query of this platform was answered under its batch");
+        let asked = asked.ok_or_else(|| unasked().filter(|_| there))?;
         let frame = frames::frame_of(self.platform, &receipt.batch).map(|(_, _, frame)| frame);
+        if frame.is_none() && !here {
+            return Err(None);
+        }
         let alike = frame.is_some_and(|frame| frame.req == asked.req && frame.resp == asked.resp);
         if !alike || asked.list != receipt.list || asked.epoch != receipt.epoch.0 {
             return Err(wrong(Code::R04, "the frame is not in both logs alike"));
@@ -240,13 +254,21 @@ fn asked<'a>(agency: &'a Agency, platform: &Platform) -> HashMap<BatchId, &'a As
 }
 
 fn wrong(code: Code, text: &str) -> Wrong {
-    (code, text.to_owned())
+    Some((code, text.to_owned()))
+}
+
+/// The version whose artifact a finding is about.
+fn unfit(finding: &Finding) -> Option<(String, u32)> {
+    match &finding.place.part {
+        Part::Version { list, version, file: "artifact" } => Some((list.clone(), *version)),
+        _ => None,
+    }
 }
 
 /// The finding of a step that failed.
 fn of(fault: Fault) -> Wrong {
     let code = Code::ALL.iter().copied().find(|code| code.name() == fault.finding());
-    (code.expect("faults name codes of the specification"), fault.to_string())
+    Some((code.expect("faults name codes of the specification"), fault.to_string()))
 }
 
 /// Matches whose receipt is overdue, and records whose erasure is.

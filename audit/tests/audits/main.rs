@@ -1,4 +1,8 @@
 //! Audits of a synthetic month: what holds has no finding, and what was done to it is found at its place.
 
+mod clean;
+mod dishonest;
+mod mutations;
+mod scenarios;
 mod trees;
 mod world;

@@ -20,8 +20,8 @@ fn log() -> (Log, Memory) {
     (log, files)
 }
 
-fn witness() -> Cosigner {
-    Cosigner::new("platform.example/veilmatch/witness", ed25519_dalek::SigningKey::from_bytes(&[2; 32])).unwrap()
+fn witness() -> [Cosigner; 1] {
+    [Cosigner::new("platform.example/veilmatch/witness", ed25519_dalek::SigningKey::from_bytes(&[2; 32])).unwrap()]
 }
 
 fn audit(log: &Log, files: &Memory) -> Audited {

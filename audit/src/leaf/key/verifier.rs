@@ -46,7 +46,11 @@ impl VerifierKey {
 
     fn new(name: &str, kind: u8, key: VerifyingKey) -> Result<Self, Error> {
         let named = (1..=MAX_NAME_LEN).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic() && b != b'+');
-        if named && !key.is_weak() { Ok(Self { name: name.to_owned(), kind, key: Box::new(key) }) } else { Err(Error::BadLeaf) }
+        if named && !key.is_weak() {
+            Ok(Self { name: name.to_owned(), kind, key: Box::new(key) })
+        } else {
+            Err(Error::BadLeaf)
+        }
     }
 
     /// Reads the text.

@@ -40,12 +40,12 @@ impl Log {
     }
 
     /// The checkpoint of the first `size` leaves, cosigned at `time`.
-    pub fn checkpoint(&self, size: usize, witness: &Cosigner, time: u64) -> Vec<u8> {
-        self.files(size, witness, time).0.remove("checkpoint").unwrap()
+    pub fn checkpoint(&self, size: usize, witnesses: &[Cosigner], time: u64) -> Vec<u8> {
+        self.files(size, witnesses, time).0.remove("checkpoint").unwrap()
     }
 
     /// The files of the first `size` leaves.
-    pub fn files(&self, size: usize, witness: &Cosigner, time: u64) -> Memory {
+    pub fn files(&self, size: usize, witnesses: &[Cosigner], time: u64) -> Memory {
         let mut growth = Growth::new();
         for leaf in &self.leaves[..size] {
             growth.push(leaf).unwrap();
@@ -53,7 +53,8 @@ impl Log {
         let mut files: BTreeMap<String, Vec<u8>> =
             growth.take_files().into_iter().map(|file| (file.path.to_string(), file.bytes)).collect();
         let checkpoint = Checkpoint { origin: self.origin.clone(), size: growth.size(), root: growth.root() };
-        let note = checkpoint::sign(&checkpoint, &self.key).unwrap() + &witness.cosign(&checkpoint, time);
+        let mut note = checkpoint::sign(&checkpoint, &self.key).unwrap();
+        witnesses.iter().for_each(|witness| note += &witness.cosign(&checkpoint, time));
         files.insert("checkpoint".to_owned(), note.into_bytes());
         Memory(files)
     }

@@ -1,0 +1,189 @@
+//! R01 to R08, C01, C02, E01: receipts and canaries.
+
+use rand::{SeedableRng, rngs::StdRng};
+use veilmatch_audit::{
+    finding::{Code, Place},
+    leaf::{Erase, Leaf, Match, Nonce},
+    opening::Opening,
+    origin::LogOrigin,
+    reconcile::Items,
+};
+use veilmatch_protocol::{
+    derive::Tag,
+    note::Verifier,
+    oprf::Blind,
+    receipt::{OpenedBlind, Receipt, Salt, SignedReceipt, commit},
+};
+
+use super::{MATCH, MONTH, PLATFORM, change_day, find_last, only, put};
+use crate::world::{list, platform::Platform, shown::Shown};
+
+fn me() -> &'static Platform {
+    &MONTH.platforms[0]
+}
+
+fn signed(opening: &Opening, platform: &Platform) -> SignedReceipt {
+    let name = format!("{}/veilmatch/receipt", platform.name);
+    opening.receipt(&Verifier::new(&name, platform.receipt_key.verifying_key()).unwrap()).unwrap()
+}
+
+fn is_canary(tag: Tag) -> bool {
+    MONTH.canaries.iter().any(|line| line.opening.canary().tag == tag)
+}
+
+/// Number of an opening that is no canary's, and the opening.
+fn plain_opening() -> (usize, &'static Opening) {
+    let mut openings = me().openings.iter().enumerate();
+    openings.find(|(_, opening)| !is_canary(signed(opening, me()).receipt().tag)).unwrap()
+}
+
+/// The month with the opening changed.
+fn changed(change: impl FnOnce(&mut Opening)) -> (Shown, Place) {
+    let (at, opening) = plain_opening();
+    let mut opening = opening.clone();
+    change(&mut opening);
+    let mut shown = MONTH.shown();
+    shown.openings.get_mut(PLATFORM).unwrap()[at] = opening.encode().unwrap().to_vec();
+    (shown, Place::line(PLATFORM, "opening", at as u64 + 1))
+}
+
+/// The month with one more receipt, committed to in the place of a pad leaf.
+pub fn with_receipt(receipt: Receipt, secret: &veilmatch_protocol::derive::MatchSecret) -> (Shown, Place) {
+    let salt = Salt::random(&mut StdRng::seed_from_u64(3));
+    let (batch, t) = (receipt.batch, receipt.matched.day());
+    let signed = receipt.sign(secret, &me().receipt_key).unwrap();
+    let index = find_last(MATCH, |leaf| matches!(leaf, Leaf::Pad(_)));
+    let leaf = Match { batch, c: commit(&salt, signed.note()), nonce: Nonce([8; 16]), t };
+    let mut shown = MONTH.edited(|logs| {
+        put(logs, MATCH, index, &Leaf::Match(leaf));
+        change_day(logs, MATCH, t, |day| day.matches += 1);
+    });
+    let opening = Opening {
+        log: LogOrigin::parse(MATCH).unwrap(),
+        index,
+        salt,
+        receipt: String::from_utf8(signed.note().to_vec()).unwrap(),
+        secret: Some(secret.clone()),
+        element: None,
+    };
+    let openings = shown.openings.get_mut(PLATFORM).unwrap();
+    openings.push(opening.encode().unwrap().to_vec());
+    let line = openings.len() as u64;
+    (shown, Place::line(PLATFORM, "opening", line))
+}
+
+#[test]
+fn r01_a_receipt_that_the_platform_did_not_sign() {
+    let (shown, place) = changed(|opening| {
+        let other = me().openings.iter().find(|other| other.receipt != opening.receipt).unwrap();
+        let line = other.receipt.rsplit_once("\n\n").unwrap().1;
+        opening.receipt = format!("{}\n\n{line}", opening.receipt.rsplit_once("\n\n").unwrap().0);
+    });
+    only(&shown, Code::R01, &place);
+}
+
+#[test]
+fn r02_a_secret_of_another_entry() {
+    let (shown, place) = changed(|opening| {
+        let mine = signed(opening, me()).receipt().tag;
+        let other = me().openings.iter().find(|other| signed(other, me()).receipt().tag != mine).unwrap();
+        opening.secret.clone_from(&other.secret);
+    });
+    only(&shown, Code::R02, &place);
+}
+
+#[test]
+fn r03_a_salt_that_does_not_open_the_commitment() {
+    let (shown, place) = changed(|opening| opening.salt = Salt::danger_from_bytes([1; 32]));
+    only(&shown, Code::R03, &place);
+}
+
+#[test]
+fn r04_a_receipt_for_a_frame_of_another_platform() {
+    // The other platform gave its secret away: the receipt is bound and committed to, but the frame is not this platform's.
+    let other = &MONTH.platforms[1];
+    let lent = &other.openings[0];
+    let receipt = Receipt { platform: me().name.clone(), ..signed(lent, other).receipt().clone() };
+    let (shown, place) = with_receipt(receipt, lent.secret.as_ref().unwrap());
+    only(&shown, Code::R04, &place);
+}
+
+#[test]
+fn r05_two_tags_for_one_place_of_a_frame() {
+    let (_, opening) = plain_opening();
+    let mine = signed(opening, me()).receipt().clone();
+    let mut others = MONTH.platforms[1].openings.iter().map(|opening| (opening, signed(opening, &MONTH.platforms[1])));
+    let same_version = |other: &Receipt| other.epoch == mine.epoch && other.tag != mine.tag;
+    let (lent, other) = others.find(|(_, other)| same_version(other.receipt())).unwrap();
+    let (tag, label) = (other.receipt().tag, other.receipt().label.clone());
+    let (shown, place) = with_receipt(Receipt { tag, label, ..mine }, lent.secret.as_ref().unwrap());
+    only(&shown, Code::R05, &place);
+}
+
+#[test]
+fn r06_a_label_that_the_agency_did_not_give() {
+    let (at, opening) = plain_opening();
+    let receipt = signed(opening, me()).receipt().clone();
+    let entry = MONTH.agency.entries.iter().find(|entry| entry.okms[receipt.epoch.0 as usize - 1].tag() == receipt.tag);
+    let mut label = receipt.label.clone();
+    label[2] ^= 1;
+    let mut shown = MONTH.shown();
+    // Later lines count, as records do that were mended.
+    shown.items.push(Items::line(&list(), receipt.epoch, receipt.tag, &entry.unwrap().item, &label).unwrap());
+    only(&shown, Code::R06, &Place::line(PLATFORM, "opening", at as u64 + 1));
+}
+
+#[test]
+fn r07_a_blind_that_does_not_make_the_element() {
+    let (shown, place) = changed(|opening| {
+        let element = opening.element.as_mut().unwrap();
+        element.blind = OpenedBlind::Mul(Blind::random(&mut StdRng::seed_from_u64(4)));
+    });
+    only(&shown, Code::R07, &place);
+}
+
+#[test]
+fn r08_a_match_without_a_receipt() {
+    let (at, opening) = plain_opening();
+    let mut shown = MONTH.shown();
+    shown.openings.get_mut(PLATFORM).unwrap().remove(at);
+    only(&shown, Code::R08, &Place::leaf(MATCH, opening.index));
+}
+
+#[test]
+fn c01_a_canary_is_not_reported() {
+    let canary = &MONTH.canaries[0];
+    let of_it = |opening: &Opening| signed(opening, me()).receipt().tag == canary.opening.canary().tag;
+    let at = me().openings.iter().position(of_it).unwrap();
+    let mut shown = MONTH.shown();
+    shown.terms.receipt_days = None;
+    shown.openings.get_mut(PLATFORM).unwrap().remove(at);
+    only(&shown, Code::C01, &Place::line("agency.example", "canary", 1));
+}
+
+#[test]
+fn c02_an_entry_is_called_a_canary_afterwards() {
+    let mut shown = MONTH.shown();
+    let mut line = MONTH.canaries[1].clone();
+    line.version = veilmatch_protocol::name::Version(2);
+    shown.canaries[1] = line.encode().unwrap();
+    only(&shown, Code::C02, &Place::line("agency.example", "canary", 2));
+}
+
+#[test]
+fn e01_an_erased_record_still_opens() {
+    let (at, opening) = plain_opening();
+    let index = find_last(MATCH, |leaf| matches!(leaf, Leaf::Pad(_)));
+    let t = crate::world::at("2026-10-31T00:00:00Z");
+    let erase = Erase { basis: "request".into(), indices: vec![opening.index], nonce: Nonce([7; 16]), t };
+    let shown = MONTH.edited(|logs| put(logs, MATCH, index, &Leaf::Erase(erase)));
+    only(&shown, Code::E01, &Place::line(PLATFORM, "opening", at as u64 + 1));
+}
+
+#[test]
+fn e01_a_record_is_kept_too_long() {
+    let mut shown = MONTH.shown();
+    shown.terms.erase_days = Some(28);
+    let findings = shown.findings(&MONTH);
+    assert!(!findings.is_empty() && findings.iter().all(|finding| finding.code == Code::E01));
+}

@@ -1,0 +1,154 @@
+//! What the parties show to the auditor, and what the auditor makes of it.
+
+use std::collections::BTreeMap;
+
+use veilmatch_audit::{
+    case::{Case, Examined, Member, Source, examine},
+    cosignature::Cosigner,
+    date::Date,
+    finding::Finding,
+    opening::Opening,
+    policy::Policy,
+    reconcile::{Acknowledged, CanaryLine, Items, Paper, Period, Terms},
+    verify::{Known, Seen, Source as By},
+};
+use veilmatch_protocol::{manifest::Hash, name::Epoch};
+
+use super::{BEFORE, COSIGNED, NOW, World, agency::Files, at, list, log::Log, log::Memory};
+
+/// Files and papers, to be altered before they are audited.
+#[derive(Clone)]
+pub struct Shown {
+    pub logs: BTreeMap<String, Memory>,
+    pub keys: BTreeMap<String, veilmatch_protocol::note::Verifier>,
+    pub seen: BTreeMap<String, Vec<Seen>>,
+    pub files: Files,
+    pub acks: BTreeMap<String, Vec<Vec<u8>>>,
+    pub openings: BTreeMap<String, Vec<Vec<u8>>>,
+    pub canaries: Vec<Vec<u8>>,
+    pub items: Vec<Vec<u8>>,
+    pub certificates: Vec<(String, Hash, veilmatch_audit::leaf::Certificate)>,
+    pub terms: Terms,
+    pub now: u64,
+}
+
+impl World {
+    /// Signs all logs as they are.
+    pub fn shown(&self) -> Shown {
+        self.shown_with(|_| ())
+    }
+
+    /// Signs all logs after they were edited, as if they had been so from the first: no audit was made before.
+    pub fn edited(&self, edit: impl FnOnce(&mut BTreeMap<String, Log>)) -> Shown {
+        let mut shown = self.shown_with(edit);
+        shown.seen.values_mut().for_each(Vec::clear);
+        shown
+    }
+
+    /// Signs all logs after they were edited.
+    pub fn shown_with(&self, edit: impl FnOnce(&mut BTreeMap<String, Log>)) -> Shown {
+        let mut logs: BTreeMap<String, Log> =
+            self.logs().into_iter().map(|log| (log.origin.clone(), log.clone())).collect();
+        edit(&mut logs);
+        let mut shown = Shown {
+            logs: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            files: self.agency.files.clone(),
+            acks: BTreeMap::new(),
+            openings: BTreeMap::new(),
+            canaries: self.canaries.iter().map(|line| line.encode().unwrap()).collect(),
+            items: self.items(),
+            certificates: Vec::new(),
+            terms: self.terms,
+            now: at(NOW).unix(),
+        };
+        for original in self.logs() {
+            let log = &logs[&original.origin];
+            let witnesses = cosigners(log);
+            let files = log.files(log.leaves.len(), &witnesses, at(COSIGNED).unix());
+            shown.logs.insert(log.origin.clone(), files);
+            shown.keys.insert(log.origin.clone(), log.verifier());
+            let before = self.audited.get(&log.origin);
+            let note = before.map(|&size| original.checkpoint(size, &witnesses, at(BEFORE).unix()));
+            let seen = note.map(|note| Seen { by: By::LastAudit, note });
+            shown.seen.insert(log.origin.clone(), seen.into_iter().collect());
+        }
+        for platform in &self.platforms {
+            let name = platform.name.to_string();
+            let acks = platform.acks.iter().map(|ack| ack.encode().unwrap());
+            shown.acks.insert(name.clone(), acks.collect());
+            let openings = platform.openings.iter().map(|opening| opening.encode().unwrap().to_vec());
+            shown.openings.insert(name, openings.collect());
+        }
+        shown
+    }
+
+    fn items(&self) -> Vec<Vec<u8>> {
+        let line = |(entry, epoch): (&super::agency::Entry, u32)| {
+            let tag = entry.okms[epoch as usize - 1].tag();
+            Items::line(&list(), Epoch(epoch), tag, &entry.item, &entry.label).unwrap()
+        };
+        self.agency.entries.iter().flat_map(|entry| [(entry, 1), (entry, 2)]).map(line).collect()
+    }
+}
+
+/// Who cosigns a log: two who do not keep it.
+pub fn cosigners(log: &Log) -> Vec<Cosigner> {
+    let keeper = log.origin.split('/').next().unwrap();
+    World::witnesses().into_iter().filter(|witness| !witness.witness().name().starts_with(keeper)).take(2).collect()
+}
+
+fn lines(lines: &[Vec<u8>]) -> Vec<u8> {
+    lines.iter().flat_map(|line| [line.as_slice(), b"\n"].concat()).collect()
+}
+
+impl Shown {
+    fn source<'a>(&self, origin: &str, policy: &'a Policy) -> Source<'a> {
+        let known = Known {
+            key: self.keys[origin].clone(),
+            policy: Some(policy),
+            now: self.now,
+            seen: self.seen.get(origin).cloned().unwrap_or_default(),
+            every_root: false,
+        };
+        Source { files: Box::new(self.logs[origin].clone()), known }
+    }
+
+    /// The whole audit of October.
+    pub fn examine(&self, world: &World) -> Examined {
+        let policy = World::policy();
+        let member = |platform: &super::platform::Platform| Member {
+            name: platform.name.clone(),
+            request_key: platform.request_key.verifying_key(),
+            receipt_key: platform.receipt_key.verifying_key(),
+            logs: vec![self.source(&platform.log.origin, &policy)],
+            acks: Paper::read(&lines(&self.acks[platform.name.as_str()]), Acknowledged::decode),
+            openings: self
+                .openings
+                .get(platform.name.as_str())
+                .map(|openings| Paper::read(&lines(openings), |line| Opening::decode(line).ok())),
+            budget: None,
+        };
+        examine(Case {
+            agency: world.agency.name.clone(),
+            manifest: self.source(&world.agency.manifest.origin, &policy),
+            queries: vec![self.source(&world.agency.query.origin, &policy)],
+            ack_key: world.agency.ack_key.verifying_key(),
+            canaries: Some(Paper::read(&lines(&self.canaries), CanaryLine::decode)),
+            items: Items::read(&lines(&self.items)),
+            certificates: self.certificates.clone(),
+            platforms: world.platforms.iter().map(member).collect(),
+            artifacts: &self.files,
+            terms: self.terms,
+            period: Period { from: Date::parse("2026-10-01").unwrap(), to: Date::parse("2026-10-31").unwrap() },
+            now: self.now,
+            threads: 2,
+        })
+        .unwrap()
+    }
+
+    pub fn findings(&self, world: &World) -> Vec<Finding> {
+        self.examine(world).findings
+    }
+}
