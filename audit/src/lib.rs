@@ -21,7 +21,7 @@ pub mod policy;
 pub mod reconcile;
 #[cfg(feature = "cli")]
 pub mod report;
-#[cfg(feature = "cli")]
+#[cfg(feature = "source")]
 pub mod source;
 pub mod tile;
 pub mod tree;

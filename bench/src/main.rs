@@ -9,6 +9,7 @@ mod plots;
 mod process;
 mod report;
 mod whole;
+mod writer;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -50,8 +51,11 @@ struct Args {
     /// Length of its labels.
     #[arg(long, default_value_t = 16, requires = "scale")]
     label_bytes: u8,
-    /// Folder for its files, which are removed at the end: 10^8 entries need some 30 GB.
-    #[arg(long, default_value = ".", requires = "scale")]
+    /// Records frames from 64 callers for so long instead, and prints how many a second became durable.
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["whole", "json", "check", "plots", "vics", "scale"])]
+    writer: Option<u64>,
+    /// Folder for the files of --scale and --writer, which are removed at the end: 10^8 entries need some 30 GB.
+    #[arg(long, default_value = ".")]
     folder: PathBuf,
     /// Also writes the figures as JSON to this file.
     #[arg(long, value_name = "FILE")]
@@ -69,6 +73,9 @@ fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     if let Some(file) = args.vics {
         return lists::vics(&file).map(|()| ExitCode::SUCCESS);
+    }
+    if let Some(seconds) = args.writer {
+        return writer::run(&args.folder, seconds).map(|()| ExitCode::SUCCESS);
     }
     if let Some(entries) = args.scale {
         return lists::scale(&args.folder, entries, args.label_bytes).map(|()| ExitCode::SUCCESS);

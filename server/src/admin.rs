@@ -15,6 +15,7 @@ use std::path::Path;
 
 pub use auditors::AuditorKey;
 pub use canaries::Cover;
+pub(crate) use canaries::opened as opened_canaries;
 pub use clients::{ClientAdded, ClientTerms};
 pub use editions::{Diff, Past, VersionChange};
 pub use init::{InitOptions, init};

@@ -218,6 +218,8 @@ table! {
         /// Address and port where the logs are served as files, by the server's certificate and to everybody; entries of the
         /// query log to enrolled auditors alone. Empty: they are not.
         listen: String = log_listen, "address";
+        /// A tlog-policy of C2SP. Each of its witnesses that has an address is asked to cosign each checkpoint. Empty: none is.
+        policy: PathBuf = log_policy, "path";
     }
 }
 

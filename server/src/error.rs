@@ -363,5 +363,8 @@ mod tests {
         let error = Error::from(veilmatch_protocol::Error::DeriveKeyPair);
         assert_eq!(error.reason(), "PROTOCOL");
         assert!(error.hint().contains("tell us"));
+        let error = Error::from(veilmatch_audit::Error::BadLeaf);
+        assert_eq!(error.reason(), "LOG");
+        assert!(error.hint().contains("tell us"));
     }
 }

@@ -11,13 +11,15 @@ use std::{
 };
 
 use tokio::sync::watch;
-use veilmatch_protocol::name::ListId;
+use veilmatch_protocol::name::{ListId, Origin};
 
 use crate::{
     Error,
     catalogue::Catalogue,
     clock::{Clock, rfc3339},
     config::Config,
+    keys::read_signing_key,
+    logs::keeper::publish_manifests,
     publish::{Occasion, Publisher, destroy_epoch},
     state_dir::StateDir,
     status::Chain,
@@ -162,7 +164,14 @@ impl Following {
             }
         }
         let scheduled = self.is_scheduled(now);
-        if retired.is_empty() && expiring.is_empty() && !scheduled {
+        let unlogged = match self.store.has_unpublished(&Origin::of(&self.config.agency())) {
+            Ok(unlogged) => unlogged,
+            Err(error) => {
+                log("look at the manifest log", &error);
+                return false;
+            }
+        };
+        if retired.is_empty() && expiring.is_empty() && !scheduled && !unlogged {
             return true;
         }
         let lock = match self.dir.lock_changes() {
@@ -175,6 +184,10 @@ impl Following {
             }
         };
         let mut all_done = true;
+        if unlogged && let Err(error) = self.publish_log(now) {
+            log("publish the manifest log", &error);
+            all_done = false;
+        }
         for epoch in retired {
             match destroy_epoch(&self.dir, &mut self.store, &epoch, now) {
                 Ok(()) => {
@@ -221,6 +234,12 @@ impl Following {
     fn is_scheduled(&self, now: u64) -> bool {
         let every = u64::from(self.config.publication.every_minutes) * 60;
         every > 0 && now >= self.scheduled.saturating_add(every)
+    }
+
+    // What a command that was killed has left: its version is not served before.
+    fn publish_log(&mut self, now: u64) -> Result<(), Error> {
+        let key = read_signing_key(&self.dir.manifest_key())?;
+        publish_manifests(&self.dir, &self.config.agency(), &mut self.store, &key, now).map(drop)
     }
 
     // Under the lock of changes. Whether it is still due is read anew: a command may have published meanwhile.
@@ -321,6 +340,21 @@ mod tests {
             assert_eq!(newest(&world), (2, 10));
             assert_eq!(catalogue.borrow().list(&world.list).unwrap().newest().unwrap().version.0, 2);
         }
+    }
+
+    #[test]
+    fn a_version_whose_checkpoint_was_not_written_is_served_once_it_is() {
+        // SPEC §8.6: its publication was killed between the transaction and the checkpoint.
+        let world = World::published(10);
+        let agency = world.agency();
+        let (mut following, catalogue) =
+            Following::open(agency.dir().clone(), agency.config().clone(), Arc::new(world.clock.clone())).unwrap();
+        world.write_a_version_and_no_checkpoint();
+        let served = || catalogue.borrow().list(&world.list).unwrap().newest().unwrap().version.0;
+        following.look().unwrap();
+        assert_eq!((served(), newest(&world).0), (1, 2));
+        assert!(following.maintain());
+        assert_eq!(served(), 2);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod reading;
 pub mod record;
 pub mod task;
 pub mod witness;
+pub mod witnesses;
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,6 +37,7 @@ pub struct AgencyLogs {
     clock: Arc<dyn Clock>,
     keys: Arc<LogKeys>,
     health: Arc<LogHealth>,
+    reader: Arc<reading::LogReader>,
 }
 
 impl AgencyLogs {
@@ -61,7 +63,9 @@ impl AgencyLogs {
             Err(error) => return Err(error),
         }
         let health = Arc::new(LogHealth::new(on_change));
-        Ok(Self { dir: dir.clone(), config: config.clone(), clock, keys, health })
+        let public = keys.public().clone();
+        let reader = reading::LogReader::new(dir.clone(), public, Arc::clone(&health), Arc::clone(&clock));
+        Ok(Self { dir: dir.clone(), config: config.clone(), clock, keys, health, reader: Arc::new(reader) })
     }
 
     /// What the answering of frames needs.
@@ -91,17 +95,29 @@ impl AgencyLogs {
         task::QueryLogTask::start(options, Arc::clone(&self.health), move || failed.cancel())
     }
 
+    /// Asks the witnesses of the policy what they have seen, and begins to hand checkpoints to them; `None` without a policy.
+    ///
+    /// # Errors
+    /// Those of [`witnesses::Witnesses::read`] and [`witnesses::WitnessTask::start`].
+    pub fn start_witnesses(&self) -> Result<Option<witnesses::WitnessTask>, Error> {
+        if self.config.log.policy.as_os_str().is_empty() {
+            tracing::warn!("no policy names witnesses: it is not excluded that two platforms are shown two lists");
+            return Ok(None);
+        }
+        let named = witnesses::Witnesses::read(&self.dir.resolve(&self.config.log.policy))?;
+        let work = witnesses::WitnessWork {
+            dir: self.dir.clone(),
+            reader: Arc::clone(&self.reader),
+            clock: Arc::clone(&self.clock),
+        };
+        witnesses::WitnessTask::start(&named, &Arc::new(work)).map(Some)
+    }
+
     /// What the Logs service works with.
     #[must_use]
     pub fn served(&self, writer: Arc<FrameWriter>) -> Arc<ServedLogs> {
         let (agency, keys, clock) = (self.config.agency(), &self.keys, &self.clock);
-        let reader = reading::LogReader::new(
-            self.dir.clone(),
-            keys.public().clone(),
-            Arc::clone(&self.health),
-            Arc::clone(clock),
-        );
-        let own = Arc::new(reader);
+        let own = Arc::clone(&self.reader);
         let watched = witness::MatchLogs::new(agency.clone(), Arc::clone(keys), Arc::clone(&own), Arc::clone(clock));
         let closed = closing::ClosedDays::new(agency, Arc::clone(keys), Arc::clone(&own), writer, Arc::clone(clock));
         Arc::new(ServedLogs::new(own, watched, closed))

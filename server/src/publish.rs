@@ -12,6 +12,7 @@ mod sorting;
 use std::{fmt, path::Path};
 
 use ed25519_dalek::SigningKey;
+use veilmatch_audit::canary::Commitments;
 use veilmatch_protocol::{
     artifact::padded_count,
     codebook::CodeBook,
@@ -28,6 +29,7 @@ use build::{Base, Build, Built};
 
 use crate::{
     Error,
+    admin::opened_canaries,
     clock::DAY,
     config::Config,
     keys::{EpochSeeds, read_signing_key},
@@ -271,12 +273,15 @@ impl<'a> Publisher<'a> {
         };
         // What a version of this epoch has already, if there is one.
         let had = base.as_ref().map_or(Edition::EMPTY, |base| base.edition);
-        let (built, edition) = match work.wanted {
+        // The same list commits to the same canaries.
+        let same_canaries = base.as_ref().map_or_else(no_canaries, |base| base.canary_root);
+        let (built, edition, canary_root) = match work.wanted {
             Some(Wanted { entries, edition, .. }) if entries.differ(list, &had, edition)? => {
-                (build.with_changes(entries, edition)?, *edition)
+                let canaries = opened_canaries(&key, list, epoch.epoch, &entries.canaries(list, edition)?)?;
+                (build.with_changes(entries, edition)?, *edition, Commitments::new(&canaries).root())
             }
-            Some(Wanted { edition, .. }) => (build.again()?, *edition),
-            None => (build.again()?, had),
+            Some(Wanted { edition, .. }) => (build.again()?, *edition, same_canaries),
+            None => (build.again()?, had, same_canaries),
         };
         debug_assert_eq!(built.artifact.count, padded_count(built.entries));
         let categories = match (codes, &base) {
@@ -287,7 +292,8 @@ impl<'a> Publisher<'a> {
             }
             (None, _) => None,
         };
-        let signed = self.sign(&epoch, work, batch.newest.as_ref(), not_after, &built, categories)?;
+        let content = Content { built: &built, categories, canary_root };
+        let signed = self.sign(&epoch, work, batch.newest.as_ref(), not_after, content)?;
         let row = VersionRow {
             list: list.clone(),
             version,
@@ -317,8 +323,10 @@ impl<'a> Publisher<'a> {
 
     fn base(&self, row: VersionRow) -> Result<Base, Error> {
         let signed = self.open(&row)?;
-        let (artifact, categories) = (signed.manifest().artifact.clone(), signed.manifest().categories);
-        Ok(Base { artifact, categories, version: row.version, entries: row.entries, edition: row.edition })
+        let manifest = signed.manifest();
+        let (artifact, categories, canary_root) =
+            (manifest.artifact.clone(), manifest.categories, manifest.canary_root);
+        Ok(Base { artifact, categories, canary_root, version: row.version, entries: row.entries, edition: row.edition })
     }
 
     fn open(&self, row: &VersionRow) -> Result<SignedManifest, Error> {
@@ -331,8 +339,7 @@ impl<'a> Publisher<'a> {
         work: &Work<'_>,
         newest: Option<&VersionRow>,
         not_after: u64,
-        built: &Built,
-        categories: Option<Hash>,
+        Content { built, categories, canary_root }: Content<'_>,
     ) -> Result<SignedManifest, Error> {
         let previous = newest.map(|newest| self.open(newest)).transpose()?;
         let sizes = self.config.publication.frame_sizes.iter();
@@ -351,7 +358,7 @@ impl<'a> Publisher<'a> {
             categories,
             frame_sizes: sizes.filter_map(|&size| FrameSize::try_from(usize::try_from(size).ok()?).ok()).collect(),
             quota: Quota { elements: self.config.budget.elements_per_day, frames: self.config.budget.frames_per_day },
-            canary_root: no_canaries(),
+            canary_root,
             software: SOFTWARE.to_owned(),
         });
         let signed = SignedManifest::sign(manifest, &self.key)?;
@@ -451,6 +458,13 @@ struct Work<'a> {
     // None: as the last version of each epoch has it.
     wanted: Option<&'a Wanted>,
     now: u64,
+}
+
+// What a version has, as its manifest names it.
+struct Content<'a> {
+    built: &'a Built,
+    categories: Option<Hash>,
+    canary_root: Hash,
 }
 
 // The list as it is to be published.

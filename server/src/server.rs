@@ -19,7 +19,7 @@ use crate::{
     cpu::CpuPool,
     follow::Follower,
     listener::{Drained, Edge, FileEdge, Stop, serve, serve_files},
-    logs::{AgencyLogs, LogState, task::QueryLogTask},
+    logs::{AgencyLogs, LogState, task::QueryLogTask, witnesses::WitnessTask},
     service::{FrameRules, Frames, HealthService, Service},
     state_dir::{DirLock, StateDir},
     store::{AuditState, FrameWriter},
@@ -56,6 +56,7 @@ pub struct Running {
     serving: Option<JoinHandle<Drained>>,
     follower: Option<Follower>,
     query_log: Option<QueryLogTask>,
+    _witnesses: Option<WitnessTask>,
     files: Option<ServedFiles>,
     _lock: DirLock,
 }
@@ -114,6 +115,14 @@ impl Server {
             Arc::clone(&options.clock),
             dir.database(),
         );
+        // Before anything is signed: a store that was restored from a backup must not sign behind what others have seen.
+        let (logs, witnesses) = tokio::task::spawn_blocking(move || {
+            let witnesses = logs.start_witnesses();
+            (logs, witnesses)
+        })
+        .await
+        .map_err(|_| Error::Internal("the witnesses could not be asked"))?;
+        let witnesses = witnesses?;
         let query_log = logs.start(failed.clone())?;
         let (follower, catalogue) = Follower::start(dir.clone(), config.clone(), Arc::clone(&options.clock))?;
         let leaving = CancellationToken::new();
@@ -143,6 +152,7 @@ impl Server {
             serving: Some(serving),
             follower: Some(follower),
             query_log: Some(query_log),
+            _witnesses: witnesses,
             files,
             _lock: lock,
         })

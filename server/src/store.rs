@@ -27,12 +27,12 @@ pub use auditors::AuditorRow;
 pub use clients::ClientRow;
 pub use closings::ClosedDay;
 pub use entries::{
-    CANARY, Categories, CategoryRow, Change, ChangeRow, Claim, Edition, Entries, Gone, Labels, Ledger, PendingEntry,
-    PendingKind, Quarantined, Record, Rule, Said, SourceRow, Tally, fitting,
+    CANARY, CanaryRow, Categories, CategoryRow, Change, ChangeRow, Claim, Edition, Entries, Gone, Labels, Ledger,
+    PendingEntry, PendingKind, Quarantined, Record, Rule, Said, SourceRow, Tally, fitting,
 };
 pub use frames::{AnsweredFrame, BudgetUse, FrameKey, FrameRecord, FrameStatus};
 pub use lists::{EpochRow, ListRow, VersionRow};
-pub use logs::{Cosignature, Head, LogRow, LoggedLeaf, NewLeaf};
+pub use logs::{Cosignature, Head, LogRow, LoggedLeaf, NewLeaf, is_busy};
 pub use watched::Watched;
 pub use writer::{AuditState, FrameWriter, Recorded};
 

@@ -49,7 +49,7 @@ use crate::{
     logs::{AgencyLogs, LogHealth, task::QueryLogTask},
     publish::{Published, open_manifest},
     service::{FrameRules, Frames, HealthService, Service},
-    store::{AuditState, Change, FrameKey, FrameRecord, FrameStatus, FrameWriter, Store},
+    store::{AuditState, Change, FrameKey, FrameRecord, FrameStatus, FrameWriter, Store, VersionRow},
     tls::PeerIdentity,
 };
 
@@ -86,17 +86,22 @@ pub(crate) struct World {
 impl World {
     /// An agency with an empty list `base`: kinds md5 and sha256, labels of 4 bytes.
     pub(crate) fn new() -> Self {
+        Self::at(NOON)
+    }
+
+    /// The same at another time: certificates are looked at by the system's clock.
+    pub(crate) fn at(now: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let world =
-            Self { folder, clock: TestClock(Arc::new(AtomicU64::new(NOON))), list: ListId::parse("base").unwrap() };
+            Self { folder, clock: TestClock(Arc::new(AtomicU64::new(now))), list: ListId::parse("base").unwrap() };
         let options = InitOptions {
             agency: AgencyName::parse("agency.example").unwrap(),
             address: "localhost:7443".into(),
             listen: None,
         };
-        init(&world.root(), &options, NOON).unwrap();
+        init(&world.root(), &options, now).unwrap();
         let kinds = [Kind::Md5, Kind::Sha256];
-        world.agency().list_create(&world.list, 4, &kinds, NOON).unwrap();
+        world.agency().list_create(&world.list, 4, &kinds, now).unwrap();
         world
     }
 
@@ -200,6 +205,14 @@ impl World {
         let artifact = self.artifact(version);
         let record = artifact.lookup(&okm.tag()).unwrap()?;
         Some(label::open(&okm.label_key(), record.sealed_label()).unwrap())
+    }
+
+    /// What a publication leaves that is killed right after its transaction: the newest version once more, as the next one.
+    pub(crate) fn write_a_version_and_no_checkpoint(&self) {
+        let newest = self.store().newest_version(&self.list, None).unwrap().unwrap();
+        let next = VersionRow { version: Version(newest.version.0 + 1), log_index: None, ..newest };
+        let origin = Origin::of(&AgencyName::parse("agency.example").unwrap());
+        self.store().publish(&origin, &[], &[next]).unwrap();
     }
 
     /// The newest tree of the manifest log.

@@ -179,3 +179,6 @@ impl Stored<'_> {
         Ok(usize::try_from(index - self.from).ok().and_then(|at| self.leaves.get(at)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,15 @@ use crate::{
 #[test]
 fn init_makes_a_directory_that_serves_and_nobody_else_reads() {
     let world = World::new();
-    for secret in ["authority.key", "server.key", "manifest-log.key", "oprf/base-1.seed"] {
+    for secret in [
+        "authority.key",
+        "server.key",
+        "manifest-log.key",
+        "query-log.key",
+        "ack.key",
+        "witness.key",
+        "oprf/base-1.seed",
+    ] {
         let mode = fs::metadata(world.root().join("keys").join(secret)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{secret}");
     }
@@ -31,6 +39,29 @@ fn init_makes_a_directory_that_serves_and_nobody_else_reads() {
         listen: None,
     };
     assert_eq!(init(&world.root(), &again, NOON).unwrap_err().reason(), "ALREADY_INITIALISED");
+}
+
+#[test]
+fn an_auditor_is_enrolled_by_request_or_certificate_and_suspended_by_name() {
+    let world = World::new();
+    let name = PlatformId::parse("auditor.example").unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let (request, certificate) = (world.path("a.csr"), world.path("a.pem"));
+    let pem = rcgen::CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
+    fs::write(&request, pem).unwrap();
+    let mut agency = world.agency();
+    let added = agency.auditor_add(&name, AuditorKey::Request(&request, &certificate), NOON).unwrap();
+    let other = PlatformId::parse("other.example").unwrap();
+    let taken = agency.auditor_add(&other, AuditorKey::Certificate(&certificate), NOON).unwrap_err();
+    assert_eq!(taken.reason(), "KEY_IN_USE");
+    let again = agency.auditor_add(&name, AuditorKey::Certificate(&certificate), NOON).unwrap();
+    assert_eq!((again.spki_sha256, again.certificate_until), (added.spki_sha256, added.certificate_until));
+    agency.auditor_suspend(&name, false, NOON).unwrap();
+    assert_eq!(agency.auditors().unwrap()[0].suspended_at, Some(NOON));
+    assert_eq!(agency.auditor_suspend(&other, false, NOON).unwrap_err().reason(), "UNKNOWN_AUDITOR");
+    fs::write(&certificate, "nothing").unwrap();
+    let nothing = agency.auditor_add(&other, AuditorKey::Certificate(&certificate), NOON).unwrap_err();
+    assert_eq!(nothing.reason(), "BAD_ARGUMENT");
 }
 
 #[test]

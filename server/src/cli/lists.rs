@@ -73,9 +73,16 @@ pub(super) fn list(dir: &Path, command: ListCommand, now: u64) -> Result<String,
             let listed = if remove { 0 } else { excluded.listed };
             Ok(told + &report::listed_all_the_same(&name, &file, listed))
         }
-        ListCommand::Canary { name, count, out, source, category, action, reference } => {
+        ListCommand::Canary { name, export: Some(file), .. } => {
+            let openings = agency.canary_export(&name, &file)?;
+            Ok(format!("{name}: {openings} openings of canaries in {}\n", file.display()))
+        }
+        ListCommand::Canary { name, count, out, source, category, action, reference, deadline, export: None } => {
+            let (Some(out), Some(source), Some(category)) = (out, source, category) else {
+                return Err(Error::argument("list canary", "needs --out, --as and --category, or --export"));
+            };
             let cover = Cover { source: source.as_str(), category: &category, action: &action, reference: &reference };
-            let change = agency.canaries(&name, count, &out, &cover, now)?;
+            let change = agency.canaries(&name, count, &out, &cover, deadline, now)?;
             Ok(report::canaries(&name, &out, &change))
         }
         ListCommand::Policy { name, min_sources, kinds } => {

@@ -107,3 +107,24 @@ fn man_pages_and_completions_are_written() {
     assert!(dir.path().join("veilmatch-server-list-publish.1").exists());
     assert!(run(parse(&["completions", "bash"]).unwrap()).unwrap().contains("veilmatch-server"));
 }
+
+#[test]
+fn the_logs_are_shown_checked_and_handed_out_and_a_finding_ends_in_an_error() {
+    let world = crate::world::World::published(10);
+    let root = world.root();
+    let log = |args: &[&str]| run(parse(&[&["--dir", root.to_str().unwrap(), "log"], args].concat()).unwrap());
+    let status = log(&["status"]).unwrap();
+    assert!(status.starts_with("agency.example/veilmatch/manifest: 1 leaves, 1 published\n"), "{status}");
+    assert!(status.contains("not excluded"), "{status}");
+    for check in [&["check"][..], &["check", "--full"]] {
+        assert!(log(check).unwrap().contains("as signed"));
+    }
+    let out = world.path("export");
+    let exported = log(&["export", "--log", "manifest", out.to_str().unwrap()]).unwrap();
+    assert!(exported.starts_with("agency.example/veilmatch/manifest: 1 leaves in "), "{exported}");
+    std::fs::write(root.join("logs/manifest/tile/0/000.p/1"), [0; 32]).unwrap();
+    for check in [&["check"][..], &["check", "--full"]] {
+        let found = log(check).unwrap_err();
+        assert_eq!((found.reason(), Exit::of(&found)), ("LOG_FINDINGS", Exit::Failed));
+    }
+}

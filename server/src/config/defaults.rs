@@ -100,6 +100,10 @@ pub(super) fn log_listen() -> (String, &'static str) {
     (String::new(), "a second port is the operator's to open; platforms read the logs over their own connection")
 }
 
+pub(super) fn log_policy() -> (PathBuf, &'static str) {
+    (PathBuf::new(), "whom agency and platforms trust in common they must agree upon")
+}
+
 pub(super) fn poll_ms() -> (u32, &'static str) {
     (500, "a retraction reaches the watchers within a second; one read of a counter costs microseconds")
 }

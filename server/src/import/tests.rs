@@ -378,7 +378,7 @@ fn categories_that_no_code_book_can_hold_are_refused_where_they_come_in() {
     let cover = |code: &'static str| {
         let category = custom(code);
         let cover = crate::admin::Cover { source: "feed", category: &category, action: "", reference: "" };
-        agency.world.agency().canaries(&agency.world.list, 1, &agency.world.path(code), &cover, NOON).map(drop)
+        agency.world.agency().canaries(&agency.world.list, 1, &agency.world.path(code), &cover, None, NOON).map(drop)
     };
     assert_eq!(cover("\u{7}").unwrap_err().reason(), "BAD_ARGUMENT");
     cover("fine").unwrap();

@@ -138,6 +138,20 @@ impl LogReader {
         })
     }
 
+    /// Judges a checkpoint that somebody else was shown, if our key has signed it.
+    ///
+    /// # Errors
+    /// [`CallError::AuditUnavailable`] if it is of another tree than ours: then the log is halted. [`CallError::UnknownLog`],
+    /// [`CallError::BadCheckpoint`] if it says nothing about us, [`CallError::Store`].
+    pub(crate) fn judge(&self, origin: &LogOrigin, note: &[u8]) -> Result<(), CallError> {
+        self.stores.with(|store| {
+            let (origin, row) = self.published(store, &origin.to_string())?;
+            let verifier = self.keys.of(&origin).ok_or(CallError::UnknownLog)?;
+            let opened = checkpoint::open(note, &row.origin, &verifier).map_err(|_| CallError::BadCheckpoint)?;
+            self.compare(store, &origin, &row, opened.size, &opened.root)
+        })
+    }
+
     /// Compares a tree that our key has signed with ours. Another one ends the log (SPEC §17.7).
     ///
     /// # Errors

@@ -59,6 +59,7 @@ pub(super) struct Base {
     pub(super) entries: u64,
     pub(super) edition: Edition,
     pub(super) categories: Option<Hash>,
+    pub(super) canary_root: Hash,
 }
 
 /// Everything that decides a version. The same inputs give the same bytes.

@@ -4,6 +4,7 @@
 //! its row with the number of the change that did it, so what any version listed can be told as long as nothing of it was
 //! compacted away.
 
+mod canaries;
 mod categories;
 mod changes;
 mod claims;
@@ -21,6 +22,7 @@ use veilmatch_protocol::name::ListId;
 use super::{connection, schema};
 use crate::Error;
 
+pub use canaries::CanaryRow;
 pub use categories::{Categories, CategoryRow};
 pub use changes::{Change, ChangeRow, Quarantined, Tally};
 pub use claims::{Claim, Said};

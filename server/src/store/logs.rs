@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, ops::Range};
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior};
 use veilmatch_protocol::{
     merkle::{leaf_hash, root},
     name::{Origin, PlatformId},
@@ -186,7 +186,7 @@ impl Store {
              WHERE id = ?1 AND head_size = ?6 AND head_root = ?7 AND halted = ''",
             (log, signed(new.size), new.root, &new.note, signed(new.at), signed(old.size), old.root),
         )?;
-        tx.commit().map_err(|error| if can_recover(&error) { error.into() } else { Error::HeadUnclear(error) })?;
+        tx.commit().map_err(not_swapped)?;
         Ok(swapped == 1)
     }
 
@@ -227,6 +227,15 @@ impl Store {
     pub fn published_size(&self, origin: &str) -> Result<u64, Error> {
         let mut rows = self.connection.prepare_cached("SELECT published_size FROM log WHERE origin = ?1")?;
         Ok(unsigned(rows.query_row([origin], |row| row.get(0)).optional()?.unwrap_or(0)))
+    }
+
+    /// Whether the manifest log has leaves that no published checkpoint has.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn has_unpublished(&self, manifest_log: &Origin) -> Result<bool, Error> {
+        let Some(row) = self.log(manifest_log.as_str())? else { return Ok(false) };
+        Ok(row.published_size < len(&self.connection, row.id)?)
     }
 
     /// Ends a log: nothing is signed for it any more, and a server does not answer.
@@ -300,6 +309,18 @@ fn log_row(row: &Row<'_>) -> rusqlite::Result<LogRow> {
         published_note: row.get(7)?,
         halted: (!halted.is_empty()).then_some(halted),
     })
+}
+
+/// Whether somebody else was writing all the time: nothing is wrong, and it is tried again.
+#[must_use]
+pub fn is_busy(error: &Error) -> bool {
+    let Error::Store(rusqlite::Error::SqliteFailure(failure, _)) = error else { return false };
+    matches!(failure.code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+}
+
+/// What a commit of a head that failed means: nothing was changed, or nobody can say.
+pub(super) fn not_swapped(error: rusqlite::Error) -> Error {
+    if can_recover(&error) { error.into() } else { Error::HeadUnclear(error) }
 }
 
 /// Where the logs end, as one transaction sees and moves it.

@@ -380,5 +380,19 @@ DROP TABLE change;
 ALTER TABLE new_change RENAME TO change;
 ALTER TABLE new_quarantine RENAME TO quarantine;
 ",
+        CANARIES,
     ],
 };
+
+const CANARIES: &str = "
+-- What the agency commits itself to beforehand: one row for each file of a canary, its item of the strongest kind. since: the
+-- change that listed it. deadline: in minutes of Unix time.
+CREATE TABLE canary (
+    list     INTEGER NOT NULL REFERENCES list (id),
+    item     BLOB    NOT NULL,
+    since    INTEGER NOT NULL,
+    salt     BLOB    NOT NULL,
+    deadline BIGINT  NOT NULL,
+    PRIMARY KEY (list, item)
+) WITHOUT ROWID;
+";

@@ -225,6 +225,14 @@ fn a_head_is_replaced_by_whoever_knows_it_and_by_nobody_else() {
 }
 
 #[test]
+fn a_head_whose_commit_failed_on_the_disk_is_unclear_and_one_that_found_it_full_is_not() {
+    // SPEC §17.4
+    let error = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+    assert_eq!(logs::not_swapped(error(rusqlite::ffi::SQLITE_IOERR_FSYNC)).reason(), "HEAD_UNCLEAR");
+    assert_eq!(logs::not_swapped(error(rusqlite::ffi::SQLITE_FULL)).reason(), "STORE");
+}
+
+#[test]
 fn a_watched_checkpoint_is_replaced_from_its_own_size_alone() {
     // SPEC §20.2
     let dir = tempfile::tempdir().unwrap();

@@ -99,20 +99,26 @@ pub(in crate::cli) enum ListCommand {
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         count: u32,
         /// Folder to write them into, which is made
-        #[arg(long)]
-        out: PathBuf,
+        #[arg(long, required_unless_present = "export")]
+        out: Option<PathBuf>,
         /// The source that their labels name, so that they look like its entries
-        #[arg(long = "as", value_name = "SOURCE")]
-        source: ListId,
+        #[arg(long = "as", value_name = "SOURCE", required_unless_present = "export")]
+        source: Option<ListId>,
         /// Their category
-        #[arg(long, value_name = "SCHEME:CODE", value_parser = category)]
-        category: Category,
+        #[arg(long, value_name = "SCHEME:CODE", value_parser = category, required_unless_present = "export")]
+        category: Option<Category>,
         /// The action of their category
         #[arg(long, default_value = "", value_parser = action)]
         action: String,
         /// Their case or series, if entries of the source have one
         #[arg(long, default_value = "")]
         reference: String,
+        /// By when they will be uploaded, as 2026-06-30T12:00:00Z; within 30 days if not given
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        deadline: Option<u64>,
+        /// Make none: write what opens the newest version's commitments to its canaries, for an auditor
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "source", "category", "deadline"])]
+        export: Option<PathBuf>,
     },
     /// Say which claims list an entry; it counts from the next publication on
     Policy {

@@ -1,0 +1,230 @@
+//! Witnesses of third parties (SPEC §17.5): each new checkpoint is handed to all that the policy names with an address, and
+//! what they cosign is published with it. A witness that has seen another tree than ours ends the log (SPEC §17.7).
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    time::{Duration, Instant},
+};
+
+use veilmatch_audit::{
+    cosignature::Witness,
+    folder::LogFolder,
+    origin::LogOrigin,
+    policy::{MAX_AHEAD, Policy},
+    source::{Access, Site, Submitted},
+    tile::Files,
+    tree::consistency_proof,
+    witness::checkpoint_path,
+};
+use veilmatch_protocol::note::MAX_NOTE_LEN;
+
+use super::{
+    keeper::{folder, publish_cosignatures},
+    reading::LogReader,
+};
+use crate::{
+    Error,
+    clock::Clock,
+    state_dir::StateDir,
+    status::{CallError, Chain},
+    store::{Cosignature, LogRow, Store},
+};
+
+/// How often it is looked whether there is a new checkpoint.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How often a checkpoint that has not changed is cosigned anew: clients want one of the last 24 hours.
+const RENEW: Duration = Duration::from_secs(3 * 3_600);
+
+/// How long a start waits for what the witnesses have seen.
+const START: Duration = Duration::from_secs(10);
+
+/// The witnesses of a policy, and where they are asked.
+#[derive(Clone)]
+pub struct Witnesses {
+    policy: Policy,
+    sites: Vec<(Witness, Site)>,
+}
+
+impl Witnesses {
+    /// Reads a policy. Witnesses without an address are not asked: they hand in what they cosign.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Argument`] for a policy or an address that cannot be used.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let refuse = |why: String| Error::Argument { what: "log.policy", why: format!("{}: {why}", path.display()) };
+        let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+        let policy = Policy::parse(&text).map_err(|error| refuse(error.to_string()))?;
+        let mut sites = Vec::new();
+        for witness in policy.witnesses() {
+            if let Some(url) = &witness.url {
+                let site = Site::new(url, &Access::default()).map_err(|error| refuse(format!("{url}: {error}")))?;
+                sites.push((witness.key.clone(), site));
+            }
+        }
+        Ok(Self { policy, sites })
+    }
+
+    // A policy that names no logs is about all of the agency's.
+    fn is_about(&self, origin: &LogOrigin) -> bool {
+        let logs = self.policy.logs();
+        logs.is_empty() || logs.iter().any(|log| log.key.name() == origin.to_string())
+    }
+}
+
+/// What the threads work with.
+pub struct WitnessWork {
+    /// The agency's directory.
+    pub dir: StateDir,
+    /// The logs, to compare with.
+    pub reader: Arc<LogReader>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The threads, one for each witness: one that does not answer keeps no other. They end soon after this is dropped.
+pub struct WitnessTask {
+    _stop: Vec<Sender<()>>,
+}
+
+impl WitnessTask {
+    /// Asks each witness what it has seen of the logs, as far as it can be reached in a few seconds, and begins to hand
+    /// checkpoints to it.
+    ///
+    /// # Errors
+    /// [`Error::LogHalted`] if one has seen a tree that is not ours, [`Error::Io`].
+    pub fn start(witnesses: &Witnesses, work: &Arc<WitnessWork>) -> Result<Self, Error> {
+        let (told, telling) = channel();
+        let mut stops = Vec::new();
+        for (witness, site) in &witnesses.sites {
+            let (stop, stopped) = channel();
+            let told = told.clone();
+            let mut one = One {
+                witness: witness.clone(),
+                site: site.clone(),
+                witnesses: witnesses.clone(),
+                work: Arc::clone(work),
+                last: HashMap::new(),
+            };
+            std::thread::Builder::new()
+                .name("witness".into())
+                .spawn(move || {
+                    let _ = told.send(one.compare());
+                    drop(told);
+                    one.run(&stopped);
+                })
+                .map_err(Error::io("start", Path::new("the thread of a witness")))?;
+            stops.push(stop);
+        }
+        drop(told);
+        let until = Instant::now() + START;
+        while let Ok(seen) = telling.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            seen?;
+        }
+        Ok(Self { _stop: stops })
+    }
+}
+
+struct One {
+    witness: Witness,
+    site: Site,
+    witnesses: Witnesses,
+    work: Arc<WitnessWork>,
+    // What it cosigned last of each log, and when.
+    last: HashMap<String, (u64, Instant)>,
+}
+
+impl One {
+    fn run(&mut self, stopped: &Receiver<()>) {
+        while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK) {
+            if let Err(error) = self.round() {
+                self.complain(&error);
+            }
+        }
+    }
+
+    // What the witness has seen of each log must be a tree of ours. A witness that is not there says nothing.
+    fn compare(&self) -> Result<(), Error> {
+        for (origin, row) in self.logs()? {
+            if let Ok(Some(note)) = self.site.read(&checkpoint_path(&row.origin), MAX_NOTE_LEN) {
+                self.judge(&origin, &note)?;
+            }
+        }
+        Ok(())
+    }
+
+    // A note that our key has not signed says nothing.
+    fn judge(&self, origin: &LogOrigin, note: &[u8]) -> Result<(), Error> {
+        match self.work.reader.judge(origin, note) {
+            Err(CallError::AuditUnavailable) => {
+                let why = format!("witness {} has seen another tree", self.witness.name());
+                Err(Error::LogHalted { origin: origin.to_string(), why })
+            }
+            Err(CallError::Store(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn logs(&self) -> Result<Vec<(LogOrigin, LogRow)>, Error> {
+        let rows = Store::open(&self.work.dir.database())?.logs()?;
+        let of = |row: LogRow| Some((LogOrigin::parse(&row.origin).ok()?, row));
+        let served = rows.into_iter().filter(|row| !row.published_note.is_empty()).filter_map(of);
+        Ok(served.filter(|(origin, _)| self.witnesses.is_about(origin)).collect())
+    }
+
+    fn round(&mut self) -> Result<(), Error> {
+        for (origin, row) in self.logs()? {
+            let last = self.last.get(&row.origin).copied();
+            if last.is_none_or(|(size, at)| size != row.published_size || at.elapsed() >= RENEW) {
+                let done = self.submit(&origin, &row, last.map_or(0, |last| last.0));
+                // Done or not, it is not tried again before there is something new, or it is time.
+                self.last.insert(row.origin.clone(), (row.published_size, Instant::now()));
+                done?;
+            }
+        }
+        Ok(())
+    }
+
+    fn submit(&self, origin: &LogOrigin, row: &LogRow, known: u64) -> Result<(), Error> {
+        let path = folder(&self.work.dir, origin);
+        let files = LogFolder::new(&path);
+        let size = row.published_size;
+        let proof = |old| {
+            if old == 0 || old == size { Ok(Vec::new()) } else { consistency_proof(&files.view(size), old, size) }
+        };
+        let note = String::from_utf8_lossy(&row.published_note);
+        let now = self.work.clock.now();
+        let submitted = self.site.submit(&note, size, known, proof, &self.witness, now.saturating_add(MAX_AHEAD));
+        match submitted.map_err(Error::io("ask", Path::new(self.witness.name())))? {
+            Submitted::Cosigned(line) => {
+                let mut store = Store::open(&self.work.dir.database())?;
+                let cosignature = Cosignature { witness: self.witness.name().to_owned(), line, at: now };
+                if store.add_cosignature(row.id, size, &cosignature)? {
+                    publish_cosignatures(&self.work.dir, &store, origin)?;
+                }
+                Ok(())
+            }
+            Submitted::Ahead(theirs) => {
+                tracing::error!(witness = self.witness.name(), origin = %origin, theirs, "a witness is ahead of the log");
+                self.compare()
+            }
+            Submitted::Refused(status) => {
+                tracing::warn!(witness = self.witness.name(), origin = %origin, status, "a witness does not cosign");
+                Ok(())
+            }
+        }
+    }
+
+    fn complain(&self, error: &Error) {
+        tracing::warn!(witness = self.witness.name(), reason = error.reason(), cause = %Chain(error), "a witness was not reached");
+    }
+}
+
+#[cfg(test)]
+mod tests;
