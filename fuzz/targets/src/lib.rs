@@ -7,6 +7,7 @@ mod archives;
 mod artifact;
 mod delta;
 mod lists;
+mod logs;
 
 use veilmatch_lists::Format;
 
@@ -30,6 +31,11 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("archives", archives::open),
     ("artifact", artifact::open),
     ("delta", delta::apply),
+    ("notes", logs::note),
+    ("bundles", logs::bundle),
+    ("policies", logs::policy),
+    ("witness", logs::witness),
+    ("leaves", logs::leaf),
 ];
 
 /// Calls a target by its name.
@@ -41,8 +47,10 @@ pub fn run(target: &str, bytes: &[u8]) {
     found.expect("the target is among TARGETS").1(bytes);
 }
 
-/// Inputs to begin with that no sample file has: valid artifacts and deltas.
+/// Inputs to begin with that no sample file has: valid artifacts, deltas, and what logs consist of.
 #[must_use]
 pub fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
-    vec![("artifact", artifact::seeds()), ("delta", delta::seeds())]
+    let mut seeds = vec![("artifact", artifact::seeds()), ("delta", delta::seeds())];
+    seeds.extend(logs::seeds());
+    seeds
 }
