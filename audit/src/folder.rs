@@ -117,7 +117,7 @@ impl LogFolder {
         Ok(self.resume(size, root)?)
     }
 
-    /// Writes files durably. Those that are there with the same bytes are left alone.
+    /// Writes files durably, for their owner alone. Those that are there with the same bytes are left alone.
     ///
     /// # Errors
     /// What the file system says. Some files may have been written; the next call writes the others.

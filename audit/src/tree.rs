@@ -4,7 +4,7 @@ mod edge;
 mod proof;
 
 pub use edge::Edge;
-pub use proof::{Nodes, consistency_proof, inclusion_proof, root_at, subtree};
+pub use proof::{Nodes, consistency_proof, inclusion_proof, root_at};
 
 use sha2::{Digest, Sha256};
 use veilmatch_protocol::merkle::{node_hash, root_of_path};

@@ -260,6 +260,34 @@ mod tests {
     }
 
     #[test]
+    fn a_note_of_several_keys_opens_under_each_of_them() {
+        // SPEC §8.3
+        let other = SigningKey::from_bytes(&[4; 32]);
+        let second = sign("one\n", "platform.example/log", &other).unwrap();
+        let note = sign("one\n", "agency.example/log", &key()).unwrap() + second.rsplit_once("\n\n").unwrap().1;
+        let note = Note::parse(note.as_bytes()).unwrap();
+        let second = verifier().renamed("platform.example/log").unwrap();
+        assert_eq!(note.verify(&verifier()), Ok("one\n"));
+        assert_eq!(note.verify(&second), Err(Error::Note), "the name is that of another key");
+        let second = Verifier::new("platform.example/log", other.verifying_key()).unwrap();
+        assert_eq!(note.verify(&second), Ok("one\n"));
+        assert_eq!(note.lines().iter().map(|line| line.name).collect::<Vec<_>>(), [verifier().name(), second.name()]);
+        assert_eq!(note.lines_of(second.name(), second.key_id()).count(), 1);
+    }
+
+    #[test]
+    fn a_verifier_key_of_any_type_is_read_by_its_id() {
+        let text = vkey("witness.example", 0x06, &[9; 1_312]);
+        assert_eq!(read_vkey(&text), Ok(("witness.example", 0x06, vec![9; 1_312])));
+        assert_eq!(Verifier::parse(&text), Err(Error::Note));
+        for bad in [text.replace("witness", "w"), "a+00000000+".to_owned(), text.replace("+", "++")] {
+            assert_eq!(read_vkey(&bad), Err(Error::Note));
+        }
+        let [one, four] = [0x01, 0x04].map(|kind| key_id("witness.example", kind, key().verifying_key().as_bytes()));
+        assert_ne!(one, four);
+    }
+
+    #[test]
     fn every_changed_byte_is_refused() {
         // SPEC §8.3
         let note = sign("one\ntwo\n", "agency.example/log", &key()).unwrap().into_bytes();

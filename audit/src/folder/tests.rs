@@ -1,5 +1,7 @@
 //! Tests of a log's folder: rounds of a keeper, kills between its writes, and disks that rot.
 
+use std::os::unix::fs::PermissionsExt;
+
 use tempfile::TempDir;
 use veilmatch_protocol::merkle::{leaf_hash, root};
 
@@ -101,6 +103,8 @@ fn a_keepers_rounds_leave_all_files_of_every_size() {
         assert_eq!(root_at(&keeper.folder.view(size), size).unwrap(), root_of(size), "{size}");
     }
     assert!(!keeper.path("tile/0/005").exists());
+    let mode = |path| fs::metadata(keeper.path(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("tile/entries/000"), mode("checkpoint")), (0o600, 0o600));
 }
 
 #[test]

@@ -25,8 +25,7 @@ impl Files for Memory {
     type Error = Error;
 
     fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
-        let file = self.0.get(path).cloned();
-        if file.as_ref().is_some_and(|bytes| bytes.len() > limit) { Err(Error::BadTile) } else { Ok(file) }
+        Ok(self.0.get(path).map(|bytes| bytes.iter().copied().take(limit + 1).collect()))
     }
 }
 

@@ -13,10 +13,11 @@ pub trait Files {
     /// Why a file could not be read.
     type Error: From<Error>;
 
-    /// The bytes of the file at this path below the log's prefix, or `None` if there is no such file.
+    /// The bytes of the file at this path below the log's prefix, or `None` if there is no such file. Of a file that has
+    /// more than `limit` bytes one more is given, so that it is not taken for what was asked for, and no further one read.
     ///
     /// # Errors
-    /// If it cannot be read, or has more than `limit` bytes.
+    /// If it cannot be read.
     fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, Self::Error>;
 }
 
@@ -80,23 +81,21 @@ impl<F: Files> View<F> {
     /// Number and bytes of each entry of a range of the tree, bundle by bundle. It ends after the first error.
     pub fn leaves(&self, range: Range<u64>) -> impl Iterator<Item = Result<(u64, Vec<u8>), F::Error>> {
         let width = u64::from(WIDTH);
-        let bundles = range.start / width..range.end.div_ceil(width).max(range.start / width);
-        let mut failed = false;
-        bundles
-            .map_while(move |index| {
-                let bundle = if failed { None } else { Some(self.entries(index)) }?;
-                failed = bundle.is_err();
-                Some((index, bundle))
-            })
-            .flat_map(move |(index, bundle)| {
-                let (entries, error) = match bundle {
-                    Ok(entries) => (entries, None),
-                    Err(error) => (Vec::new(), Some(Err(error))),
-                };
-                let numbered = (index * width..).zip(entries).map(Ok);
-                error.into_iter().chain(numbered)
-            })
-            .filter(move |leaf| leaf.as_ref().map_or(true, |(at, _)| range.contains(at)))
+        let first = range.start / width;
+        let bundles = first..range.end.div_ceil(width).max(first);
+        let read = bundles.scan(false, move |failed, index| {
+            if *failed {
+                return None;
+            }
+            match self.entries(index) {
+                Ok(entries) => Some((index * width..).zip(entries).map(Ok).collect::<Vec<_>>()),
+                Err(error) => {
+                    *failed = true;
+                    Some(vec![Err(error)])
+                }
+            }
+        });
+        read.flatten().filter(move |leaf| leaf.as_ref().map_or(true, |(at, _)| range.contains(at)))
     }
 
     /// The right edge with the unfinished files, to append to. Compare its root with the signed one.

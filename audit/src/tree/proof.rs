@@ -119,12 +119,9 @@ impl Edge {
     }
 }
 
-/// Hash over the leaves from `start` up to, not including, `end`: `start` is a multiple of a power of two that is not
-/// smaller than their number, which is at least one.
-///
-/// # Errors
-/// What `nodes` fails with.
-pub fn subtree<N: Nodes + ?Sized>(nodes: &N, start: u64, end: u64) -> Result<Hash, N::Error> {
+// Hash over the leaves from `start` up to, not including, `end`: `start` is a multiple of a power of two that is not smaller
+// than their number, which is at least one.
+fn subtree<N: Nodes + ?Sized>(nodes: &N, start: u64, end: u64) -> Result<Hash, N::Error> {
     let mut hashes = Vec::new();
     for (level, index) in full_subtrees(start, end) {
         hashes.push(nodes.node(level, index)?);
