@@ -196,7 +196,8 @@ impl FromStr for TilePath {
             _ => Self::Hashes(Tile { level: kind.parse().map_err(|_| Error::BadTile)?, index, width }),
         };
         // Whatever else was read above, sign, zeros or a group of four digits, is not written like that again.
-        let in_tree = parsed.tile().level < LEVELS && (1..=WIDTH).contains(&width);
+        let last = u64::MAX / u64::from(WIDTH);
+        let in_tree = parsed.tile().level < LEVELS && index <= last && (1..=WIDTH).contains(&width);
         if in_tree && parsed.to_string() == path { Ok(parsed) } else { Err(Error::BadTile) }
     }
 }

@@ -109,6 +109,7 @@ fn a_path_that_is_not_written_like_that_is_refused() {
         "tile/0/000 ",
         "tile/entries/0/000",
         "tile/0/x999/x999/x999/x999/x999/x999/x999/999",
+        "tile/0/x072/x057/x594/x037/x927/936",
         "tile/0/００0",
         "tile/0/000?",
     ] {
