@@ -9,6 +9,7 @@ mod exit;
 mod failure;
 mod forget;
 mod interrupt;
+mod log;
 mod progress;
 mod rescan;
 mod run;
@@ -107,6 +108,7 @@ fn run(args: Args) -> Result<Exit, Failure> {
         Command::Scan(scan) => block_on(scan::scan(&dir()?, scan)),
         Command::Rescan { list, new, format, telling } => block_on(rescan::rescan(&dir()?, list, new, format, telling)),
         Command::Forget(args) => block_on(forget::forget(&dir()?, args)),
+        Command::Log(what) => block_on(log::log(&dir()?, what)),
         Command::Status { json } => print(&status::status(&dir()?, json)?),
         Command::Run { socket } => block_on(run::run(&dir()?, socket)),
         Command::Completions { shell } => {

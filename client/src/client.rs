@@ -2,6 +2,7 @@
 
 mod bulk;
 mod follow;
+mod log;
 mod rescan;
 mod single;
 
@@ -16,7 +17,6 @@ use tokio::{
     task::JoinSet,
 };
 use veilmatch_protocol::{
-    frame::View,
     item::Kind,
     name::{Epoch, ListId, Origin, PlatformId},
     note::Verifier,
@@ -26,13 +26,16 @@ use crate::{
     Error,
     config::Config,
     connection::Connection,
-    enrol::{Invitation, request_key},
-    frames::{Frames, Spent, now},
+    enrol::Invitation,
+    frames::{Acknowledger, Frames, Spent, now},
     held::Held,
     keeper::Keeper,
+    keys::Keys,
+    matchlog::{LogKeys, MatchLog},
     state_dir::{DirLock, StateDir, remove_if_there},
     store::Store,
     sync::{Sync, SyncProgress, SyncReport},
+    watch::Watch,
 };
 pub use rescan::{Destroyed, Forget, Found, Rescan};
 use single::WaitingCheck;
@@ -109,7 +112,12 @@ impl Client {
         let invitation = Invitation::of(root)?;
         let platform = config.platform()?;
         let store = Arc::new(Store::open(&dir.database())?);
-        let abandoned = store.abandon_unfinished()?;
+        let Keys { request, match_log, receipt, witness } = Keys::read(&dir)?;
+        let keys = LogKeys { log: match_log, receipts: receipt };
+        let parties = (platform.clone(), invitation.agency());
+        let log = Arc::new(MatchLog::open(&dir, Arc::clone(&store), parties, keys)?);
+        let watch = Arc::new(Watch::open(&dir, Arc::clone(&store), &invitation, (&platform, witness))?);
+        let abandoned = log.abandon_unfinished()?;
         if abandoned > 0 {
             tracing::info!(abandoned, "frames of an earlier run had no end; their items are asked anew");
         }
@@ -119,9 +127,12 @@ impl Client {
             dir: dir.clone(),
             store: Arc::clone(&store),
             connection,
-            request_key: request_key(&dir)?,
+            request_key: request,
             platform: platform.clone(),
             origin: Origin::of(&invitation.agency()),
+            watch,
+            acknowledger: Acknowledger::new(&invitation),
+            log,
             daily_elements: invitation.budget.elements,
             spent: Spent::default(),
             stopped,
@@ -155,6 +166,7 @@ impl Client {
                 client.put_in_place(&list, held)?;
             }
         }
+        client.inner.frames.log.end_days(&client.lists())?;
         for (list, queue) in queues {
             // Nobody can have shut it down yet.
             let _ = client.spawn(single::share_frames(Arc::downgrade(&client.inner), list, queue));
@@ -280,6 +292,7 @@ impl Client {
             // A client that was shut down has nothing to keep current.
             let _ = self.spawn(follow::follow(self.clone(), list));
         }
+        let _ = self.spawn(log::keep_published(self.clone()));
     }
 
     /// Ends background work and waits for frames on their way, so that what was asked is recorded. Whatever is asked from now
@@ -289,6 +302,9 @@ impl Client {
         self.inner.stop.send_replace(true);
         let mut tasks = std::mem::take(&mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         while tasks.join_next().await.is_some() {}
+        if let Err(error) = self.inner.frames.log.flush_totals() {
+            tracing::error!(error = &error as &dyn std::error::Error, "totals of the day are lost");
+        }
     }
 
     fn state(&self, list: &ListId) -> Result<&ListState, Error> {
@@ -300,9 +316,9 @@ impl Client {
         state.held.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The newest manifest verified when what is held was put in place.
-    fn view(&self, list: &ListId) -> Option<View> {
-        self.held(list).map(|held| held.view())
+    /// The newest manifest that was verified.
+    fn newest_manifest(&self, list: &ListId) -> Option<Vec<u8>> {
+        self.inner.store.newest_manifest(list).ok().flatten()
     }
 
     fn is_shut_down(&self) -> bool {
@@ -331,6 +347,8 @@ impl Client {
             store: &self.inner.store,
             connection: &self.inner.frames.connection,
             verifier: &self.inner.verifier,
+            watch: &self.inner.frames.watch,
+            log: &self.inner.frames.log,
             list,
             held: self.held(list),
             progress,
@@ -357,6 +375,7 @@ impl Client {
         if keeper.as_ref().is_some_and(|keeper| keeper.epoch() < epoch) {
             *keeper = None;
         }
+        self.inner.store.end_matched_before(list, epoch)?;
         for (shelf, old) in self.inner.store.shelves_before(list, epoch)? {
             remove_if_there(&self.inner.dir.results_key(list, old))?;
             self.inner.store.destroy(shelf)?;

@@ -22,8 +22,9 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 use veilmatch_proto::{
-    MAX_ANSWER_MESSAGE, MAX_CHUNK_MESSAGE, MAX_EVALUATE_MESSAGE, MAX_LISTS_MESSAGE, Reason, Refused,
-    pb::{evaluation_client::EvaluationClient, lists_client::ListsClient},
+    MAX_ANSWER_MESSAGE, MAX_CHUNK_MESSAGE, MAX_EVALUATE_MESSAGE, MAX_LEAVES_MESSAGE, MAX_LISTS_MESSAGE,
+    MAX_LOGS_REQUEST, Reason, Refused,
+    pb::{evaluation_client::EvaluationClient, lists_client::ListsClient, logs_client::LogsClient},
 };
 
 use crate::{
@@ -50,7 +51,7 @@ const READ_TRIES: u32 = 5;
 /// Longest wait that a server can ask a reader for.
 const READ_WAIT: Duration = Duration::from_secs(10);
 
-/// Both services over one lazy, reconnecting channel.
+/// The services over one lazy, reconnecting channel.
 #[derive(Clone)]
 pub(crate) struct Connection {
     channel: Channel,
@@ -155,6 +156,26 @@ impl Connection {
                 Err(status) => reading.again(status).await?,
             }
         }
+    }
+
+    /// Calls the Logs service with what only reads.
+    pub(crate) async fn read_logs<T, F>(&self, call: impl Fn(LogsClient<Channel>) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let mut reading = self.reading();
+        loop {
+            match self.in_time(call(self.logs())).await {
+                Ok(response) => return Ok(response.into_inner()),
+                Err(status) => reading.again(status).await?,
+            }
+        }
+    }
+
+    pub(crate) fn logs(&self) -> LogsClient<Channel> {
+        LogsClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_LEAVES_MESSAGE)
+            .max_encoding_message_size(MAX_LOGS_REQUEST)
     }
 
     /// Waits for an answer, or for the next piece of one, but not for ever.

@@ -3,14 +3,18 @@
 use std::{path::Path, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use ed25519_dalek::{Signer, SigningKey};
-use rand::{TryRng, rngs::SysRng};
+use ed25519_dalek::Signer;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::{
     pki_types::{CertificateDer, UnixTime},
     server::WebPkiClientVerifier,
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use veilmatch_audit::{
+    cosignature::Witness,
+    origin::{ack_key, agency_witness_key, match_log_key, platform_witness_key, query_log_key, receipt_key},
+};
 use veilmatch_protocol::{
     name::{AgencyName, ListId, Origin, PlatformId},
     note::Verifier,
@@ -21,6 +25,8 @@ use zeroize::Zeroizing;
 use crate::{
     Error, config,
     connection::{authorities, chain},
+    keys::Keys,
+    matchlog::Vault,
     state_dir::{StateDir, read_secret, write_private},
 };
 
@@ -36,6 +42,9 @@ struct RequestFile<'a> {
     platform: &'a str,
     csr: &'a str,
     request_key: String,
+    match_log_key: String,
+    receipt_key: String,
+    witness_key: String,
     contact: &'a str,
     signature: String,
 }
@@ -51,23 +60,29 @@ pub fn init(root: &Path, platform: &PlatformId, contact: &str) -> Result<StateDi
     let dir = StateDir::create(root)?;
     let tls = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(tls_error)?;
     write_private(&dir.tls_key(), Zeroizing::new(tls.serialize_pem()).as_bytes())?;
-    let mut seed = Zeroizing::new([0; 32]);
-    SysRng
-        .try_fill_bytes(seed.as_mut_slice())
-        .map_err(|error| Error::io("draw random bytes for", &dir.request_key())(std::io::Error::other(error)))?;
-    let request_key = SigningKey::from_bytes(&seed);
-    write_private(&dir.request_key(), Zeroizing::new(STANDARD.encode(seed.as_slice()) + "\n").as_bytes())?;
+    let keys = Keys::make(&dir)?;
+    Vault::make(&dir)?;
 
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, platform.as_str());
     let csr = params.serialize_request(&tls).and_then(|csr| csr.pem()).map_err(tls_error)?;
-    let signature = request_key.sign(&signed_message(platform.as_str(), &csr, contact));
+    let verifier = |name: &str, key| Verifier::new(name, key).expect("names of platforms are legal").to_string();
+    let match_log_key = verifier(&match_log_key(platform), keys.match_log.verifying_key());
+    let receipt_key = verifier(&receipt_key(platform), keys.receipt.verifying_key());
+    let witness = Witness::new(&platform_witness_key(platform), keys.witness.verifying_key());
+    let witness_key = witness.expect("names of platforms are legal").to_string();
+    let covered =
+        ["veilmatch/v1/enrolment", platform.as_str(), &csr, contact, &match_log_key, &receipt_key, &witness_key];
+    let signature = keys.request.sign(&signed_message(&covered));
     let request = RequestFile {
         r#type: "veilmatch/enrolment-request/v1",
         platform: platform.as_str(),
         csr: &csr,
-        request_key: STANDARD.encode(request_key.verifying_key().as_bytes()),
+        request_key: STANDARD.encode(keys.request.verifying_key().as_bytes()),
+        match_log_key,
+        receipt_key,
+        witness_key,
         contact,
         signature: STANDARD.encode(signature.to_bytes()),
     };
@@ -77,10 +92,10 @@ pub fn init(root: &Path, platform: &PlatformId, contact: &str) -> Result<StateDi
     Ok(dir)
 }
 
-/// What a request's signature covers: domain, platform, certificate request and contact, each length-prefixed.
-fn signed_message(platform: &str, csr: &str, contact: &str) -> Vec<u8> {
+/// What a request's signature covers: domain, platform, certificate request, contact and keys, each length-prefixed.
+fn signed_message(fields: &[&str]) -> Vec<u8> {
     let mut message = Vec::new();
-    for field in ["veilmatch/v1/enrolment", platform, csr, contact] {
+    for field in fields {
         let len = u16::try_from(field.len()).expect("`init` bounds the contact, the rest is ours");
         message.extend_from_slice(&len.to_be_bytes());
         message.extend_from_slice(field.as_bytes());
@@ -105,6 +120,7 @@ pub struct Invitation {
     manifest_key: String,
     query_log_key: String,
     ack_key: String,
+    witness_key: String,
     lists: Vec<String>,
     /// What may be asked of each list in a UTC day.
     pub budget: Budget,
@@ -131,6 +147,34 @@ impl Invitation {
     #[must_use]
     pub fn manifest_key(&self) -> Verifier {
         Verifier::parse(&self.manifest_key).expect("checked when read")
+    }
+
+    /// The pinned key of all shards of the query log.
+    #[must_use]
+    pub fn query_log_key(&self) -> Verifier {
+        Verifier::parse(&self.query_log_key).expect("checked when read")
+    }
+
+    /// The pinned key of acknowledgements.
+    #[must_use]
+    pub fn ack_key(&self) -> Verifier {
+        Verifier::parse(&self.ack_key).expect("checked when read")
+    }
+
+    /// The agency as a witness of this platform's match log.
+    #[must_use]
+    pub fn witness_key(&self) -> Witness {
+        Witness::parse(&self.witness_key).expect("checked when read")
+    }
+
+    /// SHA-256 of our certificate, in hexadecimal: what a record of a match names it by.
+    ///
+    /// # Errors
+    /// [`Error::Tls`], never after [`join`].
+    pub fn certificate_digest(&self) -> Result<String, Error> {
+        let leaf = chain(&self.certificate)?.into_iter().next();
+        let leaf = leaf.ok_or_else(|| Error::Tls("the invitation's certificate is empty".to_owned()))?;
+        Ok(hex::encode(Sha256::digest(&leaf)))
     }
 
     /// The lists that may be asked.
@@ -163,20 +207,42 @@ impl Invitation {
             return Err(wrong("type: is not veilmatch/invitation/v1"));
         }
         let agency = AgencyName::parse(&invitation.agency).map_err(|_| wrong("agency: is not a name"))?;
-        let key =
-            Verifier::parse(&invitation.manifest_key).map_err(|_| wrong("manifest_key: is not a verifier key"))?;
-        if key.name() != Origin::of(&agency).as_str() {
-            return Err(wrong("manifest_key: is not the agency's"));
-        }
-        // What a later version puts there is checked by clients of that version; this one would leave it unchecked.
-        if !invitation.query_log_key.is_empty() || !invitation.ack_key.is_empty() {
-            return Err(wrong("query_log_key, ack_key: must be empty; this program is too old for that agency"));
+        let foreign = invitation.foreign_key(&agency);
+        if let Some(field) = foreign {
+            return Err(wrong(&format!("{field}: is not a verifier key of the agency's for this purpose")));
         }
         if invitation.lists.is_empty() || invitation.lists.iter().any(|list| ListId::parse(list).is_err()) {
             return Err(wrong("lists: is empty or has something that is not a name"));
         }
         Ok(invitation)
     }
+}
+
+impl Invitation {
+    /// The first field that has no key, or one of another name.
+    fn foreign_key(&self, agency: &AgencyName) -> Option<&'static str> {
+        let named = |key: &str, name: &str| Verifier::parse(key).is_ok_and(|key| key.name() == name);
+        let witness = Witness::parse(&self.witness_key).is_ok_and(|key| key.name() == agency_witness_key(agency));
+        let fields = [
+            ("manifest_key", named(&self.manifest_key, Origin::of(agency).as_str())),
+            ("query_log_key", named(&self.query_log_key, &query_log_key(agency))),
+            ("ack_key", named(&self.ack_key, &ack_key(agency))),
+            ("witness_key", witness),
+        ];
+        fields.into_iter().find(|(_, right)| !right).map(|(field, _)| field)
+    }
+}
+
+/// The policy that a platform starts with: itself as the only witness (SPEC §17.5).
+pub(crate) fn default_policy(invitation: &Invitation, witness: &Witness) -> String {
+    format!(
+        "# Whose cosignatures the agency's manifest log must have (C2SP tlog-policy). This platform alone stops rewriting and\n\
+         # rollback. It does not exclude that two platforms are shown two lists: for that, add other witnesses and a group.\n\
+         log {}\n\
+         witness self {witness}\n\
+         quorum self\n",
+        invitation.manifest_key
+    )
 }
 
 /// Takes an invitation over: its certificate must be for the key that `init` made.
@@ -215,6 +281,11 @@ pub fn join(root: &Path, path: &Path) -> Result<Invitation, Error> {
         authorities(&invitation.authority).map_err(|_| wrong("authority: has no certificate that can be used"))?;
     verify_chain(roots, leaf, intermediates).map_err(|error| wrong(&format!("certificate: {error}")))?;
     let text = serde_json::to_string_pretty(&invitation).expect("strings and numbers always serialise") + "\n";
+    if !dir.policy().exists() {
+        let witness = Witness::new(&platform_witness_key(&platform), Keys::read(&dir)?.witness.verifying_key());
+        let policy = default_policy(&invitation, &witness.expect("names of platforms are legal"));
+        write_private(&dir.policy(), policy.as_bytes())?;
+    }
     write_private(&dir.invitation(), text.as_bytes())?;
     Ok(invitation)
 }
@@ -229,15 +300,6 @@ fn verify_chain(
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
     let verifier = verifier.map_err(|error| error.to_string())?;
     verifier.verify_client_cert(leaf, intermediates, UnixTime::now()).map(drop).map_err(|error| error.to_string())
-}
-
-/// The key that signs requests.
-pub(crate) fn request_key(dir: &StateDir) -> Result<SigningKey, Error> {
-    let path = dir.request_key();
-    let wrong = || Error::KeyFile { path: path.clone(), why: "is not 32 bytes of base64" };
-    let text = read_secret(&path)?;
-    let seed = Zeroizing::new(STANDARD.decode(text.trim_ascii()).map_err(|_| wrong())?);
-    Ok(SigningKey::from_bytes(seed.as_slice().try_into().map_err(|_| wrong())?))
 }
 
 fn tls_error(error: rcgen::Error) -> Error {

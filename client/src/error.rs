@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use veilmatch_proto::Refused;
 
+use crate::outcome::NotChecked;
+
 /// A command or a call that could not do its work. Texts carry no digest, element or key.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -137,11 +139,112 @@ pub enum Error {
         /// Where the proof of it is kept.
         evidence: Option<PathBuf>,
     },
+    /// A log's checkpoint is not signed, not vouched for, or does not have what it should.
+    #[error("log {log}: {why}")]
+    UnprovenLog {
+        /// Its origin.
+        log: String,
+        /// What is missing.
+        why: &'static str,
+        /// Where the checkpoint is kept.
+        evidence: Option<PathBuf>,
+    },
+    /// No cosignature of a log is fresh enough.
+    #[error("log {log}: its newest cosignature that counts is older than a day")]
+    StaleLog {
+        /// Its origin.
+        log: String,
+        /// Where the checkpoint is kept.
+        evidence: Option<PathBuf>,
+    },
+    /// A log shows a tree that does not extend the one it showed before.
+    #[error("log {log} is forked: it does not extend the tree of {size} leaves that it showed before")]
+    LogFork {
+        /// Its origin.
+        log: String,
+        /// Size of the tree before.
+        size: u64,
+        /// Where the newer of the two checkpoints is kept.
+        evidence: Option<PathBuf>,
+    },
+    /// A log shows a smaller tree than before.
+    #[error("log {log} was rolled back: it had {size} leaves before")]
+    LogRollback {
+        /// Its origin.
+        log: String,
+        /// Size of the tree before.
+        size: u64,
+        /// Where the newer of the two checkpoints is kept.
+        evidence: Option<PathBuf>,
+    },
     /// The list has no published version.
     #[error("list {list} has no published version yet")]
     NothingPublished {
         /// The list.
         list: String,
+    },
+
+    // The match log.
+    /// The agency has cosigned more of the match log, or another one, than this directory holds.
+    #[error("match log {log}: the agency cosigned {cosigned} leaves that this directory does not have")]
+    LogLost {
+        /// Its origin.
+        log: String,
+        /// Size of the tree that the agency cosigned.
+        cosigned: u64,
+    },
+    /// Nothing is lost of the match log.
+    #[error("match log {log}: the agency cosigned nothing that this directory does not have")]
+    LogWhole {
+        /// Its origin.
+        log: String,
+    },
+    /// The match log's head changed while it was being published.
+    #[error("match log {log}: its signed head changed under this process")]
+    HeadChanged {
+        /// Its origin.
+        log: String,
+    },
+    /// The files of the match log are not those of its leaves.
+    #[error("match log {log}: its files do not fit its leaves")]
+    LogFiles {
+        /// Its origin.
+        log: String,
+        /// What does not fit.
+        #[source]
+        source: std::io::Error,
+    },
+    /// No such match in the match log.
+    #[error("there is no match at {index} of the match log")]
+    NoRecord {
+        /// Where it was looked for.
+        index: String,
+    },
+    /// The record of a match was erased.
+    #[error("the record of the match at {index} was erased")]
+    Erased {
+        /// Its place.
+        index: String,
+    },
+    /// The record of a match does not open.
+    #[error("the record of the match at {index} was altered, or the key of the records replaced")]
+    RecordDamaged {
+        /// Its place.
+        index: String,
+    },
+    /// The blind of a match is gone.
+    #[error("the match at {index} was found in kept results: its blind is gone, so it has level 1 only")]
+    NoBlind {
+        /// Its place.
+        index: String,
+    },
+    /// A word that stands in the log has another form than it may have.
+    #[error("{what} {word:?} is not 1 to 32 of a-z, 0-9 and -")]
+    LogWord {
+        /// What it is for.
+        what: &'static str,
+        /// The word.
+        word: String,
     },
 
     // The environment.
@@ -205,6 +308,12 @@ impl Error {
             Self::DirectoryMode { path, .. } => format!("chmod 700 {}", path.display()),
             Self::NothingPublished { list } => format!("the agency runs: veilmatch-server list publish {list}"),
             Self::Refused(refused) => refused.reason.action().to_owned(),
+            Self::LogFork { evidence: Some(path), .. } | Self::LogRollback { evidence: Some(path), .. } => {
+                format!("stop, call the agency and an auditor, and send them the files log-* beside {}", path.display())
+            }
+            Self::UnprovenLog { evidence: Some(path), .. } | Self::StaleLog { evidence: Some(path), .. } => {
+                format!("synchronise again; if that does not help, call the agency and send it {}", path.display())
+            }
             Self::Untrusted { evidence: Some(path), .. } => {
                 format!(
                     "call the agency and send it {}; the version held stays in use until it expires",
@@ -266,11 +375,37 @@ reasons! {
     Self::Unreachable { .. } => "UNREACHABLE", "check address and network; nothing was counted as no match";
     Self::Certificate { .. } => "CERTIFICATE", "look at the clock; ask the agency for a new invitation";
     Self::BadAnswer { .. } => "BAD_ANSWER", "update this program; if that does not help, tell the agency";
+    Self::UnprovenLog { .. } => "UNPROVEN_LOG", "synchronise again; if that does not help, call the agency";
+    Self::StaleLog { .. } => "STALE_LOG", "synchronise again; look at the clock; then call the agency and the witnesses";
+    Self::LogFork { .. } => "LOG_FORK", "stop, call the agency and an auditor, and send them the files in evidence/";
+    Self::LogRollback { .. } => "LOG_ROLLBACK", "stop, call the agency and an auditor, and send them the files in evidence/";
+    Self::LogLost { .. } => "LOG_LOST", "was an old backup restored? Go on with a new log: `veilmatch log recover`";
+    Self::LogWhole { .. } => "LOG_WHOLE", "nothing needs to be recovered";
+    Self::HeadChanged { .. } => "HEAD_CHANGED", "run the command again";
+    Self::LogFiles { .. } => "LOG_FILES", "move the folder of the log away and publish again: it is written anew from the database";
+    Self::NoRecord { .. } => "NO_RECORD", "`veilmatch log list` names the matches";
+    Self::Erased { .. } => "ERASED", "nothing is left of it but its place in the log";
+    Self::RecordDamaged { .. } => "RECORD_DAMAGED", "restore keys/openings.key and the database from one backup";
+    Self::NoBlind { .. } => "NO_BLIND", "hand out level 1; level 2 is there for what a check itself found";
+    Self::LogWord { .. } => "LOG_WORD", "use lower-case letters, digits and -";
     Self::NothingPublished { .. } => "NOTHING_PUBLISHED", "ask the agency to publish the list";
     Self::Io { .. } => "IO", "mend what the message names";
     Self::Database { .. } => "DATABASE", "make room or mend the disk, then start again";
     Self::NewerSchema { .. } => "NEWER_SCHEMA", "use the newer program";
     Self::Tls(_) => "TLS", "ask the agency for a new invitation";
+}
+
+impl Error {
+    /// What nothing is asked for, where this is about the manifest log itself.
+    pub(crate) fn fault(&self) -> Option<NotChecked> {
+        match self {
+            Self::UnprovenLog { .. } => Some(NotChecked::UnprovenLog),
+            Self::StaleLog { .. } => Some(NotChecked::StaleLog),
+            Self::LogFork { .. } => Some(NotChecked::LogFork),
+            Self::LogRollback { .. } => Some(NotChecked::LogRollback),
+            _ => None,
+        }
+    }
 }
 
 impl From<Refused> for Error {

@@ -11,10 +11,14 @@ const MAX_FILES: usize = 256;
 /// What evidence is about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum About {
-    /// An answer whose proof does not verify.
+    /// An answer whose proof or acknowledgement does not verify.
     Frame,
     /// A manifest that is not signed as it must be, or that does not continue the chain.
     Manifest,
+    /// A checkpoint of the agency's that does not extend the one before, or is not vouched for.
+    Log,
+    /// A closing statement that the agency contradicts.
+    Closing,
 }
 
 /// Keeps a piece of evidence under a name of its own; gives its path if it is kept.
@@ -22,6 +26,8 @@ pub(crate) fn keep(dir: &StateDir, about: About, name: &str, bytes: &[u8]) -> Op
     let kind = match about {
         About::Frame => "frame-",
         About::Manifest => "manifest-",
+        About::Log => "log-",
+        About::Closing => "closing-",
     };
     let path = dir.evidence().join(format!("{kind}{name}"));
     let files = fs::read_dir(dir.evidence()).into_iter().flatten().flatten();

@@ -7,15 +7,18 @@ use std::{
 
 use ed25519_dalek::SigningKey;
 use futures::{Stream, StreamExt, stream};
+use serde_json::json;
 use tonic::{
     Request, Response, Status,
     transport::{Server, server::TcpIncoming},
 };
+use veilmatch_audit::cosignature::Witness;
 use veilmatch_proto::{
     MAX_CHUNK, Reason, Refused,
     pb::{
         self,
         lists_server::{Lists, ListsServer},
+        logs_server::LogsServer,
     },
 };
 use veilmatch_protocol::{
@@ -26,10 +29,23 @@ use veilmatch_protocol::{
     item::Kind,
     label,
     manifest::{DeltaRef, Hash, Publication, Quota, SignedManifest, Timestamp, no_canaries},
-    name::{AgencyName, Epoch, ListId, Origin, Version},
+    name::{AgencyName, Epoch, ListId, Origin, PlatformId, Version},
     note::Verifier,
     oprf::SecretKey,
 };
+
+use crate::{
+    enrol::{self, Invitation},
+    keys::Keys,
+    matchlog::{LogKeys, MatchLog, Vault},
+    state_dir::StateDir,
+    store::Store,
+    watch::Watch,
+};
+
+mod logs;
+
+pub(crate) use logs::FakeLogs;
 
 /// The list of every test here.
 pub(crate) fn list() -> ListId {
@@ -45,8 +61,71 @@ pub(crate) fn verifier() -> Verifier {
     Verifier::new(Origin::of(&agency()).as_str(), key().verifying_key()).unwrap()
 }
 
-fn agency() -> AgencyName {
+pub(crate) fn agency() -> AgencyName {
     AgencyName::parse("agency.example").unwrap()
+}
+
+/// The platform of every test here.
+pub(crate) fn platform() -> PlatformId {
+    PlatformId::parse("platform.example").unwrap()
+}
+
+/// What the agency would have sent; nobody checks certificates here.
+pub(crate) fn invitation() -> Invitation {
+    let verifier = |name: &str| Verifier::new(name, key().verifying_key()).unwrap().to_string();
+    let invitation = json!({
+        "type": "veilmatch/invitation/v1",
+        "agency": "agency.example",
+        "address": "127.0.0.1:1",
+        "server_name": "localhost",
+        "authority": "",
+        "certificate": "",
+        "manifest_key": verifier("agency.example/veilmatch/manifest"),
+        "query_log_key": verifier("agency.example/veilmatch/query"),
+        "ack_key": verifier("agency.example/veilmatch/ack"),
+        "witness_key": Witness::new("agency.example/veilmatch/witness", key().verifying_key()).unwrap().to_string(),
+        "lists": ["baseline"],
+        "budget": { "elements": 1_000, "frames": 10 },
+    });
+    serde_json::from_value(invitation).unwrap()
+}
+
+/// A platform that has joined the agency: its directory, its keys, its logs.
+pub(crate) struct Home {
+    pub(crate) dir: StateDir,
+    pub(crate) store: Arc<Store>,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) log: Arc<MatchLog>,
+    root: tempfile::TempDir,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let dir = StateDir::create(root.path()).unwrap();
+        Keys::make(&dir).unwrap();
+        Vault::make(&dir).unwrap();
+        let witness =
+            Witness::new("platform.example/veilmatch/witness", Keys::read(&dir).unwrap().witness.verifying_key());
+        std::fs::write(dir.policy(), enrol::default_policy(&invitation(), &witness.unwrap())).unwrap();
+        Self::open(root)
+    }
+
+    /// The same directory, opened by another process.
+    pub(crate) fn again(self) -> Self {
+        Self::open(self.root)
+    }
+
+    fn open(root: tempfile::TempDir) -> Self {
+        // Its folders were made before.
+        let dir = StateDir::create(root.path()).unwrap();
+        let store = Arc::new(Store::open(&dir.database()).unwrap());
+        let Keys { match_log, receipt, witness, .. } = Keys::read(&dir).unwrap();
+        let keys = LogKeys { log: match_log, receipts: receipt };
+        let log = MatchLog::open(&dir, Arc::clone(&store), (platform(), agency()), keys).unwrap();
+        let watch = Watch::open(&dir, Arc::clone(&store), &invitation(), (&platform(), witness)).unwrap();
+        Self { dir, store, watch: Arc::new(watch.impatient()), log: Arc::new(log), root }
+    }
 }
 
 /// Version 1 of a list of 20,480 records and no labels: its manifest and its artifact, of several chunks.
@@ -130,23 +209,30 @@ pub(crate) type CodeBooks = Arc<Mutex<Vec<Result<Vec<u8>, Status>>>>;
 
 /// A server of one version and these answers.
 pub(crate) async fn with_code_books(published: (SignedManifest, Vec<u8>), code_books: CodeBooks) -> String {
-    serve(Fake { published: Some(Arc::new(published)), stalls: Arc::default(), code_books }).await
+    let logs = FakeLogs::of(&published.0);
+    serve(Fake { published: Some(Arc::new(published)), stalls: Arc::default(), code_books }, logs).await
+}
+
+/// A server of one version and these logs.
+pub(crate) async fn with_logs(published: (SignedManifest, Vec<u8>), logs: FakeLogs) -> String {
+    serve(Fake { published: Some(Arc::new(published)), stalls: Arc::default(), code_books: Arc::default() }, logs).await
 }
 
 /// A server that takes every call and answers none; gives its address.
 pub(crate) async fn stalling() -> String {
-    serve(Fake { published: None, stalls: Arc::default(), code_books: Arc::default() }).await
+    serve(Fake { published: None, stalls: Arc::default(), code_books: Arc::default() }, FakeLogs::default()).await
 }
 
 /// A server of one version, whose first streams of a file stall after one chunk each, as many as `stalls` says.
 pub(crate) async fn stalling_in_files(published: (SignedManifest, Vec<u8>), stalls: Arc<Mutex<u32>>) -> String {
-    serve(Fake { published: Some(Arc::new(published)), stalls, code_books: Arc::default() }).await
+    let logs = FakeLogs::of(&published.0);
+    serve(Fake { published: Some(Arc::new(published)), stalls, code_books: Arc::default() }, logs).await
 }
 
-async fn serve(fake: Fake) -> String {
+async fn serve(fake: Fake, logs: FakeLogs) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let server = Server::builder().add_service(ListsServer::new(fake));
+    let server = Server::builder().add_service(ListsServer::new(fake)).add_service(LogsServer::new(logs));
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
     address
 }

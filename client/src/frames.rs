@@ -1,6 +1,7 @@
 //! One frame from end to end: blind, record the intent, send, verify, record the result (SPEC §6, §12). Looking the result
 //! up comes after its end and out of its way.
 
+mod acknowledgement;
 mod budget;
 mod evidence;
 mod send;
@@ -17,11 +18,12 @@ use veilmatch_proto::{EvaluateFrame, FrameAnswer, Reason, pb};
 use veilmatch_protocol::{
     derive::EpochContext,
     frame::{
-        BatchId, BlindedFrame, FrameContext, FrameSize, RequestDigest, request_digest, response_digest, signed_message,
+        BatchId, BlindedFrame, FrameContext, FrameSize, RequestDigest, View, request_digest, response_digest,
+        signed_message,
     },
     item::{Item, Kind},
     manifest::Timestamp,
-    name::{Origin, PlatformId},
+    name::{ListId, Origin, PlatformId},
     oprf::Proof,
 };
 
@@ -30,13 +32,16 @@ use crate::{
     connection::Connection,
     held::Held,
     keeper::{Due, Keeper, Known},
+    matchlog::{Hit, MatchLog, Opened},
     outcome::{NotChecked, Outcome, Subject},
     random::SystemRandom,
     results::Row,
     state_dir::StateDir,
-    store::{Ended, Sent, Store},
+    store::{Answered, Ended, Sent, Store},
     verdict::verdict,
+    watch::Watch,
 };
+pub(crate) use acknowledgement::Acknowledger;
 pub(crate) use budget::Spent;
 
 /// What every frame of a platform needs.
@@ -47,6 +52,12 @@ pub(crate) struct Frames {
     pub(crate) request_key: SigningKey,
     pub(crate) platform: PlatformId,
     pub(crate) origin: Origin,
+    /// What was verified of the agency's logs: without it nothing is asked.
+    pub(crate) watch: Arc<Watch>,
+    /// Whose acknowledgements count.
+    pub(crate) acknowledger: Acknowledger,
+    /// Where every frame and every match is recorded.
+    pub(crate) log: Arc<MatchLog>,
     /// Elements that may be asked in a day: larger frames are not made.
     pub(crate) daily_elements: u64,
     pub(crate) spent: Spent,
@@ -99,27 +110,52 @@ impl Unknown {
 pub(crate) struct Recorded {
     batch: Arc<Batch>,
     rows: Vec<Vec<Row>>,
+    /// Of the frame that brought some of it; kept in memory until it is known what matches.
+    opened: Option<Opened>,
+    log: Arc<MatchLog>,
 }
 
 impl Recorded {
     /// The outcomes, in the order of the subjects. There are none from a version that has expired meanwhile (SPEC §8.5);
     /// what was evaluated is kept all the same.
     pub(crate) fn outcomes(&self, now: Timestamp) -> Vec<Outcome> {
+        let outcomes = self.look_up(now);
+        let list = self.batch.held.list();
+        for (subject, outcome) in self.batch.subjects.iter().zip(&outcomes) {
+            if let Outcome::NotChecked(why) = outcome {
+                self.log.count(&list, &format!("not_checked:{}", why.reason()), subject.items.len() as u64);
+            }
+        }
+        outcomes
+    }
+
+    fn look_up(&self, now: Timestamp) -> Vec<Outcome> {
         let Batch { held, subjects, .. } = &*self.batch;
         if !held.valid_at(now) {
             return vec![Outcome::NotChecked(NotChecked::Expired); subjects.len()];
         }
         let looking = held.look_ups();
-        let mut asked: Vec<Kind> = Vec::new();
-        let outcome = |(subject, rows): (&Subject, &Vec<Row>)| {
+        let (mut asked, mut hits): (Vec<Kind>, Vec<Hit>) = (Vec::new(), Vec::new());
+        let outcome = |(number, (subject, rows)): (usize, (&Subject, &Vec<Row>))| {
             if subject.has_a_kind_twice() {
                 return Outcome::NotChecked(NotChecked::KindTwice);
             }
             asked.clear();
             asked.extend(subject.items.iter().map(Item::kind));
-            verdict(&looking, subject.whole, &asked, rows)
+            verdict(&looking, subject.whole, &asked, rows, |row, label| {
+                hits.push(Hit { subject: number, row: row.clone(), label: label.to_vec() });
+            })
         };
-        subjects.iter().zip(&self.rows).map(outcome).collect()
+        let mut outcomes: Vec<Outcome> = subjects.iter().zip(&self.rows).enumerate().map(outcome).collect();
+        // No match is answered before it stands in the match log.
+        if let Err(error) = self.log.record(held, self.opened.as_ref(), &hits, now) {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "matches could not be recorded: they are not answered"
+            );
+            hits.iter().for_each(|hit| outcomes[hit.subject] = Outcome::NotChecked(NotChecked::Storage));
+        }
+        outcomes
     }
 }
 
@@ -128,7 +164,7 @@ pub(crate) enum Failed {
     /// No frame that may be asked holds the items of the batch: it must be cut.
     TooMany,
     /// The list must be synchronised and the items blinded anew.
-    Stale(Reason),
+    Behind(NotChecked),
     /// The items are not checked.
     NotChecked(NotChecked),
 }
@@ -167,7 +203,7 @@ impl Frames {
         let many = batch.unknown.items.len();
         if many == 0 {
             let this = Arc::clone(self);
-            return blocking(move || this.record(batch, &[], None)).await;
+            return blocking(move || this.record(batch, &[], None, None)).await;
         }
         let size = FrameSize::smallest_for(many, &self.sizes(&batch.held)).expect("a manifest names sizes");
         if size.len() < many {
@@ -178,8 +214,12 @@ impl Frames {
             let reason = Reason::BudgetExhausted;
             return Err(Failed::NotChecked(NotChecked::Refused { reason, retry_after: Some(wait) }));
         }
+        let view = self.watch.standing(now().unix()).map_err(|why| match why {
+            NotChecked::UnprovenLog | NotChecked::StaleLog => Failed::Behind(why),
+            fault => Failed::NotChecked(fault),
+        })?;
         let (this, opened) = (Arc::clone(self), Arc::clone(&batch));
-        let open = blocking(move || this.open(&opened, size)).await?;
+        let open = blocking(move || this.open(&opened, size, view)).await?;
         match self.send(&open.request, patience).await {
             Ok(answer) => {
                 let this = Arc::clone(self);
@@ -193,17 +233,20 @@ impl Frames {
                 {
                     self.spent.refused(&list, size, *wait);
                 }
-                let refused = matches!(failed, Failed::Stale(_) | Failed::NotChecked(NotChecked::Refused { .. }));
-                let ended = if refused { Ended::Refused } else { Ended::Abandoned };
+                let ended = match &failed {
+                    Failed::Behind(NotChecked::Refused { reason, .. })
+                    | Failed::NotChecked(NotChecked::Refused { reason, .. }) => Ended::Refused(reason.name()),
+                    _ => Ended::Abandoned,
+                };
                 let (this, id) = (Arc::clone(self), open.context.batch);
-                blocking(move || Ok(this.store.frame_ended(id, ended, None)?)).await?;
+                blocking(move || Ok(this.log.frame_ended(&list, id, &ended, many, None)?)).await?;
                 Err(failed)
             }
         }
     }
 
     /// Blinds, signs and records the intent.
-    fn open(&self, batch: &Batch, size: FrameSize) -> Result<Open, Failed> {
+    fn open(&self, batch: &Batch, size: FrameSize, view: View) -> Result<Open, Failed> {
         let held = &batch.held;
         let mut rng = SystemRandom::new();
         let context = FrameContext {
@@ -216,12 +259,12 @@ impl Frames {
         let blinded = BlindedFrame::blind(size, &batch.unknown.items, &mut rng);
         let req = request_digest(&context, blinded.elements().encodings());
         let minute = now().unix() / 60;
-        let message = signed_message(&req, &held.view(), held.version(), minute);
+        let message = signed_message(&req, &view, held.version(), minute);
         let request = EvaluateFrame {
             list: context.list.clone(),
             epoch: context.epoch,
             version: held.version(),
-            view: held.view(),
+            view,
             batch: context.batch,
             minute,
             blinded: blinded.elements().encodings().to_vec(),
@@ -240,10 +283,16 @@ impl Frames {
         Ok(Open { context, blinded, size, req, request: request.into() })
     }
 
-    /// Verifies, and only then unblinds; records the result.
+    /// Verifies proof and acknowledgement, and only then unblinds; records the result.
     fn close(&self, batch: Arc<Batch>, open: Open, answer: pb::EvaluateResponse) -> Result<Recorded, Failed> {
         let Open { context, blinded, size, req, request } = open;
-        let evidence = answer.clone();
+        let (list, many) = (&context.list, batch.unknown.items.len());
+        let refuse = |why: NotChecked, answer: &pb::EvaluateResponse| {
+            evidence::keep(&self.dir, &context, &request, answer, why.reason());
+            self.log.frame_ended(list, context.batch, &Ended::Refused(why.reason()), many, None)?;
+            Err(Failed::NotChecked(why))
+        };
+        let bytes = answer.clone();
         let decoded = FrameAnswer::decode(answer, context.batch, size);
         let verified = decoded.and_then(|answer| {
             let proof = Proof::from_bytes(&answer.proof)?;
@@ -252,26 +301,41 @@ impl Frames {
                 blinded.verify(&context, batch.held.key(), answer.evaluated.as_flattened(), &answer.proof)?;
             Ok((verified, resp))
         });
-        let Ok((verified, resp)) = verified else {
-            evidence::keep(&self.dir, &context, &request, &evidence);
-            self.store.frame_ended(context.batch, Ended::Refused, None)?;
-            return Err(Failed::NotChecked(NotChecked::BadProof));
+        let Ok((verified, resp)) = verified else { return refuse(NotChecked::BadProof, &bytes) };
+        let Ok(record) = self.acknowledger.verify(&context, &request, (&req, &resp), &bytes) else {
+            return refuse(NotChecked::BadAcknowledgement, &bytes);
         };
+        self.watch.acknowledged_in(&record.origin);
+        let ended = Ended::Answered(Answered { resp, ack: record.ack, day: record.day });
         let Ok(evaluated) = verified.finalize() else {
-            self.store.frame_ended(context.batch, Ended::Answered(resp), None)?;
+            self.log.frame_ended(list, context.batch, &ended, many, None)?;
             return Err(Failed::NotChecked(NotChecked::InvalidInput));
         };
         let epoch = EpochContext { list: context.list.clone(), epoch: context.epoch };
-        let (outputs, positions): (Vec<_>, Vec<_>) =
-            evaluated.into_iter().map(|evaluated| (evaluated.output, evaluated.position)).unzip();
+        let mut blinds = Vec::with_capacity(evaluated.len());
+        let (outputs, positions): (Vec<_>, Vec<_>) = evaluated
+            .into_iter()
+            .map(|evaluated| {
+                blinds.push((evaluated.position, evaluated.blind));
+                (evaluated.output, evaluated.position)
+            })
+            .unzip();
         let results = epoch.okms(&outputs).into_iter().zip(positions);
         let row = |(item, (okm, position)): (&Item, _)| Row { kind: item.kind(), okm, batch: context.batch, position };
         let rows: Vec<Row> = batch.unknown.items.iter().zip(results).map(row).collect();
-        self.record(batch, &rows, Some((context.batch, Ended::Answered(resp))))
+        let elements = request.blinded_elements.as_chunks::<32>().0.to_vec();
+        let opened = Opened::new(context.batch, elements, blinds);
+        self.record(batch, &rows, Some((context.batch, ended)), Some(opened))
     }
 
     /// Makes the results durable; `fresh` are those of the batch's unknown items.
-    fn record(&self, batch: Arc<Batch>, fresh: &[Row], ended: Option<(BatchId, Ended)>) -> Result<Recorded, Failed> {
+    fn record(
+        &self,
+        batch: Arc<Batch>,
+        fresh: &[Row],
+        ended: Option<(BatchId, Ended)>,
+        opened: Option<Opened>,
+    ) -> Result<Recorded, Failed> {
         let mut numbers = batch.unknown.numbers.iter();
         let mut row_of = |known: &Option<Row>| {
             let number = numbers.next().expect("every item of the batch has a place");
@@ -285,14 +349,17 @@ impl Frames {
             keeper.block_of(&new.map(|((subject, known), rows)| (subject, known, &rows[..])).collect::<Vec<_>>())
         });
         match (ended, &block) {
-            (Some((id, ended)), block) => self.store.frame_ended(id, ended, block.as_ref())?,
+            (Some((id, ended)), block) => {
+                let list: ListId = batch.held.list();
+                self.log.frame_ended(&list, id, &ended, fresh.len(), block.as_ref())?;
+            }
             (None, Some(block)) => self.store.add_block(block)?,
             (None, None) => {}
         }
         if let (Some(keeper), Some(block)) = (&batch.keeper, &block) {
             settle_soon(keeper, keeper.added(block));
         }
-        Ok(Recorded { batch, rows })
+        Ok(Recorded { batch, rows, opened, log: Arc::clone(&self.log) })
     }
 }
 

@@ -8,10 +8,10 @@ use veilmatch_protocol::{
     artifact::{Artifact, LookUps},
     codebook::CodeBook,
     derive::Okm,
-    frame::View,
     item::Kind,
     label,
     manifest::{Manifest, SignedManifest, Timestamp},
+    merkle,
     name::{Epoch, ListId, Version},
     oprf::PublicKey,
 };
@@ -26,18 +26,11 @@ pub(crate) struct Held {
     book: Option<Arc<CodeBook>>,
     /// The epoch's key, with its table once a frame was unblinded.
     key: PublicKey,
-    /// The newest manifest verified when this was put in place; requests cite it.
-    view: View,
 }
 
 impl Held {
     /// Maps the artifact of a version; its directory must give the manifest's root. The code book was verified.
-    pub(crate) fn open(
-        dir: &StateDir,
-        signed: SignedManifest,
-        view: View,
-        book: Option<Arc<CodeBook>>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn open(dir: &StateDir, signed: SignedManifest, book: Option<Arc<CodeBook>>) -> Result<Self, Error> {
         let manifest = signed.manifest();
         let list = manifest.list_id();
         let path = dir.artifact(&list, Version(manifest.version));
@@ -45,13 +38,13 @@ impl Held {
         let artifact = Artifact::open(bytes, &manifest.artifact, Epoch(manifest.epoch))
             .map_err(|source| Error::Untrusted { list: list.to_string(), source, evidence: None })?;
         let key = manifest.public_key();
-        Ok(Self { signed, artifact: Arc::new(artifact), book, key, view })
+        Ok(Self { signed, artifact: Arc::new(artifact), book, key })
     }
 
-    /// The same version with a newer view. What was hashed of it since it was opened need not be hashed again.
-    pub(crate) fn with_view(&self, view: View, book: Option<Arc<CodeBook>>) -> Self {
+    /// The same version once more. What was hashed of it since it was opened need not be hashed again.
+    pub(crate) fn with_book(&self, book: Option<Arc<CodeBook>>) -> Self {
         let artifact = Arc::clone(&self.artifact);
-        Self { signed: self.signed.clone(), artifact, book, key: self.key.clone(), view }
+        Self { signed: self.signed.clone(), artifact, book, key: self.key.clone() }
     }
 
     /// The key that answers are verified against.
@@ -79,8 +72,9 @@ impl Held {
         Version(self.manifest().version)
     }
 
-    pub(crate) fn view(&self) -> View {
-        self.view
+    /// Hash of the manifest's leaf: what receipts name the version by.
+    pub(crate) fn leaf_hash(&self) -> [u8; 32] {
+        merkle::leaf_hash(self.signed.leaf())
     }
 
     pub(crate) fn kinds(&self) -> Vec<Kind> {

@@ -237,14 +237,15 @@ impl Keeper {
     }
 
     /// Shows every kept subject of the epoch as it is now, block by block, in bounded memory; blocks are looked at in
-    /// parallel, `found` gets what `look` finds in their order. A block that does not open is counted and passed over.
+    /// parallel, `found` gets what `look` finds, block by block in their order. A block that does not open is counted and
+    /// passed over.
     pub(crate) fn walk<T: Send>(
         &self,
         look: impl Fn(&Kept) -> Option<T> + Sync,
-        mut found: impl FnMut(T) -> Result<(), Error>,
+        found: impl FnMut(Vec<T>) -> Result<(), Error>,
     ) -> Result<Walked, Error> {
         let of_block = |_, kept: &[Kept]| kept.iter().filter_map(&look).collect::<Vec<T>>();
-        self.walk_blocks(of_block, |of_block| of_block.into_iter().try_for_each(&mut found))
+        self.walk_blocks(of_block, found)
     }
 
     fn walk_blocks<T: Send>(

@@ -86,6 +86,16 @@ pub enum NotChecked {
     Offline,
     /// The answer's proof does not verify; the frame is kept as evidence.
     BadProof,
+    /// The acknowledgement of the answer does not say that this frame is recorded; the frame is kept as evidence.
+    BadAcknowledgement,
+    /// No checkpoint of the manifest log is proven to have the version in use.
+    UnprovenLog,
+    /// No cosignature of the manifest log is fresh enough.
+    StaleLog,
+    /// The manifest log shows two trees that do not extend each other.
+    LogFork,
+    /// The manifest log shows a smaller tree than before.
+    LogRollback,
     /// A published record was altered on disk: its shard has not the signed hash.
     AlteredRecord,
     /// A published label does not open under the entry's own key: the agency published something else.
@@ -150,6 +160,11 @@ reasons! {
     Self::Deadline => "DEADLINE", "ask again; raise check_deadline_ms if it happens often";
     Self::Offline => "OFFLINE", "ask again when the agency's server can be reached";
     Self::BadProof => "BAD_PROOF", "stop, call the agency and send it the file in evidence/";
+    Self::BadAcknowledgement => "BAD_ACKNOWLEDGEMENT", "stop, call the agency and send it the file in evidence/";
+    Self::UnprovenLog => "UNPROVEN_LOG", "run `veilmatch sync`; if that does not help, call the agency";
+    Self::StaleLog => "STALE_LOG", "run `veilmatch sync`; if that does not help, call the agency and the witnesses";
+    Self::LogFork => "LOG_FORK", "stop, call the agency and an auditor, and send them the files in evidence/";
+    Self::LogRollback => "LOG_ROLLBACK", "stop, call the agency and an auditor, and send them the files in evidence/";
     Self::AlteredRecord => "ALTERED_RECORD", "look after the disk; `veilmatch sync` fetches the list anew";
     Self::LabelMismatch => "LABEL_MISMATCH", "call the agency: a published label is not the entry's";
     Self::InvalidInput => "INVALID_INPUT", "tell us: this should not happen";

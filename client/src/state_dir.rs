@@ -10,7 +10,7 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 use veilmatch_protocol::{
     manifest::Hash,
-    name::{Epoch, ListId, Version},
+    name::{AgencyName, Epoch, ListId, Version},
 };
 use zeroize::Zeroizing;
 
@@ -93,6 +93,42 @@ impl StateDir {
     #[must_use]
     pub fn request_key(&self) -> PathBuf {
         self.keys().join("request.key")
+    }
+
+    /// The key that signs checkpoints of the match log.
+    #[must_use]
+    pub fn match_log_key(&self) -> PathBuf {
+        self.keys().join("match-log.key")
+    }
+
+    /// The key that signs receipts and closing statements.
+    #[must_use]
+    pub fn receipt_key(&self) -> PathBuf {
+        self.keys().join("receipt.key")
+    }
+
+    /// The key that cosigns the agency's checkpoints.
+    #[must_use]
+    pub fn witness_key(&self) -> PathBuf {
+        self.keys().join("witness.key")
+    }
+
+    /// The key that the keys of openings are sealed with: without this file no record of a match opens any more.
+    #[must_use]
+    pub fn openings_key(&self) -> PathBuf {
+        self.keys().join("openings.key")
+    }
+
+    /// Whose cosignatures the agency's manifest log must have.
+    #[must_use]
+    pub fn policy(&self) -> PathBuf {
+        self.root.join("policy.txt")
+    }
+
+    /// The files of the match log of an agency: a folder for each of its shards.
+    #[must_use]
+    pub fn match_logs(&self, agency: &AgencyName) -> PathBuf {
+        self.root.join("logs").join("match").join(agency.as_str())
     }
 
     /// The key that seals the results of an epoch: destroying this file destroys them.

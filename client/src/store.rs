@@ -4,10 +4,14 @@
 //! per block, and are moved over many at a time by [`crate::keeper`].
 
 mod frames;
+mod log;
 mod manifests;
 mod marks;
+mod openings;
 pub(crate) mod results;
 mod shelf;
+mod totals;
+mod watched;
 
 use std::{
     path::{Path, PathBuf},
@@ -17,17 +21,21 @@ use std::{
     },
 };
 
-use rusqlite::{Connection, OpenFlags, Transaction, types::Value};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, types::Value};
 
-pub(crate) use frames::{Ended, Sent};
+pub(crate) use frames::{Answered, Ended, FrameRow, OpenDay, Sent};
+pub(crate) use log::{LogId, LogRow};
 pub(crate) use marks::{Mark, Round};
+pub(crate) use openings::{NewMatch, OpeningRow, Sealed};
 pub(crate) use results::{BlockId, Gone, IdHash, IdOf, NewBlock, Place, SealedBlock};
 pub(crate) use shelf::{Lost, Shelf};
+pub(crate) use totals::Pending;
+pub(crate) use watched::Watched;
 
 use crate::Error;
 
 /// Schema of this program.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 /// Pages that a connection keeps in memory, in KiB.
 const CACHE_KIB: i64 = 8 * 1_024;
@@ -74,6 +82,46 @@ CREATE TABLE mark (
 CREATE TABLE lost (list TEXT PRIMARY KEY, epoch INTEGER NOT NULL, subjects INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
+/// What the second schema adds.
+const LOG_TABLES: &str = "
+ALTER TABLE frame ADD COLUMN code TEXT NOT NULL DEFAULT '';
+ALTER TABLE frame ADD COLUMN ack BLOB;
+-- The day by the agency's clock, as its record says it.
+ALTER TABLE frame ADD COLUMN day TEXT;
+CREATE INDEX frame_day ON frame (day, list, epoch) WHERE day IS NOT NULL;
+
+-- Checkpoints of the agency's logs that were verified.
+CREATE TABLE watched (
+    origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, note BLOB NOT NULL, counted INTEGER NOT NULL,
+    cosigned INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- The match log: a row for each half-year, and one more for each time that one was lost.
+CREATE TABLE log (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, shard TEXT NOT NULL, generation INTEGER NOT NULL,
+    size INTEGER NOT NULL DEFAULT 0, head BLOB, signed INTEGER NOT NULL DEFAULT 0, cosigned INTEGER NOT NULL DEFAULT 0,
+    lost INTEGER NOT NULL DEFAULT 0, UNIQUE (shard, generation)
+);
+CREATE TABLE leaf (log INTEGER NOT NULL, number INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (log, number)) WITHOUT ROWID;
+-- What commitments commit to, sealed: of matches, and of what was done about them. Goes when it is erased.
+CREATE TABLE opening (
+    log INTEGER NOT NULL, number INTEGER NOT NULL, of INTEGER NOT NULL, key BLOB NOT NULL, record BLOB NOT NULL,
+    released INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (log, number)
+) WITHOUT ROWID;
+CREATE INDEX opening_of ON opening (log, of);
+CREATE TABLE matched (id BLOB PRIMARY KEY, list TEXT NOT NULL, epoch INTEGER NOT NULL) WITHOUT ROWID;
+
+-- Totals of days that have no leaf yet, and the first such day.
+CREATE TABLE total (
+    list TEXT NOT NULL, date TEXT NOT NULL, what TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (list, date, what)
+) WITHOUT ROWID;
+CREATE TABLE day (list TEXT PRIMARY KEY, next TEXT NOT NULL) WITHOUT ROWID;
+-- Days whose closing statement both sides have signed.
+CREATE TABLE closed (
+    list TEXT NOT NULL, epoch INTEGER NOT NULL, date TEXT NOT NULL, statement BLOB NOT NULL, PRIMARY KEY (list, epoch, date)
+) WITHOUT ROWID;
+";
+
 /// The database of one platform's directory.
 pub(crate) struct Store {
     // One writer is what SQLite has. Reading has a connection of its own, so that it does not wait for a disk to flush.
@@ -102,9 +150,12 @@ impl Store {
         if found > SCHEMA {
             return Err(Error::NewerSchema { path: path.to_owned(), found, known: SCHEMA });
         }
-        if found == 0 {
+        if found < SCHEMA {
             let transaction = writer.transaction().map_err(wrap)?;
-            transaction.execute_batch(TABLES).map_err(wrap)?;
+            if found == 0 {
+                transaction.execute_batch(TABLES).map_err(wrap)?;
+            }
+            transaction.execute_batch(LOG_TABLES).map_err(wrap)?;
             transaction.pragma_update(None, "user_version", SCHEMA).map_err(wrap)?;
             transaction.commit().map_err(wrap)?;
         }
@@ -135,7 +186,8 @@ impl Store {
     fn write<T>(&self, write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, Error> {
         let mut connection = lock(&self.writer);
         let run = |connection: &mut Connection| {
-            let transaction = connection.transaction()?;
+            // From its first statement on: a command beside a running client must not read what is old when it writes.
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = write(&transaction)?;
             transaction.commit().map(|()| value)
         };

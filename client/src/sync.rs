@@ -31,8 +31,10 @@ use crate::{
     connection::Connection,
     evidence::{self, About},
     held::Held,
+    matchlog::MatchLog,
     state_dir::{StateDir, create_private_dir, rename_synced},
     store::Store,
+    watch::Watch,
 };
 
 /// Manifests that wait in memory while their deltas are applied.
@@ -70,6 +72,8 @@ pub(crate) struct Sync<'a> {
     pub(crate) store: &'a Store,
     pub(crate) connection: &'a Connection,
     pub(crate) verifier: &'a Verifier,
+    pub(crate) watch: &'a Watch,
+    pub(crate) log: &'a MatchLog,
     pub(crate) list: &'a ListId,
     /// What is in use now.
     pub(crate) held: Option<Arc<Held>>,
@@ -81,19 +85,19 @@ impl Sync<'_> {
     /// gone or damaged is for [`Self::run`] to mend.
     pub(crate) fn open_held(&self) -> Result<Option<Held>, Error> {
         let Some(version) = self.store.held(self.list)? else { return Ok(None) };
-        let (Some(held), Some(newest)) = (self.stored(version)?, self.newest()?) else { return Ok(None) };
+        let Some(held) = self.stored(version)? else { return Ok(None) };
         let book = self.kept_code_book(held.manifest());
-        self.or_damaged(version, Held::open(self.dir, held, newest.view(), book))
+        self.or_damaged(version, Held::open(self.dir, held, book))
     }
 
-    /// Follows the chain to its end and puts the newest epoch's newest version in place. What was held stays in place
-    /// until the new one is verified.
+    /// Follows the chain to its end and puts the newest epoch's newest version in place, once its manifest is proven to be in
+    /// the manifest log (SPEC §17.6). What was held stays in place until the new one is verified.
     pub(crate) async fn run(&self) -> Result<(Held, SyncReport), Error> {
         self.follow_chain().await?;
         let before = self.store.held(self.list)?;
         let target = self.store.manifest_to_use(self.list)?.map(|note| self.verify(&note)).transpose()?;
         let target = target.ok_or_else(|| Error::NothingPublished { list: self.list.to_string() })?;
-        let view = self.newest()?.map_or_else(|| target.view(), |newest| newest.view());
+        let view = self.watch.prove(self.connection, target.leaf()).await?.view();
         let version = Version(target.manifest().version);
         let mut report = SyncReport {
             list: self.list.clone(),
@@ -105,13 +109,14 @@ impl Sync<'_> {
         };
         create_private_dir(&self.dir.list(self.list))?;
         let book = self.code_book(&target, &mut report.fetched).await?;
-        let whole = || self.or_damaged(version, self.whole(&target, view, book.clone()));
+        let whole = || self.or_damaged(version, self.whole(&target, book.clone()));
         let whole = if before == Some(version) { whole()? } else { None };
         let held = match whole {
             Some(held) => held,
             None => self.bring(before, &target, view, book, &mut report).await?,
         };
         self.remove_older(target.manifest());
+        self.watch.watch_queries(self.connection).await.or_else(unless_doubted)?;
         Ok((held, report))
     }
 
@@ -145,26 +150,26 @@ impl Sync<'_> {
             }
         };
         let held = if report.by_delta {
-            Held::open(self.dir, target.clone(), view, book)?
+            Held::open(self.dir, target.clone(), book)?
         } else {
             report.fetched += target.manifest().artifact.bytes;
-            self.fetch_artifact(target, view, book).await?
+            self.fetch_artifact(target, book).await?
         };
-        self.store.set_held(self.list, version)?;
+        self.log.adopted(self.list, target, view)?;
         Ok(held)
     }
 
     /// The version in place, every shard of it as it was signed. Those that were found good since the file was opened are
     /// not read again, so that asking every minute whether there is anything new costs nothing.
-    fn whole(&self, target: &SignedManifest, view: View, book: Option<Arc<CodeBook>>) -> Result<Held, Error> {
+    fn whole(&self, target: &SignedManifest, book: Option<Arc<CodeBook>>) -> Result<Held, Error> {
         let manifest = target.manifest();
         let path = self.dir.artifact(self.list, Version(manifest.version));
         // A mapping outlives the name of its file, and what was cut off must not be touched.
         let bytes = path.metadata().map_err(Error::io("read", &path))?.len();
         let mapped = self.held.as_ref().filter(|held| held.manifest() == manifest && bytes == manifest.artifact.bytes);
         let held = match mapped {
-            Some(held) => held.with_view(view, book),
-            None => Held::open(self.dir, target.clone(), view, book)?,
+            Some(held) => held.with_book(book),
+            None => Held::open(self.dir, target.clone(), book)?,
         };
         held.artifact().verify_rest().map_err(|error| self.untrusted(error))?;
         Ok(held)
@@ -191,11 +196,6 @@ impl Sync<'_> {
     /// The manifest of a version, as it was kept.
     fn stored(&self, version: Version) -> Result<Option<SignedManifest>, Error> {
         self.store.manifest(self.list, version)?.map(|note| self.verify(&note)).transpose()
-    }
-
-    /// The newest manifest, whatever its epoch.
-    fn newest(&self) -> Result<Option<SignedManifest>, Error> {
-        self.store.newest_manifest(self.list)?.map(|note| self.verify(&note)).transpose()
     }
 
     async fn follow_chain(&self) -> Result<(), Error> {
@@ -252,7 +252,7 @@ impl Sync<'_> {
     async fn apply_deltas(&self, before: Version, target: &SignedManifest, fetched: &mut u64) -> Result<bool, Error> {
         let Some(mut at) = self.stored(before)? else { return Ok(false) };
         // What labels mean does not matter on the way: the target has its code book already.
-        if self.or_damaged(before, Held::open(self.dir, at.clone(), at.view(), None))?.is_none()
+        if self.or_damaged(before, Held::open(self.dir, at.clone(), None))?.is_none()
             || !self.deltas_are_shorter(&at, target)?
         {
             return Ok(false);
@@ -307,7 +307,7 @@ impl Sync<'_> {
 
     fn apply(&self, at: &SignedManifest, next: &SignedManifest, delta: &Path) -> Result<(), Error> {
         let (manifest, epoch) = (next.manifest(), Epoch(next.manifest().epoch));
-        let old = Held::open(self.dir, at.clone(), at.view(), None)?;
+        let old = Held::open(self.dir, at.clone(), None)?;
         let bytes = mmap_guard::map_file(delta).map_err(Error::io("map", delta))?;
         let delta = Delta::open(bytes, manifest).map_err(|error| self.untrusted(error))?;
         let target = self.dir.artifact(self.list, Version(manifest.version));
@@ -329,18 +329,13 @@ impl Sync<'_> {
         rename_synced(&temporary, &target)
     }
 
-    async fn fetch_artifact(
-        &self,
-        newest: &SignedManifest,
-        view: View,
-        book: Option<Arc<CodeBook>>,
-    ) -> Result<Held, Error> {
+    async fn fetch_artifact(&self, newest: &SignedManifest, book: Option<Arc<CodeBook>>) -> Result<Held, Error> {
         let version = Version(newest.manifest().version);
         let path = self.fetch(newest, File::Artifact).await?;
         let target = self.dir.artifact(self.list, version);
         rename_synced(&path, &target)?;
         // The file's digest is right; its records must also be what the root stands for.
-        let held = Held::open(self.dir, newest.clone(), view, book)?;
+        let held = Held::open(self.dir, newest.clone(), book)?;
         if let Err(error) = held.artifact().verify_records() {
             remove(&target)?;
             return Err(self.untrusted(error));
@@ -473,6 +468,15 @@ impl Sync<'_> {
         let evidence = evidence::keep(self.dir, About::Manifest, &format!("{}-{digest}.note", self.list), note);
         Error::Untrusted { list: self.list.to_string(), source, evidence }
     }
+}
+
+/// What cannot be reached now is looked at the next time; what is wrong is not passed over.
+fn unless_doubted(error: Error) -> Result<(), Error> {
+    if error.fault().is_some() {
+        return Err(error);
+    }
+    tracing::warn!(error = &error as &dyn std::error::Error, "the query log could not be looked at");
+    Ok(())
 }
 
 /// The two files of a version.

@@ -15,8 +15,14 @@ use crate::{
 /// The answer about a subject of which `asked` are the kinds given and `rows` the evaluations. A whole file is no match
 /// only if every kind of the list was evaluated; a bare digest is answered for its kind. A match is of weak kinds only if
 /// the list has the same content under a stronger kind, and the subject's digest of a stronger kind is not listed (SPEC
-/// §12.6).
-pub(crate) fn verdict(held: &Looking<'_>, whole: bool, asked: &[Kind], rows: &[Row]) -> Outcome {
+/// §12.6). `hit` gets every evaluation that is listed, with its label.
+pub(crate) fn verdict(
+    held: &Looking<'_>,
+    whole: bool,
+    asked: &[Kind],
+    rows: &[Row],
+    mut hit: impl FnMut(&Row, &[u8]),
+) -> Outcome {
     let version = held.version().0;
     let (mut found, mut missed, mut altered) = (None, None, None);
     let mut weak = held.has_coded_labels();
@@ -24,6 +30,7 @@ pub(crate) fn verdict(held: &Looking<'_>, whole: bool, asked: &[Kind], rows: &[R
         match held.find(&row.okm) {
             Ok(None) => missed = missed.max(Some(row.kind)),
             Ok(Some(label)) => {
+                hit(row, &label);
                 weak &= may_be_planted(row.kind) && stronger_is_listed(&label);
                 found = found.max(Some((row.kind, label)));
             }

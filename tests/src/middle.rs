@@ -34,6 +34,8 @@ use veilmatch_proto::{
         evaluation_server::{Evaluation, EvaluationServer},
         lists_client::ListsClient,
         lists_server::{Lists, ListsServer},
+        logs_client::LogsClient,
+        logs_server::{Logs, LogsServer},
     },
 };
 use veilmatch_protocol::name::PlatformId;
@@ -55,6 +57,11 @@ pub type OnManifest = dyn Fn(Vec<u8>) -> Result<Vec<u8>, Status> + Send + Sync;
 /// Changes the bytes of a file: list of `(offset, data)`, or breaks the stream.
 pub type OnChunk = dyn Fn(&'static str, pb::Chunk) -> Result<pb::Chunk, Status> + Send + Sync;
 
+/// Changes a checkpoint that the server shows, or breaks the call.
+pub type OnCheckpoint = dyn Fn(pb::GetCheckpointRequest, pb::GetCheckpointResponse) -> Result<pb::GetCheckpointResponse, Status>
+    + Send
+    + Sync;
+
 /// What it does with what passes.
 #[derive(Clone)]
 pub struct Acts {
@@ -64,11 +71,18 @@ pub struct Acts {
     pub manifest: Arc<OnManifest>,
     /// With pieces of files, `artifact` or `delta`.
     pub chunk: Arc<OnChunk>,
+    /// With checkpoints of the agency's logs.
+    pub checkpoint: Arc<OnCheckpoint>,
 }
 
 impl Default for Acts {
     fn default() -> Self {
-        Self { answer: Arc::new(|_, answer| Ok(answer)), manifest: Arc::new(Ok), chunk: Arc::new(|_, chunk| Ok(chunk)) }
+        Self {
+            answer: Arc::new(|_, answer| Ok(answer)),
+            manifest: Arc::new(Ok),
+            chunk: Arc::new(|_, chunk| Ok(chunk)),
+            checkpoint: Arc::new(|_, checkpoint| Ok(checkpoint)),
+        }
     }
 }
 
@@ -115,7 +129,8 @@ impl Middle {
         let heard = Heard::default();
         let relay = Relay { channel: channel(platform_dir, upstream), acts, heard: heard.clone() };
         let routes = Routes::new(EvaluationServer::new(relay.clone()).max_decoding_message_size(usize::MAX))
-            .add_service(ListsServer::new(relay));
+            .add_service(ListsServer::new(relay.clone()))
+            .add_service(LogsServer::new(relay));
         let edge = Edge { tls: tls.unwrap(), limits: Limits::default(), peers: Arc::new(Anybody), routes };
         let listener = TcpListener::bind(world.address()).await.unwrap();
         let stop = CancellationToken::new();
@@ -285,6 +300,76 @@ impl Lists for Relay {
     ) -> Result<Response<pb::GetCodeBookResponse>, Status> {
         self.upward(request.get_ref());
         let answer = ListsClient::new(self.channel.clone()).get_code_book(request.into_inner()).await?;
+        self.downward(answer.get_ref());
+        Ok(answer)
+    }
+}
+
+#[tonic::async_trait]
+impl Logs for Relay {
+    async fn get_checkpoint(
+        &self,
+        request: Request<pb::GetCheckpointRequest>,
+    ) -> Result<Response<pb::GetCheckpointResponse>, Status> {
+        let request = request.into_inner();
+        self.upward(&request);
+        let answer = LogsClient::new(self.channel.clone()).get_checkpoint(request.clone()).await?.into_inner();
+        let answer = (self.acts.checkpoint)(request, answer)?;
+        self.downward(&answer);
+        Ok(Response::new(answer))
+    }
+
+    async fn get_inclusion(
+        &self,
+        request: Request<pb::GetInclusionRequest>,
+    ) -> Result<Response<pb::GetInclusionResponse>, Status> {
+        self.upward(request.get_ref());
+        let answer = LogsClient::new(self.channel.clone()).get_inclusion(request.into_inner()).await?;
+        self.downward(answer.get_ref());
+        Ok(answer)
+    }
+
+    async fn list_leaves(
+        &self,
+        request: Request<pb::ListLeavesRequest>,
+    ) -> Result<Response<pb::ListLeavesResponse>, Status> {
+        self.upward(request.get_ref());
+        let answer = LogsClient::new(self.channel.clone()).list_leaves(request.into_inner()).await?;
+        self.downward(answer.get_ref());
+        Ok(answer)
+    }
+
+    async fn add_cosignature(
+        &self,
+        request: Request<pb::AddCosignatureRequest>,
+    ) -> Result<Response<pb::AddCosignatureResponse>, Status> {
+        self.upward(request.get_ref());
+        LogsClient::new(self.channel.clone()).add_cosignature(request.into_inner()).await
+    }
+
+    async fn add_checkpoint(
+        &self,
+        request: Request<pb::AddCheckpointRequest>,
+    ) -> Result<Response<pb::AddCheckpointResponse>, Status> {
+        self.upward(request.get_ref());
+        let answer = LogsClient::new(self.channel.clone()).add_checkpoint(request.into_inner()).await?;
+        self.downward(answer.get_ref());
+        Ok(answer)
+    }
+
+    async fn get_cosigned(
+        &self,
+        request: Request<pb::GetCosignedRequest>,
+    ) -> Result<Response<pb::GetCosignedResponse>, Status> {
+        self.upward(request.get_ref());
+        let answer = LogsClient::new(self.channel.clone()).get_cosigned(request.into_inner()).await?;
+        self.downward(answer.get_ref());
+        Ok(answer)
+    }
+
+    async fn close_day(&self, request: Request<pb::CloseDayRequest>) -> Result<Response<pb::CloseDayResponse>, Status> {
+        self.upward(request.get_ref());
+        let answer = LogsClient::new(self.channel.clone()).close_day(request.into_inner()).await?;
         self.downward(answer.get_ref());
         Ok(answer)
     }

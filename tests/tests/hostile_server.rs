@@ -45,6 +45,14 @@ async fn is_refused(
     items: usize,
     answer: impl Fn(&pb::EvaluateRequest, &mut pb::EvaluateResponse) + Send + Sync + 'static,
 ) {
+    is_refused_as(NotChecked::BadProof, items, answer).await;
+}
+
+async fn is_refused_as(
+    why: NotChecked,
+    items: usize,
+    answer: impl Fn(&pb::EvaluateRequest, &mut pb::EvaluateResponse) + Send + Sync + 'static,
+) {
     let changed = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&changed);
     let act: Arc<OnAnswer> = Arc::new(move |request, mut response| {
@@ -58,7 +66,7 @@ async fn is_refused(
     let outcomes: Vec<_> = client.check_stream(&world.list, futures::stream::iter(subjects)).collect().await;
     assert_eq!(outcomes.len(), items);
     for (key, outcome) in outcomes {
-        assert_eq!(outcome, Outcome::NotChecked(NotChecked::BadProof), "subject {key}");
+        assert_eq!(outcome, Outcome::NotChecked(why.clone()), "subject {key}");
     }
     assert!(changed.load(Ordering::SeqCst) > 0, "the answer was never changed");
     nothing_was_unblinded(&world, &client);
@@ -142,6 +150,86 @@ async fn another_batch_id_is_refused() {
 async fn the_identity_and_a_non_canonical_element_are_refused() {
     is_refused(3, |_, answer| answer.evaluated_elements[..32].fill(0)).await;
     is_refused(3, |_, answer| answer.evaluated_elements[31] |= 0x80).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_whose_record_is_not_acknowledged_is_refused() {
+    // SPEC §18.4 BAD_ACKNOWLEDGEMENT
+    let why = || NotChecked::BadAcknowledgement;
+    let changed = |bytes: &mut Vec<u8>, from: &str, to: &str| {
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        assert!(text.contains(from), "{text}");
+        *bytes = text.replacen(from, to, 1).into_bytes();
+    };
+    // The note no longer verifies; it is of another leaf; the leaf is of another frame, or says something else.
+    is_refused_as(why(), 3, move |_, answer| changed(&mut answer.acknowledgement, "/query/", "/other/")).await;
+    is_refused_as(why(), 3, move |_, answer| changed(&mut answer.leaf, "\"n\":4", "\"n\":1")).await;
+    is_refused_as(why(), 3, move |_, answer| changed(&mut answer.leaf, "\"status\":\"ok\"", "\"status\":\"no\"")).await;
+    let first: Mutex<Option<(Vec<u8>, Vec<u8>)>> = Mutex::default();
+    let act: Arc<OnAnswer> = Arc::new(move |_, mut answer| {
+        let mut first = first.lock().unwrap();
+        let kept = first.get_or_insert_with(|| (answer.leaf.clone(), answer.acknowledgement.clone())).clone();
+        (answer.leaf, answer.acknowledgement) = kept;
+        Ok(answer)
+    });
+    let (world, _middle, client) = behind(act).await;
+    assert_eq!(client.check(&world.list, bare(0, listed(1)), PATIENCE).await, matched("A1", 1));
+    let outcome = client.check(&world.list, bare(1, listed(2)), PATIENCE).await;
+    assert_eq!(outcome, Outcome::NotChecked(why()), "the record of another frame, rightly acknowledged");
+    client.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_log_that_was_rolled_back_or_is_not_signed_is_refused_and_nothing_is_asked() {
+    // SPEC §17.6
+    let mut world = World::new();
+    world.import(&[listed(0)], "A1");
+    world.publish();
+    let dir = world.enrol(PLATFORM, &ClientTerms::default());
+    let first: Mutex<Option<pb::GetCheckpointResponse>> = Mutex::default();
+    let act = Arc::new(Mutex::new("honest"));
+    let now = Arc::clone(&act);
+    let checkpoint = Arc::new(move |request: pb::GetCheckpointRequest, mut answer: pb::GetCheckpointResponse| {
+        if !request.origin.ends_with("/manifest") {
+            return Ok(answer);
+        }
+        let mut first = first.lock().unwrap();
+        let first = first.get_or_insert_with(|| answer.clone());
+        match *now.lock().unwrap() {
+            "back" => answer = pb::GetCheckpointResponse { note: first.note.clone(), consistency: Vec::new() },
+            "unsigned" => answer.note[40] ^= 1,
+            "unproven" => answer.consistency.clear(),
+            _ => {}
+        }
+        Ok(answer)
+    });
+    let _middle = world.start_behind(&dir, Acts { checkpoint, ..Acts::default() }).await;
+    let client = world.open(&dir).await;
+    for n in 1..4 {
+        world.import(&[listed(n)], "A1");
+        world.publish();
+    }
+    veilmatch_tests::until(async || {
+        let report = client.sync(&world.list, |_| {}).await.unwrap();
+        (report.version == 4).then_some(())
+    })
+    .await;
+    world.import(&[listed(9)], "A1");
+    world.publish();
+    let refusals =
+        [("back", "LOG_ROLLBACK", NotChecked::LogRollback), ("unsigned", "UNPROVEN_LOG", NotChecked::UnprovenLog)];
+    for (hostile, reason, why) in refusals {
+        *act.lock().unwrap() = hostile;
+        assert_eq!(client.sync(&world.list, |_| {}).await.unwrap_err().reason(), reason);
+        let outcome = client.check(&world.list, bare(0, listed(0)), PATIENCE).await;
+        assert_eq!(outcome, Outcome::NotChecked(why), "{hostile}");
+    }
+    let held = client.status().unwrap()[0].held.as_ref().unwrap().version;
+    assert_eq!(held, 4, "what was held stays in place");
+    *act.lock().unwrap() = "honest";
+    client.sync(&world.list, |_| {}).await.unwrap();
+    assert_eq!(client.check(&world.list, bare(0, listed(9)), PATIENCE).await, matched("A1", 5));
+    client.shutdown().await;
 }
 
 /// The agency's own secrets: a hostile server has them.

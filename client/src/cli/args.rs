@@ -2,15 +2,19 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand};
+use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use veilmatch_audit::date::Date;
 use veilmatch_lists::{Format as ListFormat, Names, Options};
 use veilmatch_protocol::{
     item::Kind,
     name::{ListId, PlatformId},
 };
 
-use crate::output::Format;
+use crate::{
+    matchlog::{Place, Taken},
+    output::Format,
+};
 
 /// The platform's side of Veilmatch: checks files against an agency's list without showing them to the agency, and
 /// without holding the list.
@@ -86,6 +90,9 @@ pub(super) enum Command {
     },
     /// Forget kept results of what was deleted, so that nothing of them stays on disk
     Forget(Forget),
+    /// What was found, what was done about it, and what auditors get: the match log
+    #[command(subcommand)]
+    Log(Log),
     /// Say what is held, until when, and what was asked
     Status {
         /// As one JSON object
@@ -109,6 +116,96 @@ pub(super) enum Command {
         /// The folder
         out: PathBuf,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Log {
+    /// List the matches, oldest first
+    List {
+        #[command(flatten)]
+        days: Days,
+        /// As JSON Lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show all that is kept of a match
+    Show {
+        /// Its index, or log/index
+        index: Place,
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Record what was done about a match
+    Action {
+        /// Index of the match, or log/index
+        index: Place,
+        /// What was done
+        #[arg(long, value_enum)]
+        taken: Taken,
+        /// Number of the report
+        #[arg(long, default_value = "")]
+        report: String,
+    },
+    /// Hand out the receipt of a match, as one line of JSON
+    #[command(long_about = super::log::RECEIPT)]
+    Receipt {
+        /// Index of the match, or log/index
+        index: Place,
+        /// 1 shows the receipt, 2 opens the blind as well
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+        level: u8,
+        /// Leave the entry's secret out: for the agency, which has it
+        #[arg(long)]
+        no_secret: bool,
+        /// Where to; else it is printed
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Write what an auditor needs into a folder: the log's files, the receipts that were handed out, and the records
+    Export {
+        #[command(flatten)]
+        days: Days,
+        /// The folder; it must not be there yet
+        #[arg(long, value_name = "FOLDER")]
+        out: PathBuf,
+        /// What the records look like
+        #[arg(long, value_enum, default_value_t = Records::Csv)]
+        format: Records,
+    },
+    /// Destroy the records of matches; the log says so and still verifies
+    Erase {
+        /// Indices of the matches, or log/index
+        #[arg(required = true)]
+        indices: Vec<Place>,
+        /// Why, in a word of a-z, 0-9 and -: it stands in the log
+        #[arg(long, value_name = "WORD")]
+        basis: String,
+    },
+    /// Publish a checkpoint now and have the agency cosign it
+    Publish,
+    /// Go on with a new log where the agency has cosigned more than is here
+    Recover,
+}
+
+/// A period.
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub(super) struct Days {
+    /// First day, UTC
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub(super) from: Option<Date>,
+    /// Last day, UTC
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub(super) to: Option<Date>,
+}
+
+/// What the records of an export look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Records {
+    /// JSON Lines
+    Jsonl,
+    /// For spreadsheets
+    Csv,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -207,6 +304,10 @@ pub(super) struct Telling {
     /// No progress and no summary
     #[arg(short, long, conflicts_with = "progress")]
     pub(super) quiet: bool,
+}
+
+fn date(text: &str) -> Result<Date, String> {
+    Date::parse(text).map_err(|_| "is not a date such as 2026-05-28".to_owned())
 }
 
 fn contact(text: &str) -> Result<String, String> {

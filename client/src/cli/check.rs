@@ -79,6 +79,7 @@ pub async fn check(dir: &Path, mut args: Check) -> Result<Exit, Failure> {
     drop(progress);
     let end = end?;
     printed?;
+    client.publish_if_due().await;
     client.shutdown().await;
 
     if let (Some(counts), Some(path)) = (counts, &args.hashes) {

@@ -97,6 +97,7 @@ pub async fn scan(dir: &Path, args: Scan) -> Result<Exit, Failure> {
     let written = printer.flush().map_err(Failure::io("write", &out));
     drop(printer);
     drop(progress);
+    client.publish_if_due().await;
     client.shutdown().await;
     let end = end?;
     written?;

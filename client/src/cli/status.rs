@@ -10,11 +10,14 @@ use veilmatch_protocol::{
     note::Verifier,
 };
 
+mod logs;
+
 use super::{
     failure::Failure,
     scan::record::{self, Shown},
 };
 use crate::{Error, config::Config, enrol::Invitation, frames::now, state_dir::StateDir, store::Store};
+use logs::Logs;
 
 /// Everything that `status` says.
 #[derive(Serialize)]
@@ -37,6 +40,7 @@ struct Joined {
     // By how they ended.
     frames: BTreeMap<String, u64>,
     database_bytes: u64,
+    logs: Logs,
     scans: Vec<Shown>,
 }
 
@@ -99,6 +103,7 @@ fn joined(dir: &StateDir) -> Result<Joined, Failure> {
             .filter_map(|file| file.metadata().ok())
             .map(|metadata| metadata.len())
             .sum(),
+        logs: Logs::read(dir, &store, &invitation)?,
         scans: record::all(dir.root())?,
     })
 }
@@ -147,6 +152,9 @@ fn text(status: &Status) -> String {
         joined.frames.iter().map(|(ended, count)| format!("{} {ended}", HumanCount(*count))).collect();
     row("frames", if frames.is_empty() { "none".to_owned() } else { frames.join(", ") });
     row("database", BinaryBytes(joined.database_bytes).to_string());
+    for line in joined.logs.lines() {
+        row("log", line);
+    }
     for scan in &joined.scans {
         let Shown { subject, out, finished, answers, matches, .. } = scan;
         let state = if *finished {

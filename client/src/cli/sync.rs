@@ -27,6 +27,7 @@ pub async fn sync(dir: &Path, list: Option<ListId>, telling: Telling) -> Result<
         bar.finish_and_clear();
         out.push_str(&line(&report?));
     }
+    client.publish_if_due().await;
     client.shutdown().await;
     Ok(out)
 }

@@ -94,6 +94,11 @@ pub fn is_passing(why: &NotChecked) -> bool {
         | NotChecked::Deadline
         | NotChecked::Offline
         | NotChecked::BadProof
+        | NotChecked::BadAcknowledgement
+        | NotChecked::UnprovenLog
+        | NotChecked::StaleLog
+        | NotChecked::LogFork
+        | NotChecked::LogRollback
         | NotChecked::AlteredRecord
         | NotChecked::Refused { .. }
         | NotChecked::Certificate

@@ -180,15 +180,22 @@ impl Client {
     /// Asks about some subjects, in one frame if they fit into one, with one synchronisation in between if the server says
     /// that we are behind. In the order of the subjects.
     pub(super) async fn ask(&self, list: &ListId, subjects: Vec<Subject>, patience: Duration) -> Vec<Asked> {
+        let log = &self.inner.frames.log;
+        log.count(list, "offered", items(&subjects));
         let (mut to_ask, mut asked) = (vec![subjects], Vec::new());
         let mut synchronised = false;
         while let Some(subjects) = to_ask.pop() {
+            let many = items(&subjects);
+            let give_up = |keys, why: NotChecked| {
+                log.count(list, &format!("not_checked:{}", why.reason()), many);
+                Asked::not_checked(keys, why)
+            };
             let keys: Vec<u64> = subjects.iter().map(|subject| subject.key).collect();
             let (this, name) = (self.clone(), list.clone());
             let batch = match blocking(move || this.batch(&name, subjects).map(Arc::new)).await {
                 Ok(batch) => batch,
                 Err(failed) => {
-                    asked.push(Asked::not_checked(keys, failed.into()));
+                    asked.push(give_up(keys, failed.into()));
                     continue;
                 }
             };
@@ -207,19 +214,19 @@ impl Client {
                     let second = first.split_off(first.len() / 2);
                     to_ask.extend([second, first]);
                 }
-                Failed::Stale(reason) if !synchronised => {
+                Failed::Behind(why) if !synchronised => {
                     synchronised = true;
-                    tracing::info!(%list, reason = reason.name(), "behind the server; synchronising");
+                    tracing::info!(%list, reason = why.reason(), "behind the server; synchronising");
                     match self.sync(list, |_| {}).await {
                         Ok(_) => to_ask.push(subjects()),
                         Err(error) => {
-                            let why = &error as &dyn std::error::Error;
-                            tracing::warn!(%list, error = why, "synchronisation failed");
-                            asked.push(Asked::not_checked(keys, failed.into()));
+                            let told = &error as &dyn std::error::Error;
+                            tracing::warn!(%list, error = told, "synchronisation failed");
+                            asked.push(give_up(keys, error.fault().unwrap_or(why)));
                         }
                     }
                 }
-                failed => asked.push(Asked::not_checked(keys, failed.into())),
+                failed => asked.push(give_up(keys, failed.into())),
             }
         }
         asked
@@ -259,6 +266,11 @@ impl Client {
     }
 }
 
+/// How many digests subjects have together.
+fn items(subjects: &[Subject]) -> u64 {
+    subjects.iter().map(|subject| subject.items.len() as u64).sum()
+}
+
 /// Nobody waits until it is learnt what is absent.
 fn learn_soon(keeper: &Arc<Keeper>, asked: usize) {
     if keeper.must_learn(asked) {
@@ -275,8 +287,7 @@ fn learn_soon(keeper: &Arc<Keeper>, asked: usize) {
 impl From<Failed> for NotChecked {
     fn from(failed: Failed) -> Self {
         match failed {
-            Failed::NotChecked(why) => why,
-            Failed::Stale(reason) => Self::Refused { reason, retry_after: None },
+            Failed::NotChecked(why) | Failed::Behind(why) => why,
             // One subject alone: the manifest's largest frame holds a file of every kind, so it is the budget.
             Failed::TooMany => Self::Refused { reason: Reason::FrameExceedsBudget, retry_after: None },
         }

@@ -27,9 +27,9 @@ async fn keep_current(client: &Client, list: &ListId) {
     let (mut away, mut futile) = (Backoff::new(), Backoff::up_to(poll));
     let mut announced = false;
     loop {
-        let before = client.view(list);
+        let before = client.newest_manifest(list);
         match client.sync(list, |_| {}).await {
-            Ok(_) if client.view(list) != before => futile = Backoff::up_to(poll),
+            Ok(_) if client.newest_manifest(list) != before => futile = Backoff::up_to(poll),
             Ok(_) if announced => sleep(futile.next(Duration::ZERO)).await,
             Ok(_) => {}
             Err(error) => {
@@ -65,8 +65,10 @@ async fn news(client: &Client, list: &ListId) -> Option<()> {
     loop {
         let note = manifest_note(stream.message().await.ok()??).ok()?;
         // The first message repeats the newest one.
-        let announced = SignedManifest::verify(&note, &client.inner.verifier).ok()?.view();
-        if client.view(list) != Some(announced) {
+        let announced = SignedManifest::verify(&note, &client.inner.verifier).ok()?;
+        let known = client.newest_manifest(list);
+        let known = known.and_then(|note| SignedManifest::verify(&note, &client.inner.verifier).ok());
+        if known.is_none_or(|known| known.leaf() != announced.leaf()) {
             return Some(());
         }
     }

@@ -13,8 +13,9 @@ use crate::{
     frames::now,
     held::Held,
     keeper::{Keeper, Marks, Note},
+    matchlog::Hit,
     outcome::{NotChecked, Outcome},
-    results::Kept,
+    results::{Kept, Row},
     store::{IdOf, Lost},
     verdict::verdict,
 };
@@ -115,21 +116,30 @@ impl Client {
         let looking = held.look_ups();
         let look = |kept: &Kept| {
             let asked: Vec<Kind> = kept.rows.iter().map(|row| row.kind).collect();
+            let mut hits: Vec<Hit> = Vec::new();
+            let hit = |row: &Row, label: &[u8]| {
+                hits.push(Hit { subject: 0, row: row.clone(), label: label.to_vec() });
+            };
             let outcome = match expired {
                 true => Outcome::NotChecked(NotChecked::Expired),
-                false => verdict(&looking, kept.whole, &asked, &kept.rows),
+                false => verdict(&looking, kept.whole, &asked, &kept.rows, hit),
             };
             let note = match &outcome {
                 Outcome::NoMatch { .. } => return None,
                 Outcome::Match { label, .. } => Note::Match(keeper.mark(kept, label.bytes())),
                 Outcome::NotChecked(_) => Note::NotChecked(keeper.subject(kept)),
             };
-            Some((kept.reference.clone(), outcome, note))
+            Some((kept.reference.clone(), outcome, note, hits))
         };
         let mut marks = Marks::begin(Arc::clone(&keeper))?;
-        let walked = keeper.walk(look, |(reference, outcome, note)| {
-            let new = marks.take(note)?;
-            found(Found { reference, outcome, new });
+        let walked = keeper.walk(look, |of_block| {
+            // No match is shown before it stands in the match log. What evaluated it was another frame, long ago.
+            let hits: Vec<Hit> = of_block.iter().flat_map(|(_, _, _, hits)| hits).cloned().collect();
+            self.inner.frames.log.record(&held, None, &hits, now())?;
+            for (reference, outcome, note, _) in of_block {
+                let new = marks.take(note)?;
+                found(Found { reference, outcome, new });
+            }
             Ok(())
         })?;
         if walked.lost > 0 {

@@ -2,8 +2,10 @@
 
 use std::fs;
 
+use ed25519_dalek::SigningKey;
 use rcgen::{BasicConstraints, CertificateSigningRequestParams, IsCa, Issuer, SanType};
 use serde_json::{Value, json};
+use veilmatch_audit::policy::Policy;
 
 use super::*;
 
@@ -41,6 +43,7 @@ impl World {
 
     fn invitation(&self) -> Value {
         let key = SigningKey::from_bytes(&[3; 32]).verifying_key();
+        let verifier = |name| Verifier::new(name, key).unwrap().to_string();
         json!({
             "type": "veilmatch/invitation/v1",
             "agency": "agency.example",
@@ -48,9 +51,10 @@ impl World {
             "server_name": "localhost",
             "authority": self.authority.0,
             "certificate": self.certificate("veilmatch://agency.example/platform/platform.example", 0),
-            "manifest_key": Verifier::new("agency.example/veilmatch/manifest", key).unwrap().to_string(),
-            "query_log_key": "",
-            "ack_key": "",
+            "manifest_key": verifier("agency.example/veilmatch/manifest"),
+            "query_log_key": verifier("agency.example/veilmatch/query"),
+            "ack_key": verifier("agency.example/veilmatch/ack"),
+            "witness_key": Witness::new("agency.example/veilmatch/witness", key).unwrap().to_string(),
             "lists": ["baseline"],
             "budget": { "elements": 1000, "frames": 10 },
         })
@@ -80,16 +84,36 @@ fn an_invitation_for_our_key_is_taken_over() {
 }
 
 #[test]
+fn a_platform_begins_with_a_policy_that_counts_itself_and_keeps_the_one_that_it_has() {
+    // SPEC §17.5
+    let world = World::new();
+    world.join(&world.invitation()).unwrap();
+    let path = world.dir.path().join("policy.txt");
+    let policy = Policy::parse(&fs::read_to_string(&path).unwrap()).unwrap();
+    let witness = world.request()["witness_key"].as_str().unwrap().to_owned();
+    assert_eq!(policy.witnesses().map(|site| site.key.to_string()).collect::<Vec<_>>(), [witness]);
+    fs::write(&path, "quorum none\n").unwrap();
+    world.join(&world.invitation()).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "quorum none\n");
+}
+
+#[test]
 fn each_wrong_field_is_refused_by_its_name_and_nothing_is_taken_over() {
-    // SPEC §9.2, §15.3. Keys of logs were taken over, and what they are for went unchecked.
+    // SPEC §9.2. Keys of logs were taken over, and what they are for went unchecked.
     type Spoil = fn(&World, &mut Value);
-    let cases: [(&str, Spoil); 12] = [
+    let cases: [(&str, Spoil); 15] = [
         ("unknown field", |_, v| v["secret"] = json!(1)),
         ("type", |_, v| v["type"] = json!("veilmatch/enrolment-request/v1")),
         ("agency", |_, v| v["agency"] = json!("Agency")),
         ("manifest_key", |_, v| v["agency"] = json!("other.example")),
         ("query_log_key", |_, v| v["query_log_key"] = v["manifest_key"].clone()),
+        ("query_log_key", |_, v| v["query_log_key"] = json!("")),
         ("ack_key", |_, v| v["ack_key"] = v["manifest_key"].clone()),
+        ("witness_key", |_, v| v["witness_key"] = json!("")),
+        ("witness_key", |_, v| {
+            let key = SigningKey::from_bytes(&[3; 32]).verifying_key();
+            v["witness_key"] = json!(Verifier::new("agency.example/veilmatch/witness", key).unwrap().to_string());
+        }),
         ("lists", |_, v| v["lists"] = json!([])),
         ("certificate: is for another key", |_, v| v["certificate"] = World::new().invitation()["certificate"].clone()),
         ("certificate: is for another platform", |w, v| {
@@ -130,7 +154,15 @@ fn a_request_is_signed_by_its_own_key_and_shows_no_private_one() {
     let text = |name: &str| request[name].as_str().unwrap();
     let key: [u8; 32] = STANDARD.decode(text("request_key")).unwrap().try_into().unwrap();
     let signature: [u8; 64] = STANDARD.decode(text("signature")).unwrap().try_into().unwrap();
-    let message = signed_message(text("platform"), text("csr"), text("contact"));
+    let message = signed_message(&[
+        "veilmatch/v1/enrolment",
+        text("platform"),
+        text("csr"),
+        text("contact"),
+        text("match_log_key"),
+        text("receipt_key"),
+        text("witness_key"),
+    ]);
     let key = ed25519_dalek::VerifyingKey::from_bytes(&key).unwrap();
     key.verify_strict(&message, &ed25519_dalek::Signature::from_bytes(&signature)).unwrap();
     assert!(!request.to_string().contains("PRIVATE KEY"));

@@ -1,4 +1,4 @@
-//! What is kept of an answer whose proof does not verify: enough for anybody to verify that it does not.
+//! What is kept of an answer whose proof or acknowledgement does not verify: enough for anybody to verify that it does not.
 
 use serde_json::json;
 use veilmatch_proto::pb;
@@ -15,12 +15,14 @@ pub(super) fn keep(
     context: &FrameContext,
     request: &pb::EvaluateRequest,
     answer: &pb::EvaluateResponse,
+    reason: &'static str,
 ) {
     let batch = hex::encode(context.batch.0);
-    tracing::error!(list = %context.list, epoch = context.epoch.0, batch, "BAD_PROOF: the answer is thrown away");
+    tracing::error!(list = %context.list, epoch = context.epoch.0, batch, reason, "the answer is thrown away");
     let view = request.view.clone().unwrap_or_default();
     let evidence = json!({
-        "type": "veilmatch/bad-proof/v1",
+        "type": "veilmatch/refused-answer/v1",
+        "reason": reason,
         "origin": context.origin.as_str(),
         "platform": context.platform.as_str(),
         "list": request.list_id,
@@ -34,6 +36,8 @@ pub(super) fn keep(
         "answered_batch": hex::encode(&answer.batch_id),
         "evaluated_elements": hex::encode(&answer.evaluated_elements),
         "proof": hex::encode(&answer.proof),
+        "leaf": hex::encode(&answer.leaf),
+        "acknowledgement": hex::encode(&answer.acknowledgement),
     });
     evidence::keep(dir, About::Frame, &format!("{batch}.json"), (evidence.to_string() + "\n").as_bytes());
 }

@@ -107,8 +107,8 @@ fn judge(request: &pb::EvaluateRequest, status: &Status, distrust: Option<rustls
         | Reason::UnknownVersion
         | Reason::UnknownView
         | Reason::FrameSize
-        | Reason::RetryLimit => Err(Failed::Stale(reason)),
-        Reason::ClockSkew if now().unix() / 60 >= request.minute + OLD_MINUTES => Err(Failed::Stale(reason)),
+        | Reason::RetryLimit => Err(Failed::Behind(refused)),
+        Reason::ClockSkew if now().unix() / 60 >= request.minute + OLD_MINUTES => Err(Failed::Behind(refused)),
         _ => Err(Failed::NotChecked(refused)),
     }
 }

@@ -10,14 +10,13 @@ use crate::{fake, state_dir::create_private_dir};
 fn nothing_is_answered_from_a_version_that_expired_while_the_frame_was_on_its_way() {
     // SPEC §8.5. Whether the version was valid was asked before the frame left and not again: a scan that a server kept
     // waiting gave answers from an expired version.
-    let root = tempfile::tempdir().unwrap();
-    let dir = StateDir::create(root.path()).unwrap();
+    let home = fake::Home::new();
+    let dir = &home.dir;
     let end = 1_800_000_000;
     let (signed, bytes) = fake::published(Timestamp::from_unix(end));
     create_private_dir(&dir.list(&fake::list())).unwrap();
     std::fs::write(dir.artifact(&fake::list(), Version(1)), bytes).unwrap();
-    let view = signed.view();
-    let held = Arc::new(Held::open(&dir, signed, view, None).unwrap());
+    let held = Arc::new(Held::open(dir, signed, None).unwrap());
     let item = Item::new(Kind::Sha256, &[7; 32]).unwrap();
     let context = EpochContext { list: fake::list(), epoch: held.epoch() };
     let key = SecretKey::for_epoch(&[6; 32], &fake::list(), held.epoch()).unwrap();
@@ -31,7 +30,8 @@ fn nothing_is_answered_from_a_version_that_expired_while_the_frame_was_on_its_wa
         known: vec![Known::default()],
         unknown: Unknown::default(),
     };
-    let recorded = Recorded { batch: Arc::new(batch), rows: vec![vec![row]] };
+    let (rows, log) = (vec![vec![row]], Arc::clone(&home.log));
+    let recorded = Recorded { batch: Arc::new(batch), rows, opened: None, log };
     assert_eq!(recorded.outcomes(Timestamp::from_unix(end)), [Outcome::NoMatch { version: 1 }]);
     assert_eq!(recorded.outcomes(Timestamp::from_unix(end + 1)), [Outcome::NotChecked(NotChecked::Expired)]);
 }

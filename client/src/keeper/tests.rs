@@ -61,8 +61,8 @@ fn all(keeper: &Keeper) -> Vec<Vec<u8>> {
     let walked = keeper
         .walk(
             |kept| Some(kept.reference.clone()),
-            |reference| {
-                references.push(reference);
+            |of_block| {
+                references.extend(of_block);
                 Ok(())
             },
         )
@@ -190,7 +190,7 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 }
 
 fn walked(keeper: &Keeper) -> Walked {
-    keeper.walk(|_| Some(()), |()| Ok(())).unwrap()
+    keeper.walk(|_| Some(()), |_| Ok(())).unwrap()
 }
 
 #[test]
@@ -331,8 +331,10 @@ fn marks_are_keyed_and_go_with_their_subject_and_with_their_epoch() {
         let mut marks = Marks::begin(Arc::clone(&keeper)).unwrap();
         let mut new = 0;
         let mark = |kept: &Kept| Some(keeper.mark(kept, b"A1"));
-        let counted = |mark| {
-            new += u32::from(marks.take(Note::Match(mark))? == Some(true));
+        let counted = |of_block: Vec<_>| {
+            for mark in of_block {
+                new += u32::from(marks.take(Note::Match(mark))? == Some(true));
+            }
             Ok(())
         };
         keeper.walk(mark, counted).unwrap();

@@ -1,12 +1,13 @@
 //! Frames: the intent before sending, the end after verifying.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, Transaction, params};
+use veilmatch_audit::closing::AnsweredFrame;
 use veilmatch_protocol::{
-    frame::{BatchId, RequestDigest, ResponseDigest},
+    frame::{BatchId, FrameSize, RequestDigest, ResponseDigest},
     name::{Epoch, ListId, Version},
 };
 
-use super::{NewBlock, Store, results::insert_block};
+use super::{NewBlock, Pending, Store, log, results::insert_block, totals};
 use crate::Error;
 
 /// A frame about to be sent.
@@ -21,20 +22,88 @@ pub(crate) struct Sent<'a> {
 }
 
 /// How a frame ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// Verified.
-    Answered(ResponseDigest),
-    /// Refused by the server, or its answer by us.
-    Refused,
+    /// Verified, proof and acknowledgement.
+    Answered(Answered),
+    /// Refused by the server, or its answer by us, and why.
+    Refused(&'static str),
     /// Never finished.
     Abandoned,
 }
 
+/// What is kept of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answered {
+    pub(crate) resp: ResponseDigest,
+    /// SHA-256 of the acknowledgement note.
+    pub(crate) ack: [u8; 32],
+    /// The day of the agency's record, `YYYY-MM-DD`.
+    pub(crate) day: String,
+}
+
+/// A frame as it was recorded before it was sent.
+#[derive(Debug, Clone)]
+pub(crate) struct FrameRow {
+    pub(crate) batch: BatchId,
+    pub(crate) list: ListId,
+    pub(crate) epoch: Epoch,
+    pub(crate) n: FrameSize,
+    pub(crate) req: RequestDigest,
+}
+
+/// A day of a (list, epoch) that no closing statement covers.
+pub(crate) struct OpenDay {
+    pub(crate) list: ListId,
+    pub(crate) epoch: Epoch,
+    pub(crate) date: String,
+}
+
+fn frame(row: &rusqlite::Row<'_>) -> rusqlite::Result<FrameRow> {
+    let list = ListId::parse(&row.get::<_, String>(1)?).map_err(|error| unreadable(1, error))?;
+    Ok(FrameRow {
+        batch: BatchId(row.get(0)?),
+        list,
+        epoch: Epoch(row.get(2)?),
+        n: size(row, 3)?,
+        req: RequestDigest(row.get(4)?),
+    })
+}
+
+fn size(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<FrameSize> {
+    FrameSize::try_from(usize::from(row.get::<_, u16>(at)?)).map_err(|error| unreadable(at, error))
+}
+
+fn unreadable(at: usize, error: veilmatch_protocol::Error) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Null, Box::new(error))
+}
+
+const COLUMNS: &str = "batch, list, epoch, n, req";
+
+fn append(
+    t: &Transaction<'_>,
+    (shard, date): (&str, &str),
+    row: &FrameRow,
+    leaf: impl Fn(&FrameRow) -> Vec<u8>,
+) -> rusqlite::Result<()> {
+    let current = log::current(t, shard)?;
+    log::append(t, current, &leaf(row))?;
+    totals::add(t, row.list.as_str(), date, "frames", 1)
+}
+
 impl Store {
-    /// Frames that a killed process left without an end become abandoned; gives their number.
-    pub(crate) fn abandon_unfinished(&self) -> Result<usize, Error> {
-        self.write(|t| t.execute("UPDATE frame SET status = 'abandoned' WHERE status = 'sent'", []))
+    /// Frames that a killed process left without an end become abandoned, each with a leaf; gives their number.
+    pub(crate) fn abandon_unfinished(
+        &self,
+        when: (&str, &str),
+        leaf: impl Fn(&FrameRow) -> Vec<u8>,
+    ) -> Result<usize, Error> {
+        self.write(|t| {
+            let query = format!("SELECT {COLUMNS} FROM frame WHERE status = 'sent' ORDER BY minute, batch");
+            let rows: Vec<FrameRow> = t.prepare(&query)?.query_map([], frame)?.collect::<Result<_, _>>()?;
+            rows.iter().try_for_each(|row| append(t, when, row, &leaf))?;
+            t.execute("UPDATE frame SET status = 'abandoned' WHERE status = 'sent'", [])
+        })
     }
 
     /// Intent before sending.
@@ -58,16 +127,29 @@ impl Store {
         })
     }
 
-    /// The end of a frame, in one transaction with the results that it gave.
-    pub(crate) fn frame_ended(&self, batch: BatchId, ended: Ended, block: Option<&NewBlock>) -> Result<(), Error> {
-        let (status, resp) = match ended {
-            Ended::Answered(resp) => ("answered", Some(resp.0)),
-            Ended::Refused => ("refused", None),
-            Ended::Abandoned => ("abandoned", None),
+    /// The end of a frame, in one transaction with its leaf, with the results that it gave, and with totals that wait.
+    pub(crate) fn frame_ended(
+        &self,
+        batch: BatchId,
+        ended: &Ended,
+        (when, leaf): ((&str, &str), impl Fn(&FrameRow) -> Vec<u8>),
+        block: Option<&NewBlock>,
+        pending: &Pending,
+    ) -> Result<(), Error> {
+        let (status, code, answered) = match ended {
+            Ended::Answered(answered) => ("answered", "", Some(answered)),
+            Ended::Refused(code) => ("refused", *code, None),
+            Ended::Abandoned => ("abandoned", "", None),
         };
         self.write(|t| {
-            t.prepare_cached("UPDATE frame SET status = ?2, resp = ?3 WHERE batch = ?1")?
-                .execute(params![batch.0, status, resp])?;
+            let query = "UPDATE frame SET status = ?2, code = ?3, resp = ?4, ack = ?5, day = ?6
+                         WHERE batch = ?1 AND status = 'sent' RETURNING batch, list, epoch, n, req";
+            let (resp, ack) = (answered.map(|answered| answered.resp.0), answered.map(|answered| answered.ack));
+            let day = answered.map(|answered| answered.day.as_str());
+            let row =
+                t.prepare_cached(query)?.query_row(params![batch.0, status, code, resp, ack, day], frame).optional()?;
+            row.map_or(Ok(()), |row| append(t, when, &row, &leaf))?;
+            totals::add_all(t, pending)?;
             block.map_or(Ok(()), |block| insert_block(t, block))
         })
     }
@@ -78,6 +160,52 @@ impl Store {
             let mut query = c.prepare("SELECT status, count(*) FROM frame GROUP BY status ORDER BY status")?;
             let rows = query.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
             rows.map(|row| row.map(|(status, count)| (status, count.cast_unsigned()))).collect()
+        })
+    }
+
+    /// Days before this one with answered frames that no closing statement covers.
+    pub(crate) fn not_closed(&self, before: &str) -> Result<Vec<OpenDay>, Error> {
+        self.read(|c| {
+            let mut query = c.prepare_cached(
+                "SELECT DISTINCT list, epoch, day FROM frame WHERE day < ?1 AND NOT EXISTS
+                 (SELECT 1 FROM closed WHERE list = frame.list AND epoch = frame.epoch AND date = frame.day)
+                 ORDER BY day, list, epoch",
+            )?;
+            let rows = query.query_map([before], |row| {
+                let list: String = row.get(0)?;
+                Ok((ListId::parse(&list), Epoch(row.get(1)?), row.get(2)?))
+            })?;
+            rows.filter_map(|row| match row {
+                Ok((list, epoch, date)) => list.ok().map(|list| Ok(OpenDay { list, epoch, date })),
+                Err(error) => Some(Err(error)),
+            })
+            .collect()
+        })
+    }
+
+    /// The answered frames of a day.
+    pub(crate) fn answered_on(&self, day: &OpenDay) -> Result<Vec<AnsweredFrame>, Error> {
+        self.read(|c| {
+            let mut query = c.prepare_cached(
+                "SELECT n, req, resp FROM frame WHERE list = ?1 AND epoch = ?2 AND day = ?3 AND status = 'answered'",
+            )?;
+            let rows = query.query_map(params![day.list.as_str(), day.epoch.0, day.date], |row| {
+                let (req, resp) = (RequestDigest(row.get(1)?), ResponseDigest(row.get(2)?));
+                Ok(AnsweredFrame { req, resp, n: size(row, 0)? })
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// Keeps a statement that both sides signed, with its leaf, once.
+    pub(crate) fn close_day(&self, shard: &str, day: &OpenDay, statement: &[u8], leaf: &[u8]) -> Result<(), Error> {
+        self.write(|t| {
+            let query = "INSERT OR IGNORE INTO closed (list, epoch, date, statement) VALUES (?1, ?2, ?3, ?4)";
+            if t.execute(query, params![day.list.as_str(), day.epoch.0, day.date, statement])? == 1 {
+                let current = log::current(t, shard)?;
+                log::append(t, current, leaf)?;
+            }
+            Ok(())
         })
     }
 }

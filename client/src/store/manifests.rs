@@ -6,7 +6,7 @@ use veilmatch_protocol::{
     name::{Epoch, ListId, Version},
 };
 
-use super::Store;
+use super::{Store, log};
 use crate::Error;
 
 impl Store {
@@ -84,15 +84,20 @@ impl Store {
         })
     }
 
-    /// Names the version whose artifact is in place. Never goes back.
-    pub(crate) fn set_held(&self, list: &ListId, version: Version) -> Result<(), Error> {
+    /// Names the version whose artifact is in place, and says in the match log of this half-year that it is used. Never
+    /// goes back.
+    pub(crate) fn set_held(&self, list: &ListId, version: Version, shard: &str, leaf: &[u8]) -> Result<(), Error> {
         self.write(|t| {
-            t.execute(
+            let newer = t.execute(
                 "INSERT INTO held (list, version) VALUES (?1, ?2)
                  ON CONFLICT (list) DO UPDATE SET version = excluded.version WHERE excluded.version > held.version",
                 params![list.as_str(), version.0],
-            )
-            .map(drop)
+            )?;
+            if newer == 1 {
+                let current = log::current(t, shard)?;
+                log::append(t, current, leaf)?;
+            }
+            Ok(())
         })
     }
 }

@@ -8,18 +8,18 @@ use veilmatch_protocol::manifest::Timestamp;
 async fn a_download_that_stalls_goes_on_with_another_call() {
     // SPEC §9.6. A server that answered PINGs and sent no further chunk held the synchronisation for ever, and with it
     // every later one.
-    let root = tempfile::tempdir().unwrap();
-    let dir = StateDir::create(root.path()).unwrap();
-    let store = Store::open(&dir.database()).unwrap();
+    let home = fake::Home::new();
     let stalls = Arc::new(Mutex::new(2));
     let (signed, bytes) = fake::published(Timestamp::from_unix(4_000_000_000));
     let address = fake::stalling_in_files((signed, bytes.clone()), Arc::clone(&stalls)).await;
     let (connection, verifier, list) = (Connection::plain(&address), fake::verifier(), fake::list());
     let sync = Sync {
-        dir: &dir,
-        store: &store,
+        dir: &home.dir,
+        store: &home.store,
         connection: &connection,
         verifier: &verifier,
+        watch: &home.watch,
+        log: &home.log,
         list: &list,
         held: None,
         progress: &|_| {},

@@ -36,8 +36,7 @@ impl Home {
         create_private_dir(&dir.list(&fake::list())).unwrap();
         let (signed, bytes) = fake::coded(&entries);
         std::fs::write(dir.artifact(&fake::list(), Version(1)), bytes).unwrap();
-        let view = signed.view();
-        Self { _root: root, held: Held::open(&dir, signed, view, None).unwrap() }
+        Self { _root: root, held: Held::open(&dir, signed, None).unwrap() }
     }
 
     /// Kind and weakness of a match on these digests; none where there is no match.
@@ -46,7 +45,7 @@ impl Home {
             |&(kind, which): &(Kind, u8)| Row { kind, okm: okm(kind, which), batch: BatchId([0; 16]), position: 0 };
         let rows: Vec<Row> = digests.iter().map(row).collect();
         let asked: Vec<Kind> = digests.iter().map(|(kind, _)| *kind).collect();
-        match verdict(&self.held.look_ups(), whole, &asked, &rows) {
+        match verdict(&self.held.look_ups(), whole, &asked, &rows, |_, _| {}) {
             Outcome::Match { kind, weak_only, .. } => Some((kind, weak_only)),
             _ => None,
         }
@@ -95,7 +94,6 @@ fn without_a_code_book_no_byte_of_a_label_is_a_flag() {
     let (mut signed, bytes) = fake::coded(&[(&okm(Md5, 0), FLAGGED)]);
     std::fs::write(dir.artifact(&fake::list(), Version(1)), bytes).unwrap();
     signed = fake::with_opaque_labels(&signed);
-    let view = signed.view();
-    let home = Home { held: Held::open(&dir, signed, view, None).unwrap(), _root: root };
+    let home = Home { held: Held::open(&dir, signed, None).unwrap(), _root: root };
     assert_eq!(home.matched(false, &[(Md5, 0), (Sha256, 2)]), Some((Md5, false)));
 }

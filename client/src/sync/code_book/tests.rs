@@ -15,14 +15,11 @@ use crate::{
     fake::{self, CodeBooks},
     held::Held,
     label::Label,
-    store::Store,
 };
 
 /// A platform and a server of one version with a code book.
 struct Home {
-    _root: tempfile::TempDir,
-    dir: StateDir,
-    store: Store,
+    own: fake::Home,
     connection: Connection,
     verifier: Verifier,
     list: ListId,
@@ -33,14 +30,12 @@ struct Home {
 impl Home {
     /// Whose server gives these answers to who asks for the code book.
     async fn new(answers: Vec<Result<Vec<u8>, Status>>) -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let dir = StateDir::create(root.path()).unwrap();
-        let store = Store::open(&dir.database()).unwrap();
+        let own = fake::Home::new();
         let published = fake::coded(&[(&okm(), b"\0\0\x02\x01case")]);
         let answers: CodeBooks = Arc::new(Mutex::new(answers));
         let address = fake::with_code_books(published.clone(), Arc::clone(&answers)).await;
         let (connection, verifier, list) = (Connection::plain(&address), fake::verifier(), fake::list());
-        Self { _root: root, dir, store, connection, verifier, list, answers, published }
+        Self { own, connection, verifier, list, answers, published }
     }
 
     fn answer(&self, answer: Result<Vec<u8>, Status>) {
@@ -48,15 +43,17 @@ impl Home {
     }
 
     fn path(&self) -> PathBuf {
-        self.dir.code_book(&fake::list(), &fake::code_book().digest())
+        self.own.dir.code_book(&fake::list(), &fake::code_book().digest())
     }
 
     fn syncer(&self, held: Option<Arc<Held>>) -> Sync<'_> {
         Sync {
-            dir: &self.dir,
-            store: &self.store,
+            dir: &self.own.dir,
+            store: &self.own.store,
             connection: &self.connection,
             verifier: &self.verifier,
+            watch: &self.own.watch,
+            log: &self.own.log,
             list: &self.list,
             held,
             progress: &|_| {},
@@ -112,8 +109,8 @@ async fn no_version_is_put_in_place_with_another_code_book_than_its_own() {
         home.answer(Ok(wrong.into_bytes()));
         let Err(Error::Untrusted { source, .. }) = home.sync(None).await else { panic!("taken") };
         assert_eq!(source, ProtocolError::CodeBook);
-        assert_eq!((home.store.held(&fake::list()).unwrap(), home.path().exists()), (None, false));
-        assert!(!home.dir.artifact(&fake::list(), Version(1)).exists(), "the code book comes first");
+        assert_eq!((home.own.store.held(&fake::list()).unwrap(), home.path().exists()), (None, false));
+        assert!(!home.own.dir.artifact(&fake::list(), Version(1)).exists(), "the code book comes first");
     }
     home.answer(Ok(good()));
     assert!(home.sync(None).await.is_ok());

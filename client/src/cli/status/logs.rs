@@ -1,0 +1,120 @@
+//! What `status` says of logs: how far they are, who vouches for them, and what that does not exclude.
+
+use std::fs;
+
+use indicatif::HumanCount;
+use serde::Serialize;
+use veilmatch_audit::{origin::platform_witness_key, policy::Policy};
+use veilmatch_protocol::{
+    manifest::Timestamp,
+    note::{Note, Verifier},
+};
+
+use crate::{
+    Error,
+    config::Config,
+    enrol::Invitation,
+    state_dir::StateDir,
+    store::{LogRow, Store},
+};
+
+/// The logs that this platform keeps or watches.
+#[derive(Serialize)]
+pub(super) struct Logs {
+    manifest: Option<Watched>,
+    matches: Vec<Match>,
+    // Whether witnesses other than this platform must have cosigned the manifest log: only then two lists for two platforms
+    // would show.
+    split_view_excluded: bool,
+}
+
+/// The agency's manifest log.
+#[derive(Serialize)]
+struct Watched {
+    size: u64,
+    /// Newest cosignature that counted.
+    cosigned: String,
+    by: Vec<String>,
+}
+
+/// A log of this platform's.
+#[derive(Serialize)]
+struct Match {
+    log: String,
+    leaves: u64,
+    published: u64,
+    signed: Option<String>,
+    by: Vec<String>,
+    lost: bool,
+}
+
+impl Logs {
+    pub(super) fn read(dir: &StateDir, store: &Store, invitation: &Invitation) -> Result<Self, Error> {
+        let manifest = store.watched(invitation.manifest_key().name())?.map(|watched| Watched {
+            size: watched.size,
+            cosigned: time(watched.counted),
+            by: cosigners(&watched.note, &invitation.manifest_key()),
+        });
+        let own = platform_witness_key(&Config::read(dir)?.platform()?);
+        let policy = fs::read_to_string(dir.policy()).ok().and_then(|text| Policy::parse(&text).ok());
+        let others = policy.is_some_and(|policy| policy.witnesses().any(|witness| witness.key.name() != own));
+        Ok(Self { manifest, matches: store.logs()?.iter().map(Match::of).collect(), split_view_excluded: others })
+    }
+
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some(Watched { size, cosigned, by }) = &self.manifest {
+            lines.push(format!("manifests: {} leaves, cosigned {cosigned} by {}", HumanCount(*size), by.join(", ")));
+        }
+        lines.extend(self.matches.iter().map(Match::line));
+        if !self.split_view_excluded {
+            lines.push("a split view is not excluded: policy.txt counts this platform alone".to_owned());
+        }
+        lines
+    }
+}
+
+impl Match {
+    fn of(row: &LogRow) -> Self {
+        // The line of the log itself is the one without a witness.
+        let by = row.head.as_ref().map_or_else(Vec::new, |note| names(note));
+        Self {
+            log: row.name().to_string(),
+            leaves: row.leaves,
+            published: row.size,
+            signed: row.head.as_ref().map(|_| time(row.signed)),
+            by: by.into_iter().filter(|name| name.ends_with("/veilmatch/witness")).collect(),
+            lost: row.lost,
+        }
+    }
+
+    fn line(&self) -> String {
+        let Self { log, leaves, published, signed, by, lost } = self;
+        let state = match (signed, by.is_empty()) {
+            _ if *lost => "lost, and gone on as another".to_owned(),
+            (None, _) => "nothing published yet".to_owned(),
+            (Some(t), true) => format!("{} published {t}, NOT cosigned", HumanCount(*published)),
+            (Some(t), false) => format!("{} published {t}, cosigned by {}", HumanCount(*published), by.join(", ")),
+        };
+        format!("matches {log}: {} leaves, {state}", HumanCount(*leaves))
+    }
+}
+
+fn time(unix: u64) -> String {
+    Timestamp::from_unix(unix).to_string()
+}
+
+/// Names of the signature lines of a note but for the log's own.
+fn cosigners(note: &[u8], log: &Verifier) -> Vec<String> {
+    let mut names = names(note);
+    names.retain(|name| name != log.name());
+    names
+}
+
+fn names(note: &[u8]) -> Vec<String> {
+    let Ok(note) = Note::parse(note) else { return Vec::new() };
+    let mut names: Vec<String> = note.lines().iter().map(|line| line.name.to_owned()).collect();
+    names.sort();
+    names.dedup();
+    names
+}

@@ -1,0 +1,191 @@
+//! The match log: what this platform says it asked, found and did, for auditors to compare with the agency's (SPEC §18.5,
+//! §19). Nothing in it tells what matched: a match is a salted commitment, and its opening lies outside, sealed.
+
+mod action;
+mod closing;
+mod days;
+mod erase;
+mod hand_out;
+mod matches;
+mod names;
+mod publish;
+mod read;
+mod record;
+mod recover;
+mod vault;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ed25519_dalek::SigningKey;
+use rand::{Rng, rand_core::UnwrapErr, rngs::SysRng};
+use veilmatch_audit::{
+    date::Date,
+    leaf::{Adopt, Code, Frame, FrameStatus, Nonce, Pad},
+    origin::Shard,
+};
+use veilmatch_protocol::{
+    frame::{BatchId, View},
+    manifest::{Hash, SignedManifest, Timestamp},
+    merkle,
+    name::{AgencyName, ListId, PlatformId, Version},
+};
+
+use crate::{
+    Error,
+    frames::now,
+    state_dir::StateDir,
+    store::{Ended, FrameRow, NewBlock, Pending, Store},
+};
+pub use action::{Action, Taken};
+pub use erase::Erased;
+pub(crate) use matches::{Hit, Opened};
+pub use names::{LogName, Place};
+pub use publish::Published;
+pub use read::{ActionView, MatchView};
+pub use recover::Recovered;
+pub(crate) use vault::Vault;
+
+/// The match log of one platform about one agency.
+pub(crate) struct MatchLog {
+    store: Arc<Store>,
+    dir: StateDir,
+    platform: PlatformId,
+    agency: AgencyName,
+    key: SigningKey,
+    receipts: SigningKey,
+    vault: Vault,
+    // What waits to be added to the totals of days: a transaction for each number would cost more than the number is worth.
+    pending: Mutex<Pending>,
+    publishing: tokio::sync::Mutex<()>,
+}
+
+/// The two keys that sign what is about the match log.
+pub(crate) struct LogKeys {
+    pub(crate) log: SigningKey,
+    pub(crate) receipts: SigningKey,
+}
+
+impl MatchLog {
+    pub(crate) fn open(
+        dir: &StateDir,
+        store: Arc<Store>,
+        (platform, agency): (PlatformId, AgencyName),
+        keys: LogKeys,
+    ) -> Result<Self, Error> {
+        let vault = Vault::open(dir)?;
+        let (pending, publishing) = (Mutex::default(), tokio::sync::Mutex::default());
+        let LogKeys { log: key, receipts } = keys;
+        Ok(Self { store, dir: dir.clone(), platform, agency, key, receipts, vault, pending, publishing })
+    }
+
+    /// Frames that a killed process left without an end; gives their number.
+    pub(crate) fn abandon_unfinished(&self) -> Result<usize, Error> {
+        let now = now();
+        let leaf = |row: &FrameRow| frame_leaf(row, &Ended::Abandoned, now);
+        self.store.abandon_unfinished((&shard(now), &date(now)), leaf)
+    }
+
+    /// The end of a frame in which so many items were asked: durable with its leaf and its results.
+    pub(crate) fn frame_ended(
+        &self,
+        list: &ListId,
+        batch: BatchId,
+        ended: &Ended,
+        queried: usize,
+        block: Option<&NewBlock>,
+    ) -> Result<(), Error> {
+        let now = now();
+        let (shard, date) = (shard(now), date(now));
+        let mut pending = self.take_pending();
+        *pending.entry((list.to_string(), date.clone(), "queried".to_owned())).or_default() += queried as u64;
+        let leaf = |row: &FrameRow| frame_leaf(row, ended, now);
+        let done = self.store.frame_ended(batch, ended, ((&shard, &date), leaf), block, &pending);
+        done.inspect_err(|_| self.put_back(pending))
+    }
+
+    /// This platform uses a version from now on.
+    pub(crate) fn adopted(&self, list: &ListId, signed: &SignedManifest, view: View) -> Result<(), Error> {
+        let (manifest, now) = (signed.manifest(), now());
+        let leaf = Adopt {
+            agency: self.agency.clone(),
+            epoch: veilmatch_protocol::name::Epoch(manifest.epoch),
+            list: list.clone(),
+            manifest: Hash(merkle::leaf_hash(signed.leaf())),
+            nonce: nonce(),
+            t: now,
+            version: Version(manifest.version),
+            view,
+        };
+        let leaf = leaf.encode().expect("a verified manifest has numbers within their limits");
+        self.store.set_held(list, Version(manifest.version), &shard(now), &leaf)
+    }
+
+    /// Counts what was offered for a check, or could not be checked, in items.
+    pub(crate) fn count(&self, list: &ListId, what: &str, items: u64) {
+        *self.pending().entry((list.to_string(), date(now()), what.to_owned())).or_default() += items;
+    }
+
+    /// Makes totals durable that wait.
+    pub(crate) fn flush_totals(&self) -> Result<(), Error> {
+        let pending = self.take_pending();
+        self.store.add_totals(&pending).inspect_err(|_| self.put_back(pending))
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_pending(&self) -> Pending {
+        std::mem::take(&mut *self.pending())
+    }
+
+    fn put_back(&self, numbers: Pending) {
+        let mut pending = self.pending();
+        numbers.into_iter().for_each(|(what, n)| *pending.entry(what).or_default() += n);
+    }
+}
+
+fn frame_leaf(row: &FrameRow, ended: &Ended, now: Timestamp) -> Vec<u8> {
+    let (status, code, answered) = match ended {
+        Ended::Answered(answered) => (FrameStatus::Answered, None, Some(answered)),
+        Ended::Refused(code) => (FrameStatus::Refused, Some(*code), None),
+        Ended::Abandoned => (FrameStatus::Abandoned, None, None),
+    };
+    let leaf = Frame {
+        ack: answered.map(|answered| Hash(answered.ack)),
+        batch: row.batch,
+        code: code.map(|code| Code::parse(code).expect("names of reasons are of this form")),
+        epoch: row.epoch,
+        list: row.list.clone(),
+        n: row.n,
+        nonce: nonce(),
+        req: row.req,
+        resp: answered.map(|answered| answered.resp),
+        status,
+        t: now.hour(),
+    };
+    leaf.encode().expect("what was recorded before sending is within its limits")
+}
+
+fn pad() -> Vec<u8> {
+    Pad { nonce: nonce() }.encode().expect("a pad has nothing but a nonce")
+}
+
+/// So that a leaf's hash cannot be guessed.
+fn nonce() -> Nonce {
+    let mut bytes = [0; 16];
+    UnwrapErr(SysRng).fill_bytes(&mut bytes);
+    Nonce(bytes)
+}
+
+/// The half-year whose log leaves of this time go to.
+fn shard(now: Timestamp) -> String {
+    Shard::of(now).to_string()
+}
+
+fn date(now: Timestamp) -> String {
+    Date::of(now).to_string()
+}
+
+#[cfg(test)]
+mod tests;

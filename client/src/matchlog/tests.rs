@@ -1,0 +1,403 @@
+use std::fs;
+
+use rand::rand_core::UnwrapErr as Infallible;
+use veilmatch_audit::{
+    checkpoint::Checkpoint, folder::LogFolder, leaf::Leaf, opening::Opening, origin::receipt_key, tree,
+};
+use veilmatch_protocol::{
+    derive::EpochContext,
+    frame::{self, BlindedFrame, FrameContext, FrameSize, RequestDigest, ResponseDigest, request_digest},
+    item::{Item, Kind},
+    name::{Epoch, Origin},
+    note::{Note, Verifier},
+    oprf::SecretKey,
+};
+
+use super::*;
+use crate::{
+    connection::Connection,
+    fake::{self, FakeLogs, Home},
+    held::Held,
+    keys::Keys,
+    results::Row,
+    state_dir::create_private_dir,
+    store::{Answered, Sent},
+};
+
+/// One item that was asked in a frame of four and is listed, with a label.
+struct Asked {
+    held: Held,
+    item: Item,
+    row: Row,
+    req: RequestDigest,
+    opened: Opened,
+}
+
+const LABEL: &[u8] = b"\0\0\x02\x01case";
+
+/// The whole of a frame, with the agency's key, and a list that has the item.
+fn asked(home: &Home, byte: u8) -> Asked {
+    let item = Item::new(Kind::Sha256, &[byte; 32]).unwrap();
+    let rng = &mut Infallible(SysRng);
+    let (origin, list) = (Origin::of(&fake::agency()), fake::list());
+    let batch = BatchId([byte; 16]);
+    let context = FrameContext { origin, list: list.clone(), epoch: Epoch(1), platform: fake::platform(), batch };
+    let key = SecretKey::for_epoch(&[6; 32], &list, Epoch(1)).unwrap();
+    let blinded = BlindedFrame::blind(FrameSize::try_from(4).unwrap(), std::slice::from_ref(&item), rng);
+    let elements = blinded.elements().encodings().to_vec();
+    let req = request_digest(&context, &elements);
+    let answer = frame::answer(&context, &key, blinded.elements(), rng);
+    let proof = answer.proof.to_bytes();
+    let verified = blinded.verify(&context, key.public(), answer.evaluated.as_flattened(), &proof).unwrap();
+    let evaluated = verified.finalize().unwrap().pop().unwrap();
+    let okm = EpochContext { list, epoch: Epoch(1) }.okm(&evaluated.output);
+    let (signed, bytes) = fake::coded(&[(&okm, LABEL)]);
+    create_private_dir(&home.dir.list(&fake::list())).unwrap();
+    fs::write(home.dir.artifact(&fake::list(), Version(1)), bytes).unwrap();
+    let held = Held::open(&home.dir, signed, Some(Arc::new(fake::code_book()))).unwrap();
+    let row = Row { kind: Kind::Sha256, okm, batch, position: evaluated.position };
+    Asked { held, item, row, req, opened: Opened::new(batch, elements, vec![(evaluated.position, evaluated.blind)]) }
+}
+
+impl Asked {
+    fn hit(&self) -> Hit {
+        Hit { subject: 0, row: self.row.clone(), label: LABEL.to_vec() }
+    }
+
+    fn record(&self, home: &Home, opened: bool) {
+        home.log.record(&self.held, opened.then_some(&self.opened), &[self.hit()], now()).unwrap();
+    }
+}
+
+fn leaves(home: &Home) -> Vec<Leaf> {
+    let Some(log) = home.store.logs().unwrap().pop() else { return Vec::new() };
+    let leaves = home.store.leaves(log.id, 0, log.leaves).unwrap();
+    leaves.iter().map(|leaf| Leaf::decode(leaf).unwrap()).collect()
+}
+
+fn sent(home: &Home, byte: u8) {
+    let list = fake::list();
+    let (batch, req) = (BatchId([byte; 16]), RequestDigest([byte; 32]));
+    let sent = Sent { batch, list: &list, epoch: Epoch(1), version: Version(1), n: 4, req, minute: 1 };
+    home.store.frame_sent(&sent).unwrap();
+}
+
+fn answered() -> Ended {
+    Ended::Answered(Answered { resp: ResponseDigest([7; 32]), ack: [8; 32], day: "2026-05-28".to_owned() })
+}
+
+fn first() -> Place {
+    Place { log: None, index: 0 }
+}
+
+fn every_day() -> std::ops::RangeInclusive<Date> {
+    Date::of(Timestamp::from_unix(0))..=Date::of(Timestamp::from_unix(u64::MAX))
+}
+
+#[test]
+fn every_frame_has_one_leaf_that_says_how_it_ended() {
+    // SPEC §18.5
+    let home = Home::new();
+    (1..=4).for_each(|byte| sent(&home, byte));
+    let end = |byte, ended: &Ended| home.log.frame_ended(&fake::list(), BatchId([byte; 16]), ended, 3, None).unwrap();
+    end(1, &answered());
+    end(1, &Ended::Abandoned);
+    end(2, &Ended::Refused("OVERLOADED"));
+    // The third and the fourth were on their way when the process was killed.
+    let home = home.again();
+    assert_eq!(home.log.abandon_unfinished().unwrap(), 2);
+    assert_eq!(home.log.abandon_unfinished().unwrap(), 0);
+    let ends: Vec<_> = leaves(&home)
+        .into_iter()
+        .map(|leaf| match leaf {
+            Leaf::Frame(frame) => (frame.batch.0[0], frame.status, frame.code.map(|code| code.to_string())),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    use FrameStatus::{Abandoned, Answered, Refused};
+    let refused = Some("OVERLOADED".to_owned());
+    assert_eq!(ends, [(1, Answered, None), (2, Refused, refused), (3, Abandoned, None), (4, Abandoned, None)]);
+}
+
+#[test]
+fn a_match_has_one_leaf_and_an_opening_that_verifies_at_both_levels() {
+    // SPEC §18.5, §19.1, §19.4
+    let home = Home::new();
+    let asked = asked(&home, 3);
+    for _ in 0..3 {
+        asked.record(&home, true);
+    }
+    let leaves = leaves(&home);
+    let [Leaf::Match(leaf)] = &leaves[..] else { panic!("{leaves:?}") };
+    let line = home.log.hand_out(first(), 2, true).unwrap();
+    let opening = Opening::decode(line.trim_end().as_bytes()).unwrap();
+    let key = Keys::read(&home.dir).unwrap().receipt.verifying_key();
+    let receipt = opening.receipt(&Verifier::new(&receipt_key(&fake::platform()), key).unwrap()).unwrap();
+    opening.verify_secret(&receipt).unwrap();
+    opening.verify_commitment(&receipt, leaf).unwrap();
+    receipt.verify_listed(&asked.held.artifact().look_ups()).unwrap();
+    receipt.verify_manifest(asked.held.manifest()).unwrap();
+    receipt.verify_label(LABEL).unwrap();
+    let element = opening.element.as_ref().unwrap();
+    element.verify(receipt.receipt(), FrameSize::try_from(4).unwrap(), &asked.req, &asked.item).unwrap();
+    let other = Item::new(Kind::Sha256, &[9; 32]).unwrap();
+    assert!(element.verify(receipt.receipt(), FrameSize::try_from(4).unwrap(), &asked.req, &other).is_err());
+    let without = home.log.hand_out(first(), 1, false).unwrap();
+    let without = Opening::decode(without.trim_end().as_bytes()).unwrap();
+    assert!(without.secret.is_none() && without.element.is_none());
+}
+
+#[test]
+fn a_match_of_kept_results_has_level_1_only() {
+    // SPEC §19.3 NO_BLIND
+    let home = Home::new();
+    asked(&home, 3).record(&home, false);
+    assert!(home.log.hand_out(first(), 1, true).is_ok());
+    assert_eq!(home.log.hand_out(first(), 2, true).unwrap_err().reason(), "NO_BLIND");
+}
+
+#[test]
+fn what_was_done_is_kept_with_the_match_and_an_erased_record_is_gone_from_the_disk() {
+    // SPEC §18.5, §19.1
+    let home = Home::new();
+    let asked = asked(&home, 3);
+    asked.record(&home, true);
+    assert_eq!(home.log.act(first(), Taken::Reported, "CT-1").unwrap(), 1);
+    assert_eq!(home.log.act(first(), Taken::Rejected, "").unwrap(), 2);
+    let mut shown = Vec::new();
+    home.log
+        .each_match(every_day(), |opened| {
+            shown.push(opened.view);
+            Ok(())
+        })
+        .unwrap();
+    let [view] = &shown[..] else { panic!("{shown:?}") };
+    assert_eq!((view.scheme.as_str(), view.code.as_str(), view.level), ("uk", "A", 2));
+    let actions: Vec<_> = view.actions.iter().map(|action| (&action.taken[..], &action.report[..])).collect();
+    assert_eq!(actions, [("reported", "CT-1"), ("rejected", "")]);
+
+    let log = home.store.logs().unwrap().pop().unwrap();
+    let sealed = home.store.opening(log.id, 0).unwrap().unwrap().sealed.record;
+    let part = sealed[40..72].to_vec();
+    let on_disk = |home: &Home| {
+        let files = [home.dir.database(), home.dir.database().with_extension("db-wal")];
+        files.iter().any(|file| fs::read(file).is_ok_and(|bytes| bytes.windows(32).any(|window| window == part)))
+    };
+    assert!(on_disk(&home));
+    let erased = home.log.erase(&[first()], "retention").unwrap();
+    assert_eq!((erased[0].indices.as_slice(), erased[0].leaf), (&[0][..], 3));
+    assert!(!on_disk(&home), "secure_delete, and the log emptied");
+    assert_eq!(home.log.one_match(first()).map(drop).unwrap_err().reason(), "ERASED");
+    assert_eq!(home.log.hand_out(first(), 1, true).unwrap_err().reason(), "ERASED");
+    assert_eq!(home.store.openings(log.id, 0, 10).unwrap().len(), 0, "what was done is gone with it");
+    assert!(matches!(&leaves(&home)[3], Leaf::Erase(erase) if erase.indices == [0] && erase.basis == "retention"));
+    asked.record(&home, true);
+    assert_eq!(leaves(&home).len(), 4, "an entry that was erased does not come again by itself");
+}
+
+#[test]
+fn what_is_no_match_or_no_word_is_refused_by_name() {
+    // NO_RECORD, LOG_WORD
+    let home = Home::new();
+    asked(&home, 3).record(&home, true);
+    home.log.act(first(), Taken::Removed, "").unwrap();
+    for index in [1, 2] {
+        let place = Place { log: None, index };
+        assert_eq!(home.log.act(place, Taken::Removed, "").unwrap_err().reason(), "NO_RECORD");
+    }
+    for basis in ["", "With Blanks", &"a".repeat(33)] {
+        assert_eq!(home.log.erase(&[first()], basis).unwrap_err().reason(), "LOG_WORD");
+    }
+    assert_eq!(home.log.act(first(), Taken::Removed, "a\nb").unwrap_err().reason(), "LOG_WORD");
+}
+
+#[test]
+fn a_record_under_another_key_is_damaged_and_not_empty() {
+    // RECORD_DAMAGED
+    let home = Home::new();
+    asked(&home, 3).record(&home, true);
+    Vault::make(&home.dir).unwrap();
+    let home = home.again();
+    assert_eq!(home.log.one_match(first()).map(drop).unwrap_err().reason(), "RECORD_DAMAGED");
+}
+
+#[test]
+fn a_day_that_is_over_has_its_totals_and_a_day_of_nothing_has_zeros() {
+    // SPEC §18.5
+    let home = Home::new();
+    let today = Date::of(now());
+    let before = Date::of(Timestamp::from_unix(now().unix() - 2 * 86_400));
+    home.store.next_day(fake::list().as_str(), &before.to_string()).unwrap();
+    let total = |what: &str, n| ((fake::list().to_string(), before.to_string(), what.to_owned()), n);
+    let totals = [total("offered", 9), total("not_checked:OFFLINE", 4), total("action:removed", 1), total("frames", 2)];
+    home.store.add_totals(&totals.into_iter().collect()).unwrap();
+    let lists = [fake::list()];
+    home.log.end_days(&lists).unwrap();
+    assert_eq!(home.log.end_days(&lists).unwrap(), 0, "once");
+    let days: Vec<_> = leaves(&home)
+        .into_iter()
+        .map(|leaf| match leaf {
+            Leaf::Day(day) => day,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(days.iter().all(|day| day.date < today));
+    assert_eq!((days[0].date, days[0].offered, days[0].frames, days[0].matches), (before, 9, 2, 0));
+    assert_eq!(days[0].not_checked.iter().map(|(code, n)| (code.as_str(), *n)).collect::<Vec<_>>(), [("OFFLINE", 4)]);
+    assert_eq!(days[0].actions.get("removed"), Some(&1));
+    assert_eq!((days[1].offered, days[1].frames, days[1].actions.len()), (0, 0, 0));
+}
+
+/// An agency that cosigns.
+async fn agency() -> (FakeLogs, Connection) {
+    let published = fake::published(Timestamp::from_unix(4_000_000_000));
+    let logs = FakeLogs::of(&published.0);
+    let connection = Connection::plain(&fake::with_logs(published, logs.clone()).await);
+    (logs, connection)
+}
+
+async fn publish(home: &Home, connection: &Connection) -> Result<Vec<Published>, Error> {
+    home.log.publish(connection, &fake::invitation().witness_key(), true).await
+}
+
+fn folder(home: &Home) -> (LogFolder, Checkpoint) {
+    let (_, path) = home.log.folders().unwrap().pop().unwrap();
+    let folder = LogFolder::new(path);
+    let note = folder.checkpoint().unwrap().unwrap();
+    let checkpoint = Checkpoint::parse(Note::parse(&note).unwrap().text()).unwrap();
+    (folder, checkpoint)
+}
+
+#[tokio::test]
+async fn a_published_tree_is_padded_cosigned_and_read_from_its_files() {
+    // SPEC §18.5, §17.3, §17.4, §20.2
+    let home = Home::new();
+    let (logs, connection) = agency().await;
+    asked(&home, 3).record(&home, true);
+    let published = publish(&home, &connection).await.unwrap();
+    assert_eq!((published[0].size, published[0].cosigned), (64, true));
+    let (files, checkpoint) = folder(&home);
+    assert_eq!(tree::root_at(&files.view(64), 64).unwrap(), checkpoint.root);
+    let note = files.checkpoint().unwrap().unwrap();
+    assert_eq!(Note::parse(&note).unwrap().lines().len(), 2, "the agency's line stands beside the platform's");
+    // Whether something was found does not decide that there is a checkpoint, nor its size.
+    let published = publish(&home, &connection).await.unwrap();
+    assert_eq!((published[0].size, published[0].cosigned), (128, true));
+    home.log.erase(&[first()], "retention").unwrap();
+    publish(&home, &connection).await.unwrap();
+    let (files, checkpoint) = folder(&home);
+    assert_eq!(checkpoint.size, 192);
+    let proof = tree::inclusion_proof(&files.view(192), 0, 192).unwrap();
+    let leaf = veilmatch_audit::leaf::hash(&files.view(192).entries(0).unwrap()[0]);
+    tree::verify_inclusion(&leaf, 0, 192, &proof, &checkpoint.root).unwrap();
+    assert_eq!(logs.state().cosigned.len(), 1);
+}
+
+#[tokio::test]
+async fn files_that_were_lost_are_written_anew_before_anything_is_signed() {
+    // SPEC §17.4
+    let home = Home::new();
+    let (_logs, connection) = agency().await;
+    asked(&home, 3).record(&home, true);
+    publish(&home, &connection).await.unwrap();
+    let (_, path) = home.log.folders().unwrap().pop().unwrap();
+    fs::remove_dir_all(path.join("tile")).unwrap();
+    assert_eq!(publish(&home, &connection).await.unwrap()[0].size, 128);
+    let (files, checkpoint) = folder(&home);
+    assert_eq!(tree::root_at(&files.view(128), 128).unwrap(), checkpoint.root);
+}
+
+#[tokio::test]
+async fn nothing_is_signed_behind_what_the_agency_cosigned_and_a_lost_log_goes_on_as_another() {
+    // SPEC §20.2, §17.1, §18.2 LOG_LOST, LOG_WHOLE
+    let home = Home::new();
+    let (logs, connection) = agency().await;
+    asked(&home, 3).record(&home, true);
+    publish(&home, &connection).await.unwrap();
+    assert_eq!(home.log.recover(&connection).await.unwrap_err().reason(), "LOG_WHOLE");
+    home.store.empty_log().unwrap();
+    let backup = fs::read(home.dir.database()).unwrap();
+    publish(&home, &connection).await.unwrap();
+    home.store.empty_log().unwrap();
+    // An old backup of the database is restored.
+    let database = home.dir.database();
+    fs::write(&database, backup).unwrap();
+    let home = home.again();
+    sent(&home, 5);
+    home.log.frame_ended(&fake::list(), BatchId([5; 16]), &answered(), 1, None).unwrap();
+    let before = logs.state().cosigned.clone();
+    assert_eq!(home.log.compare(&connection).await.unwrap_err().reason(), "LOG_LOST");
+    assert_eq!(publish(&home, &connection).await.unwrap_err().reason(), "LOG_LOST");
+    assert_eq!(logs.state().cosigned, before, "nothing was signed");
+
+    let recovered = home.log.recover(&connection).await.unwrap();
+    assert_eq!((recovered[0].from, recovered[0].to), (64, 128));
+    assert!(recovered[0].log.to_string().ends_with(".2"));
+    let leaves = leaves(&home);
+    let Leaf::Key(key) = &leaves[0] else { panic!("{leaves:?}") };
+    assert_eq!((key.lost_from, key.lost_to, key.previous.is_some()), (64, 128, true));
+    assert!(
+        matches!(&leaves[1], Leaf::Frame(frame) if frame.batch == BatchId([5; 16])),
+        "what was not signed goes along"
+    );
+    let published = publish(&home, &connection).await.unwrap();
+    assert_eq!((published.len(), published[0].size, published[0].cosigned), (1, 64, true));
+    assert_eq!(logs.state().cosigned.len(), 2);
+    home.log.compare(&connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_was_lost_altogether_is_noticed_too() {
+    // SPEC §20.2 LOG_LOST
+    let home = Home::new();
+    let (logs, connection) = agency().await;
+    asked(&home, 3).record(&home, true);
+    publish(&home, &connection).await.unwrap();
+    let lost = fs::read_dir(home.dir.root()).unwrap().map(|file| file.unwrap().path());
+    lost.filter(|path| path.to_str().unwrap().contains("state.db")).for_each(|path| fs::remove_file(path).unwrap());
+    let home = home.again();
+    assert_eq!(publish(&home, &connection).await.unwrap_err().reason(), "LOG_LOST");
+    let recovered = home.log.recover(&connection).await.unwrap();
+    assert_eq!((recovered[0].from, recovered[0].to), (0, 64));
+    publish(&home, &connection).await.unwrap();
+    assert_eq!(logs.state().cosigned.len(), 2);
+}
+
+#[tokio::test]
+async fn a_head_that_changed_meanwhile_is_not_replaced() {
+    // SPEC §17.4 HEAD_CHANGED
+    let home = Home::new();
+    asked(&home, 3).record(&home, true);
+    let log = home.store.logs().unwrap().pop().unwrap();
+    assert!(home.store.set_head(log.id, 0, 1, b"note", 1).unwrap());
+    assert!(!home.store.set_head(log.id, 0, 2, b"note", 1).unwrap());
+    let error = Error::HeadChanged { log: "log".to_owned() };
+    assert_eq!(error.reason(), "HEAD_CHANGED");
+}
+
+#[tokio::test]
+async fn a_head_that_is_not_signed_by_this_platform_is_not_built_upon() {
+    // LOG_FILES
+    let home = Home::new();
+    let (_logs, connection) = agency().await;
+    asked(&home, 3).record(&home, true);
+    let log = home.store.logs().unwrap().pop().unwrap();
+    home.store.set_head(log.id, 0, 1, b"no note", 1).unwrap();
+    assert_eq!(publish(&home, &connection).await.unwrap_err().reason(), "LOG_FILES");
+}
+
+#[test]
+fn leaves_show_nothing_of_what_matched() {
+    // SPEC §18.1, §18.5
+    let home = Home::new();
+    let asked = asked(&home, 3);
+    asked.record(&home, true);
+    let log = home.store.logs().unwrap().pop().unwrap();
+    let bytes = home.store.leaves(log.id, 0, log.leaves).unwrap().concat();
+    let text = String::from_utf8(bytes).unwrap();
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let secret = asked.row.okm.match_secret();
+    for hidden in [&asked.item.digest()[..], &asked.row.okm.tag().0, secret.danger_as_bytes(), LABEL] {
+        assert!(!text.contains(&STANDARD.encode(hidden)) && !text.contains(&hex::encode(hidden)));
+    }
+}

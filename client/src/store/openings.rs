@@ -1,0 +1,152 @@
+//! Openings, sealed, outside the log: of matches and of what was done about them.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+use veilmatch_protocol::name::{Epoch, ListId};
+
+use super::{LogId, Store, log, totals};
+use crate::Error;
+
+/// An opening with its key, both sealed.
+pub(crate) struct Sealed {
+    /// The key of this record, under the key of the directory.
+    pub(crate) key: Vec<u8>,
+    /// The record, under its key.
+    pub(crate) record: Vec<u8>,
+}
+
+/// A match that is about to be recorded.
+pub(crate) struct NewMatch {
+    /// Keyed hash of list, epoch, tag and label: recorded once.
+    pub(crate) id: [u8; 16],
+    pub(crate) leaf: Vec<u8>,
+    pub(crate) opening: Sealed,
+}
+
+/// A record as the tables have it.
+pub(crate) struct OpeningRow {
+    /// Index of its leaf.
+    pub(crate) number: u64,
+    /// Index of the leaf of the match that it is about: its own, if it is a match.
+    pub(crate) of: u64,
+    pub(crate) sealed: Sealed,
+    /// Unix seconds of when its receipt was handed out, or 0.
+    pub(crate) released: u64,
+}
+
+fn opening(row: &rusqlite::Row<'_>) -> rusqlite::Result<OpeningRow> {
+    let number = |at: usize| row.get::<_, i64>(at).map(i64::cast_unsigned);
+    let sealed = Sealed { key: row.get(2)?, record: row.get(3)? };
+    Ok(OpeningRow { number: number(0)?, of: number(1)?, sealed, released: number(4)? })
+}
+
+fn insert(t: &Transaction<'_>, log: LogId, number: u64, of: u64, sealed: &Sealed) -> rusqlite::Result<()> {
+    t.prepare_cached("INSERT INTO opening (log, number, of, key, record) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![log.0, number.cast_signed(), of.cast_signed(), sealed.key, sealed.record])
+        .map(drop)
+}
+
+impl Store {
+    /// Which of these matches are recorded already.
+    pub(crate) fn matched(&self, ids: &[[u8; 16]]) -> Result<Vec<bool>, Error> {
+        self.read(|c| {
+            let mut query = c.prepare_cached("SELECT 1 FROM matched WHERE id = ?1")?;
+            ids.iter().map(|id| query.exists([id])).collect()
+        })
+    }
+
+    /// Records matches that are not recorded yet, leaf and opening in one transaction, in the log of this half-year.
+    pub(crate) fn record_matches(
+        &self,
+        shard: &str,
+        (list, epoch): (&ListId, Epoch),
+        date: &str,
+        matches: &[NewMatch],
+    ) -> Result<(), Error> {
+        self.write(|t| {
+            let log = log::current(t, shard)?;
+            let mut new = 0;
+            for NewMatch { id, leaf, opening } in matches {
+                let query = "INSERT OR IGNORE INTO matched (id, list, epoch) VALUES (?1, ?2, ?3)";
+                if t.prepare_cached(query)?.execute(params![id, list.as_str(), epoch.0])? == 1 {
+                    let number = log::append(t, log, leaf)?;
+                    insert(t, log, number, number, opening)?;
+                    new += 1;
+                }
+            }
+            totals::add(t, list.as_str(), date, "matches", new)
+        })
+    }
+
+    /// Forgets which matches of earlier epochs are recorded: those tags do not come again.
+    pub(crate) fn end_matched_before(&self, list: &ListId, epoch: Epoch) -> Result<(), Error> {
+        self.write(|t| {
+            t.execute("DELETE FROM matched WHERE list = ?1 AND epoch < ?2", params![list.as_str(), epoch.0]).map(drop)
+        })
+    }
+
+    /// The openings of a log, ascending, from an index on, `many` at most.
+    pub(crate) fn openings(&self, log: LogId, from: u64, many: u32) -> Result<Vec<OpeningRow>, Error> {
+        self.read(|c| {
+            let mut query = c.prepare_cached(
+                "SELECT number, of, key, record, released FROM opening WHERE log = ?1 AND number >= ?2
+                 ORDER BY number LIMIT ?3",
+            )?;
+            query.query_map(params![log.0, from.cast_signed(), many], opening)?.collect()
+        })
+    }
+
+    /// The opening of a leaf.
+    pub(crate) fn opening(&self, log: LogId, number: u64) -> Result<Option<OpeningRow>, Error> {
+        self.read(|c| {
+            let query = "SELECT number, of, key, record, released FROM opening WHERE log = ?1 AND number = ?2";
+            c.query_row(query, params![log.0, number.cast_signed()], opening).optional()
+        })
+    }
+
+    /// The openings about a match: its own first, then what was done, in order.
+    pub(crate) fn openings_of(&self, log: LogId, of: u64) -> Result<Vec<OpeningRow>, Error> {
+        self.read(|c| {
+            let mut query = c.prepare_cached(
+                "SELECT number, of, key, record, released FROM opening WHERE log = ?1 AND of = ?2 ORDER BY number",
+            )?;
+            query.query_map(params![log.0, of.cast_signed()], opening)?.collect()
+        })
+    }
+
+    /// Records what was done about a match: leaf, opening and the day's total in one transaction. Gives the leaf's index.
+    pub(crate) fn record_action(
+        &self,
+        log: LogId,
+        of: u64,
+        (list, date, code): (&str, &str, &str),
+        leaf: &[u8],
+        sealed: &Sealed,
+    ) -> Result<u64, Error> {
+        self.write(|t| {
+            let number = log::append(t, log, leaf)?;
+            insert(t, log, number, of, sealed)?;
+            totals::add(t, list, date, &format!("action:{code}"), 1)?;
+            Ok(number)
+        })
+    }
+
+    /// Takes note that a receipt was handed out; counts it the first time.
+    pub(crate) fn release(&self, log: LogId, number: u64, list: &str, date: &str, now: u64) -> Result<(), Error> {
+        self.write(|t| {
+            let query = "UPDATE opening SET released = ?3 WHERE log = ?1 AND number = ?2 AND released = 0";
+            let first = t.execute(query, params![log.0, number.cast_signed(), now.cast_signed()])?;
+            totals::add(t, list, date, "receipts", first as u64)
+        })
+    }
+
+    /// Destroys everything about these matches and says so in the log, in one transaction.
+    pub(crate) fn erase(&self, log: LogId, numbers: &[u64], leaf: &[u8]) -> Result<u64, Error> {
+        self.write(|t| {
+            let mut delete = t.prepare_cached("DELETE FROM opening WHERE log = ?1 AND of = ?2")?;
+            for number in numbers {
+                delete.execute(params![log.0, number.cast_signed()])?;
+            }
+            log::append(t, log, leaf)
+        })
+    }
+}

@@ -1,0 +1,225 @@
+//! The match log through both programs: every match is in it once and can be opened, whatever is killed (SPEC §18.5, §19).
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    collections::HashSet,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use rand::RngExt;
+use veilmatch_audit::{
+    checkpoint::Checkpoint,
+    folder::LogFolder,
+    leaf::{Frame, FrameStatus, Leaf, Match},
+    opening::Opening,
+    tree,
+};
+use veilmatch_protocol::note::{Note, Verifier};
+use veilmatch_tests::{
+    listed,
+    programs::{Pair, Paths, moments},
+    unlisted,
+};
+
+const PROGRAMS: Paths = Paths { agency: env!("CARGO_BIN_EXE_agency"), platform: env!("CARGO_BIN_EXE_platform") };
+
+/// Lines of `sha256sum`: `of` items, every tenth of them listed.
+fn hashes(of: usize) -> String {
+    let mut text = String::new();
+    for n in 0..of {
+        let item = if n % 10 == 0 { listed(n / 10) } else { unlisted(n) };
+        writeln!(text, "{}  name", hex::encode(item.digest())).unwrap();
+    }
+    text
+}
+
+/// An agency that serves a list, and a platform that has synchronised and has a file of digests.
+fn prepared(items: usize) -> Pair {
+    let mut pair = Pair::new(PROGRAMS);
+    let list: String =
+        (0..items.div_ceil(10)).map(|n| format!("{}  name\n", hex::encode(listed(n).digest()))).collect();
+    let list = pair.write("list.sha256", list);
+    pair.publish(&list, "A1");
+    pair.write("hashes.sha256", hashes(items));
+    pair.enrol("1000000000");
+    pair.serve();
+    done(&pair, &["sync"], 0);
+    pair
+}
+
+fn done(pair: &Pair, arguments: &[&str], code: i32) -> String {
+    let ended = pair.platform(arguments);
+    assert_eq!(ended.code, Some(code), "{arguments:?}: {}", ended.err);
+    ended.out
+}
+
+/// What an auditor gets.
+struct Bundle {
+    folder: LogFolder,
+    checkpoint: Checkpoint,
+    leaves: Vec<Leaf>,
+    path: PathBuf,
+}
+
+/// Publishes and exports; every leaf is read from the files, under the root that the checkpoint has.
+fn exported(pair: &Pair, name: &str) -> Bundle {
+    done(pair, &["log", "publish"], 0);
+    let path = pair.path(name);
+    done(pair, &["log", "export", "--out", path.to_str().unwrap()], 0);
+    let log = fs::read_dir(path.join("logs")).unwrap().next().unwrap().unwrap().path();
+    let folder = LogFolder::new(log);
+    let note = folder.checkpoint().unwrap().unwrap();
+    let checkpoint = Checkpoint::parse(Note::parse(&note).unwrap().text()).unwrap();
+    let view = folder.view(checkpoint.size);
+    assert_eq!(tree::root_at(&view, checkpoint.size).unwrap(), checkpoint.root);
+    let leaves = view.leaves(0..checkpoint.size).map(|leaf| Leaf::decode(&leaf.unwrap().1).unwrap()).collect();
+    Bundle { folder, checkpoint, leaves, path }
+}
+
+impl Bundle {
+    fn matches(&self) -> Vec<&Match> {
+        self.leaves.iter().filter_map(|leaf| if let Leaf::Match(leaf) = leaf { Some(leaf) } else { None }).collect()
+    }
+
+    fn frames(&self) -> Vec<&Frame> {
+        self.leaves.iter().filter_map(|leaf| if let Leaf::Frame(leaf) = leaf { Some(leaf) } else { None }).collect()
+    }
+}
+
+fn receipt_key(platform: &Path) -> Verifier {
+    let request: serde_json::Value = serde_json::from_slice(&fs::read(platform.join("request.json")).unwrap()).unwrap();
+    Verifier::parse(request["receipt_key"].as_str().unwrap()).unwrap()
+}
+
+#[test]
+fn every_match_is_in_the_log_once_and_opens_at_both_levels() {
+    // SPEC §18.5, §19.1, §19.4, §20.2
+    let pair = prepared(50);
+    let hashes = pair.path("hashes.sha256");
+    for _ in 0..2 {
+        done(&pair, &["check", "--quiet", "--hashes", hashes.to_str().unwrap()], 1);
+    }
+    done(&pair, &["rescan", "--quiet"], 1);
+    let rows = done(&pair, &["log", "list", "--json"], 0);
+    let rows: Vec<serde_json::Value> = rows.lines().map(|row| serde_json::from_str(row).unwrap()).collect();
+    assert_eq!(rows.len(), 5);
+    assert!(rows.iter().all(|row| row["code"] == "A1" && row["level"] == 2), "{rows:?}");
+    let first = rows[0]["place"].as_str().unwrap();
+    done(&pair, &["log", "action", first, "--taken", "reported", "--report", "CT-7"], 0);
+    assert!(done(&pair, &["log", "show", first], 0).contains("reported"));
+    let lines: Vec<String> = rows
+        .iter()
+        .map(|row| done(&pair, &["log", "receipt", row["place"].as_str().unwrap(), "--level", "2"], 0))
+        .collect();
+    let bundle = exported(&pair, "bundle");
+    assert_eq!(bundle.checkpoint.size % 64, 0);
+    assert_eq!(bundle.matches().len(), 5, "one leaf for each match, however often it was found");
+    assert_eq!(bundle.frames().len(), 1);
+    let note = bundle.folder.checkpoint().unwrap().unwrap();
+    assert_eq!(Note::parse(&note).unwrap().lines().len(), 2, "the agency has cosigned");
+    assert_eq!(fs::read_to_string(bundle.path.join("openings.jsonl")).unwrap().lines().count(), 5);
+    let records = fs::read_to_string(bundle.path.join("matches.csv")).unwrap();
+    assert!(records.lines().count() == 6 && records.contains("CT-7"), "{records}");
+
+    let key = receipt_key(&pair.platform_dir());
+    let mut items: HashSet<usize> = (0..5).collect();
+    for line in lines {
+        let opening = Opening::decode(line.trim_end().as_bytes()).unwrap();
+        let receipt = opening.receipt(&key).unwrap();
+        opening.verify_secret(&receipt).unwrap();
+        let Leaf::Match(leaf) = &bundle.leaves[opening.index as usize] else { panic!("no match at {}", opening.index) };
+        opening.verify_commitment(&receipt, leaf).unwrap();
+        let frame = bundle.frames().into_iter().find(|frame| frame.batch == leaf.batch).unwrap();
+        assert_eq!(frame.status, FrameStatus::Answered);
+        let element = opening.element.as_ref().unwrap();
+        let opens = |n: &usize| element.verify(receipt.receipt(), frame.n, &frame.req, &listed(*n)).is_ok();
+        let of = items.iter().copied().find(opens).expect("one of the items");
+        items.remove(&of);
+    }
+    assert!(items.is_empty());
+}
+
+#[test]
+fn a_record_that_is_erased_is_gone_and_the_log_still_verifies() {
+    // SPEC §19.1
+    let pair = prepared(20);
+    let hashes = pair.path("hashes.sha256");
+    done(&pair, &["check", "--quiet", "--hashes", hashes.to_str().unwrap()], 1);
+    let rows = done(&pair, &["log", "list", "--json"], 0);
+    let row: serde_json::Value = serde_json::from_str(rows.lines().next().unwrap()).unwrap();
+    let place = row["place"].as_str().unwrap();
+    done(&pair, &["log", "erase", place, "--basis", "retention"], 0);
+    let ended = pair.platform(["log", "show", place]);
+    assert_eq!(ended.code, Some(70));
+    assert!(ended.err.contains("ERASED"), "{}", ended.err);
+    assert_eq!(done(&pair, &["log", "list", "--json"], 0).lines().count(), 1);
+    let bundle = exported(&pair, "bundle");
+    assert_eq!(bundle.matches().len(), 2, "the leaf stays");
+    assert!(bundle.leaves.iter().any(|leaf| matches!(leaf, Leaf::Erase(erase) if erase.basis == "retention")));
+}
+
+#[test]
+fn whatever_moment_a_scan_is_killed_at_no_frame_and_no_match_is_lost_or_written_twice() {
+    // SPEC §18.5
+    const ITEMS: usize = 20_000;
+    let pair = prepared(ITEMS);
+    let (hashes, out) = (pair.path("hashes.sha256"), pair.path("answers"));
+    let mut moments = moments();
+    let scan = || {
+        let mut command = pair.platform_command();
+        command.args(["scan", "--quiet", "--hashes"]).arg(&hashes).arg("--out").arg(&out);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+    for _ in 0..6 {
+        let mut running = scan();
+        std::thread::sleep(Duration::from_millis(moments.random_range(20..600)));
+        // It may have finished: then there is nothing to kill.
+        let _ = running.kill();
+        running.wait().unwrap();
+    }
+    assert_eq!(scan().wait().unwrap().code(), Some(1));
+    let bundle = exported(&pair, "bundle");
+    let commitments: HashSet<_> = bundle.matches().iter().map(|leaf| leaf.c).collect();
+    assert_eq!((bundle.matches().len(), commitments.len()), (ITEMS / 10, ITEMS / 10));
+    let batches: HashSet<_> = bundle.frames().iter().map(|frame| frame.batch).collect();
+    assert_eq!(batches.len(), bundle.frames().len(), "each frame has one leaf");
+    let database = rusqlite::Connection::open(pair.platform_dir().join("state.db")).unwrap();
+    let number = |query: &str| database.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap() as usize;
+    assert_eq!(number("SELECT count(*) FROM frame"), batches.len(), "and each that was sent has one");
+    assert_eq!(number("SELECT count(*) FROM frame WHERE status = 'sent'"), 0);
+    let answered = bundle.frames().iter().filter(|frame| frame.status == FrameStatus::Answered).count();
+    assert_eq!(number("SELECT count(*) FROM frame WHERE status = 'answered'"), answered);
+    let agency = rusqlite::Connection::open(pair.agency_dir().join("veilmatch.db")).unwrap();
+    let recorded: i64 = agency.query_row("SELECT count(*) FROM frame", [], |row| row.get(0)).unwrap();
+    assert!(recorded as usize >= answered, "what was answered is recorded there, too");
+}
+
+#[test]
+fn a_restored_database_is_noticed_and_the_log_goes_on_as_another() {
+    // SPEC §20.2, §17.1
+    let pair = prepared(20);
+    let hashes = pair.path("hashes.sha256");
+    let database = pair.platform_dir().join("state.db");
+    let emptied = rusqlite::Connection::open(&database).unwrap();
+    emptied.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).unwrap();
+    drop(emptied);
+    let backup = fs::read(&database).unwrap();
+    done(&pair, &["check", "--quiet", "--hashes", hashes.to_str().unwrap()], 1);
+    done(&pair, &["log", "publish"], 0);
+    for file in ["state.db-wal", "state.db-shm"] {
+        let _ = fs::remove_file(pair.platform_dir().join(file));
+    }
+    fs::write(&database, backup).unwrap();
+    let refused = pair.platform(["log", "publish"]);
+    assert!(refused.code == Some(70) && refused.err.contains("LOG_LOST"), "{}", refused.err);
+    assert!(refused.err.contains("veilmatch log recover"), "{}", refused.err);
+    assert!(done(&pair, &["log", "recover"], 0).contains("goes on as"));
+    done(&pair, &["log", "publish"], 0);
+    let whole = pair.platform(["log", "recover"]);
+    assert!(whole.code == Some(70) && whole.err.contains("LOG_WHOLE"), "{}", whole.err);
+}
