@@ -106,10 +106,11 @@ fn a_digest_that_was_merely_known_passes_both_levels() {
 #[test]
 fn each_step_fails_on_its_own_evidence() {
     // SPEC §19.4
+    type Edit = (fn(&mut world::Shown), Fault);
     let world = World::new();
     let asked = world.ask("platform.example", "add", &[3, 4, 5, 6]);
     let honest = || world.shown(&asked, 1);
-    let edits: [(fn(&mut world::Shown), Fault); 15] = [
+    let edits: [Edit; 15] = [
         (|s| s.opening.secret = None, Fault::Secret),
         (|s| s.opening.secret = Some(MatchSecret::danger_from_bytes([1; 32])), Fault::Secret),
         (|s| s.manifest.software.push('2'), Fault::Manifest),
