@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Checks protocol/vectors/ from SPEC.md alone: Python's standard library, no code of ours or of anybody else's.
+"""Checks the vectors from SPEC.md alone: Python's standard library, no code of ours or of anybody else's.
 
-    tests/outside/check_vectors.py [FOLDER]
+    tests/outside/check_vectors.py [FOLDER …]           protocol/vectors/ and audit/vectors/ without one
 """
 
 import json
@@ -10,6 +10,22 @@ from base64 import b64decode
 from hashlib import sha256, sha512
 from pathlib import Path
 
+from evidence import (
+    absent_tag,
+    check_acknowledgement,
+    check_canary,
+    check_receipt,
+    closing_tree,
+    commitment_of,
+    key_change_holds,
+    leaf,
+    mth,
+    read_certificate,
+    read_closing,
+    read_leaf,
+    read_opening,
+    request_signature_holds,
+)
 from group import GENERATOR, L, decode, ed25519_public_key, ed25519_verifies
 from protocol import (
     Chain,
@@ -330,7 +346,82 @@ def elements(case):
     decode_elements(unhex(case["blinded_elements"]), "BAD_FRAME")
 
 
+def check_leaf(case):
+    text, leaf_hash = case["leaf"], case["leaf_hash"]
+    kind, members = read_leaf(text)
+    assert leaf(text.encode()) == unhex(leaf_hash)
+    shown = {"query": ["request_public_key"], "absent": ["public_key", "tag"]}.get(kind, [])
+    take(case, "type", "leaf", "leaf_hash", *shown)
+    if kind == "key" and members["old"]:
+        assert key_change_holds(members)
+    if kind == "query":
+        assert request_signature_holds(members, unhex(case["request_public_key"]))
+    if kind == "absent":
+        assert absent_tag(members, unhex(case["public_key"])) == unhex(case["tag"])
+
+
+def bad_leaf(case):
+    read_leaf(take(case, *"type leaf expect why".split())[1])
+
+
+def promise(case):
+    check_acknowledgement(case["note"], case["verifier_key"], case["leaf"])
+
+
+def check_closing(case):
+    _, receipt_key, ack_key, text, frames, digest = take(
+        case, *"type receipt_key ack_key note frames digest".split()
+    )
+    members, found = read_closing(text, receipt_key, ack_key)
+    pairs = [(unhex(frame["req"]), unhex(frame["resp"])) for frame in frames]
+    assert members["frames"] == len(frames) and members["elements"] == sum(frame["n"] for frame in frames)
+    assert closing_tree(pairs) == b64decode(members["tree"]) and found == unhex(digest)
+
+
+def bad_closing(case):
+    read_closing(case["note"], case["receipt_key"], case["ack_key"])
+
+
+def check_certificate(case):
+    _, vkey, text, digest = take(case, *"type verifier_key note digest".split())
+    read_certificate(text, vkey)
+    assert sha256(text.encode()).digest() == unhex(digest)
+
+
+def bad_certificate(case):
+    read_certificate(case["note"], case["verifier_key"])
+
+
+def check_planted(case):
+    _, root, opening, canaries = take(case, *"type canary_root opening canaries".split())
+    all_of_them = sorted(commitment_of(c["deadline"], unhex(c["salt"]), unhex(c["tag"])) for c in canaries)
+    assert mth([leaf(c) for c in all_of_them]) == unhex(root)
+    assert check_canary(opening, unhex(root)) in all_of_them
+
+
+def bad_canary(case):
+    check_canary(case["opening"], unhex(case["canary_root"]))
+
+
+def receipt(case):
+    opening = read_opening(case["opening"])
+    leaves = [read_leaf(case[at])[1] for at in ("match", "frame", "query")]
+    secret = unhex(case["secret"]) if "secret" in case else b64decode(opening["secret"])
+    item = unhex(case["item"]) if "item" in case else None
+    check_receipt(case["verifier_key"], opening, *leaves, case["manifest"], unhex(case["label"]), secret, item)
+
+
+def bad_opening(case):
+    read_opening(take(case, *"type opening expect why".split())[1])
+
+
 ACCEPTED = {
+    "leaf": check_leaf,
+    "acknowledgement": promise,
+    "closing": check_closing,
+    "certificate": check_certificate,
+    "canary": check_planted,
+    "receipt": receipt,
     "derive": check_derive,
     "frame": check_frame,
     "seeded_frame": check_seeded_frame,
@@ -343,6 +434,13 @@ ACCEPTED = {
     "coded_label": check_coded_label,
 }
 REJECTED = {
+    "leaf": bad_leaf,
+    "acknowledgement": promise,
+    "closing": bad_closing,
+    "certificate": bad_certificate,
+    "canary": bad_canary,
+    "receipt": receipt,
+    "opening": bad_opening,
     "answer": answer,
     "elements": elements,
     "note": bad_note,
@@ -359,7 +457,10 @@ REJECTED = {
     "artifact": bad_artifact,
     "delta": bad_delta,
 }
-FOLDER = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[2] / "protocol" / "vectors"
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = list(map(Path, sys.argv[1:])) or [ROOT / "protocol" / "vectors", ROOT / "audit" / "vectors"]
+# Bases of refused cases stand beside them.
+FOLDER = FOLDERS[0]
 
 
 def check(path):
@@ -381,17 +482,18 @@ def check(path):
 def main():
     assert GENERATOR.encode().hex().startswith("e2f2ae0a")
     failed = 0
-    for name in ("rfc9497", "accept", "reject"):
-        paths = sorted((FOLDER / name).glob("*.json"))
+    wanted = [folder / name for folder in FOLDERS for name in ("accept", "reject")]
+    for folder in [FOLDER / "rfc9497"] + wanted:
+        paths = sorted(folder.glob("*.json"))
         if not paths:
-            sys.exit(f"check_vectors: {FOLDER / name} has no vectors")
+            sys.exit(f"check_vectors: {folder} has no vectors")
         for path in paths:
             try:
                 check(path)
             except Exception as error:
                 failed += 1
                 print(f"check_vectors: {path.name}: {type(error).__name__}: {error}", file=sys.stderr)
-        print(f"{name}: {len(paths)} vectors")
+        print(f"{folder.parent.parent.name} {folder.name}: {len(paths)} vectors")
     sys.exit(1 if failed else 0)
 
 
