@@ -125,10 +125,13 @@ impl LogFolder {
         let mut dirs = BTreeSet::new();
         for File { path, bytes } in files {
             let path = self.dir.join(path.to_string());
+            let parent = path.parent().expect("a file of a log is below its folder");
             if read_bounded(&path, bytes.len())?.as_ref() != Some(bytes) {
-                self.make_parents(&path, &mut dirs)?;
+                fs::create_dir_all(parent)?;
                 self.replace(&path, bytes)?;
             }
+            // Also above a file that was there: a call that was killed may have renamed it and synced no folder.
+            dirs.extend(parent.ancestors().take_while(|above| above.starts_with(&self.dir)).map(Path::to_owned));
         }
         dirs.iter().try_for_each(|dir| sync_dir(dir))
     }
@@ -177,19 +180,6 @@ impl LogFolder {
             self.write(&growth.take_full())?;
         }
         Ok(self.write(&growth.take_files())?)
-    }
-
-    /// Makes the folders above a file, and notes which must be synced for it to be found after a crash.
-    fn make_parents(&self, path: &Path, dirs: &mut BTreeSet<PathBuf>) -> io::Result<()> {
-        let parent = path.parent().expect("a file of a log is below its folder");
-        let mut above = Some(parent).filter(|parent| !parent.exists());
-        while let Some(missing) = above.filter(|above| !above.exists()) {
-            above = missing.parent();
-            dirs.extend(above.map(Path::to_owned));
-        }
-        fs::create_dir_all(parent)?;
-        dirs.insert(parent.to_owned());
-        Ok(())
     }
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
