@@ -55,11 +55,9 @@ impl LogFolder {
         if drafts.exists() {
             fs::remove_dir_all(&drafts)?;
         }
+        create_dir(&dir)?;
         fs::create_dir_all(&drafts)?;
         sync_dir(&dir)?;
-        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            sync_dir(parent)?;
-        }
         Ok(Self { dir })
     }
 
@@ -210,6 +208,19 @@ fn read_bounded(path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     Ok(Some(bytes))
+}
+
+/// Makes a folder, and those above it that are missing, so that it is there after a crash.
+pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
+    let missing = dir.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.exists()).count();
+    fs::create_dir_all(dir)?;
+    // The parent of the folder itself in any case: a call that was killed may have made it and synced nothing.
+    for made in dir.ancestors().take(missing.max(1)) {
+        if let Some(parent) = made.parent() {
+            sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
+        }
+    }
+    Ok(())
 }
 
 fn sync_dir(dir: &Path) -> io::Result<()> {

@@ -14,7 +14,7 @@ use super::{AddCheckpoint, Refusal, judge, origin_hash};
 use crate::{
     checkpoint::{self, Checkpoint},
     cosignature::Cosigner,
-    folder::LogFolder,
+    folder::{LogFolder, create_dir},
 };
 
 /// The logs that a witness serves, and the state that makes it one. One process has it at a time.
@@ -59,7 +59,7 @@ impl Register {
     /// # Errors
     /// If another process has it open, or what is stored of a log does not verify under its keys.
     pub fn open(dir: &Path, logs: Vec<Verifier>, cosigner: Cosigner) -> io::Result<Self> {
-        std::fs::create_dir_all(dir)?;
+        create_dir(dir)?;
         let lock = File::options().create(true).truncate(false).write(true).open(dir.join("lock"))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => {
