@@ -1,7 +1,7 @@
 //! `list import`, `retract`, `exclude`.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, IsTerminal, Read, Seek},
     os::unix::fs::FileTypeExt,
     path::Path,
@@ -116,6 +116,7 @@ fn open(dir: &StateDir, file: &Path) -> Result<File, Error> {
     if file == Path::new("-") {
         return spooled(dir, &mut io::stdin().lock()).map_err(read);
     }
+    refuse_link(file)?;
     let mut opened = File::open(file).map_err(read)?;
     let kind = opened.metadata().map_err(read)?.file_type();
     if kind.is_block_device() || kind.is_char_device() && !opened.is_terminal() {
@@ -124,6 +125,18 @@ fn open(dir: &StateDir, file: &Path) -> Result<File, Error> {
     }
     // A folder fails where it is read, as a list that cannot be read.
     if kind.is_file() || kind.is_dir() { Ok(opened) } else { spooled(dir, &mut opened).map_err(read) }
+}
+
+// In a folder that others write into, a link can lead to any file that only the agency reads. What the shell hands over as
+// /dev/fd/63 is a link, too.
+fn refuse_link(file: &Path) -> Result<(), Error> {
+    match fs::read_link(file) {
+        Ok(target) if !file.starts_with("/dev") => {
+            let why = format!("{} is a symbolic link; name what it leads to, {}", file.display(), target.display());
+            Err(Error::argument("FILE", why))
+        }
+        _ => Ok(()),
+    }
 }
 
 // What a pipe gives, in an unnamed file of the agency's own directory: it holds digests in clear.
