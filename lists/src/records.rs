@@ -62,7 +62,7 @@ impl<R: BufRead> Records<R> {
     }
 
     /// Where what comes next begins.
-    pub(crate) fn place(&self) -> Place {
+    pub(crate) fn next_place(&self) -> Place {
         self.cutter.at
     }
 

@@ -30,6 +30,7 @@ use crate::{
     Error,
     clock::DAY,
     config::Config,
+    import,
     keys::{EpochSeeds, read_signing_key},
     state_dir::{StateDir, create_private_dir},
     store::{Edition, Entries, EpochRow, ListRow, Store, VersionRow},
@@ -142,6 +143,7 @@ impl<'a> Publisher<'a> {
         let folder = self.dir.list(list);
         create_private_dir(&folder)?;
         files::remove_leftovers(&folder)?;
+        import::forget_old(self.dir, now)?;
 
         let mut epochs: Vec<EpochRow> =
             self.store.epochs(list)?.into_iter().filter(|epoch| epoch.is_served(now)).collect();

@@ -43,7 +43,7 @@ impl<'a> Table<'a> {
         if layout.is_ambiguous(&names, &settings) {
             return Err(broken("the header has a column twice that is read".into()));
         }
-        let header = Some(records.place().offset);
+        let header = Some(records.next_place().offset);
         Ok(Self { records, names, layout, settings, header })
     }
 

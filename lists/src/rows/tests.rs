@@ -201,7 +201,7 @@ fn go_on_at_each(input: &[u8], options: &Options) -> usize {
         let again = Rows::resume(head, rest, row.place, format, options).unwrap();
         let again: Vec<_> = again.map(|row| row.map_err(|error| error.to_string())).collect();
         // The row itself is known; blanks before it may be skipped or not.
-        assert_eq!(placeless(&[again[0].clone().unwrap()]), placeless(&[row.clone()]));
+        assert_eq!(placeless(&[again[0].clone().unwrap()]), placeless(std::slice::from_ref(row)));
         assert_eq!(again[1..], given[number + 1..], "{format} at row {number}");
         resumed += 1;
     }

@@ -12,7 +12,7 @@ use veilmatch_protocol::name::ListId;
 use super::Agency;
 use crate::{
     Error,
-    import::{Excluded, ImportOptions, Intake, ListFile, OnImport, Withdrawal},
+    import::{Excluded, ImportOptions, Intake, ListFile, OnImport, Portion, Withdrawal},
     state_dir::StateDir,
     store::{Change, Entries, Ledger},
 };
@@ -31,7 +31,9 @@ impl Agency {
         now: u64,
         progress: OnImport<'_>,
     ) -> Result<Change, Error> {
-        self.change(list, file, options, now, |intake, ledger, file| intake.import(ledger, file, progress))
+        // So that it can be gone on with if it is killed.
+        let remember = !options.dry_run;
+        self.change(list, file, remember, options, now, |intake, ledger, file| intake.import(ledger, file, progress))
     }
 
     /// Takes the digests of a file out of a list. It leaves the platforms with the next publication.
@@ -46,7 +48,7 @@ impl Agency {
         now: u64,
         progress: OnImport<'_>,
     ) -> Result<Change, Error> {
-        self.change(list, file, options, now, |intake, ledger, file| intake.retract(ledger, file, progress))
+        self.change(list, file, false, options, now, |intake, ledger, file| intake.retract(ledger, file, progress))
     }
 
     /// Withdraws records of a source by their keys, or gives them back to it.
@@ -77,13 +79,16 @@ impl Agency {
         now: u64,
         progress: OnImport<'_>,
     ) -> Result<Excluded, Error> {
-        self.change(list, file, options, now, |intake, ledger, file| intake.exclude(ledger, remove, file, progress))
+        self.change(list, file, false, options, now, |intake, ledger, file| {
+            intake.exclude(ledger, remove, file, progress)
+        })
     }
 
     fn change<T>(
         &mut self,
         list: &ListId,
         file: &Path,
+        remember: bool,
         options: &ImportOptions,
         now: u64,
         work: impl FnOnce(&Intake<'_>, Ledger<'_>, ListFile) -> Result<T, Error>,
@@ -91,7 +96,7 @@ impl Agency {
         // A list that is not there is told before a pipe is waited for.
         self.store.list(list)?;
         // Whoever writes into a pipe may take its time. Others do not wait for it.
-        let file = ListFile::open(open(&self.dir, file)?, file, options)?;
+        let file = ListFile::open(open(&self.dir, file)?, file, options, remember)?;
         self.intake(list, options, now, |intake, ledger| work(intake, ledger, file))
     }
 
@@ -106,7 +111,14 @@ impl Agency {
         let row = self.store.list(list)?;
         let _lock = self.dir.lock_changes()?;
         let mut entries = Entries::open(&self.dir.entries_database())?;
-        let intake = Intake { dir: &self.dir, list: &row, limits: &self.config.import, options, now };
+        let intake = Intake {
+            dir: &self.dir,
+            list: &row,
+            limits: &self.config.import,
+            options,
+            now,
+            portion: Portion::default(),
+        };
         work(&intake, entries.change(list, options.dry_run)?)
     }
 }

@@ -75,3 +75,11 @@ pub struct Ledger<'a> {
     change: i64,
     dry_run: bool,
 }
+
+impl Ledger<'_> {
+    /// The number of the last change of any list.
+    #[must_use]
+    pub fn last_change(&self) -> i64 {
+        self.change - 1
+    }
+}
