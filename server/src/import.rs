@@ -4,8 +4,8 @@
 //! rows → sorted by key → compared with what the source said before → steps, sorted by item → written
 //!        └ stage.rs ─┘   └ resolve.rs ──────────────────────────┘                            └ apply.rs
 //! ```
-//! Memory is bounded at every size: what is sorted waits in unnamed files of the agency's directory, and the claims are
-//! visited in the order in which they lie.
+//! Memory is bounded at every size: what is sorted waits in files of the agency's directory, and the claims are visited in
+//! the order in which they lie. Of the files of a killed import the same import makes use again (staging.rs).
 
 mod apply;
 mod body;
@@ -25,6 +25,7 @@ use veilmatch_protocol::{codebook::MAX_CODE_LEN, item::Kind, label::FIELDS_LEN};
 
 pub(crate) use file::ListFile;
 pub use known::Excluded;
+pub(crate) use retract::Digests;
 pub use retract::Withdrawal;
 pub use staging::Stale;
 pub(crate) use staging::forget_old;

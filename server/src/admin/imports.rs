@@ -9,10 +9,10 @@ use std::{
 
 use veilmatch_protocol::name::ListId;
 
-use super::Agency;
+use super::{Agency, editions::item};
 use crate::{
     Error,
-    import::{Excluded, ImportOptions, Intake, ListFile, OnImport, Portion, Withdrawal},
+    import::{Digests, Excluded, ImportOptions, Intake, ListFile, OnImport, Portion, Withdrawal},
     state_dir::StateDir,
     store::{Change, Entries, Ledger},
 };
@@ -64,6 +64,43 @@ impl Agency {
         now: u64,
     ) -> Result<Change, Error> {
         self.intake(list, options, now, |intake, ledger| intake.withdraw(ledger, keys, what, &mut |_, _, _| ()))
+    }
+
+    /// Withdraws digests from a source, or from all that claim them, or gives them back to it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownList`], [`Error::UnknownSource`], [`Error::Argument`] for what is no digest, or none that such a
+    /// source claims, [`Error::Busy`], [`Error::Store`].
+    pub fn withdraw_digests(
+        &mut self,
+        list: &ListId,
+        digests: &[String],
+        what: Withdrawal,
+        options: &ImportOptions,
+        now: u64,
+    ) -> Result<Change, Error> {
+        let items = digests.iter().map(|digest| item(digest)).collect::<Result<_, _>>()?;
+        self.intake(list, options, now, |intake, ledger| {
+            intake.withdraw_digests(ledger, Digests::Named(items), what, &mut |_, _, _| ())
+        })
+    }
+
+    /// The same with the digests of a file.
+    ///
+    /// # Errors
+    /// As [`Self::withdraw_digests`], [`Error::HashList`], [`Error::Io`].
+    pub fn withdraw_file(
+        &mut self,
+        list: &ListId,
+        file: &Path,
+        what: Withdrawal,
+        options: &ImportOptions,
+        now: u64,
+        progress: OnImport<'_>,
+    ) -> Result<Change, Error> {
+        self.change(list, file, false, options, now, |intake, ledger, file| {
+            intake.withdraw_digests(ledger, Digests::Of(Box::new(file)), what, progress)
+        })
     }
 
     /// Puts the digests of a file on the list's set of known files, or takes them off.

@@ -68,8 +68,17 @@ pub(super) fn stage(
         Some(staging) => staging.staged(),
         None => Staged::unnamed(intake.dir.root(), intake.portion.run),
     };
-    let check_known = feed.ledger.knows_files()?;
-    let mut stage = Stage { intake, feed, check_known, categories, tally, staged, number: 0, now: intake.now };
+    let mut stage = Stage {
+        intake,
+        feed,
+        check_known: feed.ledger.knows_files()?,
+        check_withdrawn: feed.ledger.has_withdrawn(feed.source.id)?,
+        categories,
+        tally,
+        staged,
+        number: 0,
+        now: intake.now,
+    };
     if let Some(found) = found {
         let at_end = found.at_end;
         stage.restore(found);
@@ -136,6 +145,13 @@ fn read(mut file: ListFile, at_once: usize, batches: &mpsc::SyncSender<Result<Ba
     }
 }
 
+// The key of a row that has none and names several digests: the strongest.
+fn key_of(items: &[Item]) -> Option<Vec<u8>> {
+    let [first, others @ ..] = items else { return None };
+    let strongest = others.iter().fold(first, |a, b| if is_stronger(b.kind(), a.kind()) { b } else { a });
+    (!others.is_empty()).then(|| strongest.as_bytes().to_vec())
+}
+
 // Sources write what they like. What lies beyond this is as good as never.
 fn storable(time: u64) -> u64 {
     time.min(1 << 53)
@@ -145,6 +161,7 @@ struct Stage<'a> {
     intake: &'a Intake<'a>,
     feed: &'a Feed<'a>,
     check_known: bool,
+    check_withdrawn: bool,
     categories: &'a mut Categories,
     tally: &'a mut Tally,
     staged: Staged,
@@ -206,17 +223,29 @@ impl Stage<'_> {
                 Err(reason) => self.tally.quarantine(place, reason),
             }
         }
+        // Without a key the strongest digest stands for the row, be it withdrawn or not.
+        let id = id.or_else(|| key_of(&items));
+        let items = self.not_withdrawn(items)?;
         let weight = u32::try_from(items.len()).unwrap_or(u32::MAX);
-        match (id, &items[..]) {
-            (Some(id), _) => self.keyed(&id, at, place, weight, Some(&body::body(&said, &items))),
-            (None, []) => Ok(()),
-            (None, [item]) => self.loose(item, place, &said),
-            // Without a key the strongest digest stands for the row.
-            (None, [first, others @ ..]) => {
-                let strongest = others.iter().fold(first, |a, b| if is_stronger(b.kind(), a.kind()) { b } else { a });
-                self.keyed(strongest.as_bytes(), at, place, weight, Some(&body::body(&said, &items)))
+        match id {
+            Some(id) => self.keyed(&id, at, place, weight, Some(&body::body(&said, &items))),
+            None => items.iter().try_for_each(|item| self.loose(item, place, &said)),
+        }
+    }
+
+    // What the agency withdrew from the source counts as retracted, like records that it withdrew.
+    fn not_withdrawn(&mut self, items: Vec<Item>) -> Result<Vec<Item>, Error> {
+        if !self.check_withdrawn {
+            return Ok(items);
+        }
+        let mut left = Vec::with_capacity(items.len());
+        for item in items {
+            match self.feed.ledger.is_withdrawn(self.feed.source.id, item.as_bytes())? {
+                true => self.tally.retracted += 1,
+                false => left.push(item),
             }
         }
+        Ok(left)
     }
 
     // A record does not have a digest that is known to be harmless: its other digests have no stronger one by it, and once

@@ -87,7 +87,7 @@ struct Command {
 struct ListState {
     /// Categories have numbers in what is sorted.
     categories: usize,
-    /// The last change, where files that are known to be harmless are set aside.
+    /// The last change, where digests are set aside that are known to be harmless, or withdrawn.
     change: Option<i64>,
 }
 
@@ -112,6 +112,7 @@ struct State {
 #[serde(deny_unknown_fields)]
 struct Counts {
     read: u64,
+    retracted: u64,
     reasons: BTreeMap<String, u64>,
     /// Row, offset and reason.
     rows: Vec<(u64, u64, String)>,
@@ -235,7 +236,8 @@ impl Question {
             file: file.name(),
             options: format!("{:?}", intake.options),
         };
-        let change = feed.ledger.knows_files()?.then(|| feed.ledger.last_change());
+        let asks = feed.ledger.knows_files()? || feed.ledger.has_withdrawn(feed.source.id)?;
+        let change = asks.then(|| feed.ledger.last_change());
         Ok(Self { command, list: ListState { categories: categories.count(), change } })
     }
 }
@@ -264,7 +266,7 @@ impl Counts {
     fn of(tally: &Tally) -> Self {
         let reasons = tally.reasons.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect();
         let row = |row: &Quarantined| (row.place.row, row.place.offset, row.reason.to_owned());
-        Self { read: tally.read, reasons, rows: tally.rows.iter().map(row).collect() }
+        Self { read: tally.read, retracted: tally.retracted, reasons, rows: tally.rows.iter().map(row).collect() }
     }
 
     fn tally(&self) -> Option<Tally> {
@@ -275,7 +277,14 @@ impl Counts {
             Some(Quarantined { place: Place { row: *row, offset: *offset }, reason: named(name)? })
         };
         let rows = self.rows.iter().map(row).collect::<Option<_>>()?;
-        Some(Tally { read: self.read, quarantined: reasons.values().sum(), reasons, rows, ..Tally::default() })
+        Some(Tally {
+            read: self.read,
+            retracted: self.retracted,
+            quarantined: reasons.values().sum(),
+            reasons,
+            rows,
+            ..Tally::default()
+        })
     }
 }
 

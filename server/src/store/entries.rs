@@ -12,6 +12,7 @@ mod editions;
 mod past;
 mod records;
 mod sources;
+mod withdrawn;
 
 use std::path::Path;
 
