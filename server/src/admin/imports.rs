@@ -9,10 +9,10 @@ use std::{
 
 use veilmatch_protocol::name::ListId;
 
-use super::Agency;
+use super::{Agency, editions::item};
 use crate::{
     Error,
-    import::{Excluded, ImportOptions, Intake, ListFile, OnImport, Withdrawal},
+    import::{Digests, Excluded, ImportOptions, Intake, ListFile, OnImport, Portion, Withdrawal},
     state_dir::StateDir,
     store::{Change, Entries, Ledger},
 };
@@ -31,7 +31,9 @@ impl Agency {
         now: u64,
         progress: OnImport<'_>,
     ) -> Result<Change, Error> {
-        self.change(list, file, options, now, |intake, ledger, file| intake.import(ledger, file, progress))
+        // So that it can be gone on with if it is killed.
+        let remember = !options.dry_run;
+        self.change(list, file, remember, options, now, |intake, ledger, file| intake.import(ledger, file, progress))
     }
 
     /// Takes the digests of a file out of a list. It leaves the platforms with the next publication.
@@ -46,7 +48,7 @@ impl Agency {
         now: u64,
         progress: OnImport<'_>,
     ) -> Result<Change, Error> {
-        self.change(list, file, options, now, |intake, ledger, file| intake.retract(ledger, file, progress))
+        self.change(list, file, false, options, now, |intake, ledger, file| intake.retract(ledger, file, progress))
     }
 
     /// Withdraws records of a source by their keys, or gives them back to it.
@@ -64,6 +66,43 @@ impl Agency {
         self.intake(list, options, now, |intake, ledger| intake.withdraw(ledger, keys, what, &mut |_, _, _| ()))
     }
 
+    /// Withdraws digests from a source, or from all that claim them, or gives them back to it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownList`], [`Error::UnknownSource`], [`Error::Argument`] for what is no digest, or none that such a
+    /// source claims, [`Error::Busy`], [`Error::Store`].
+    pub fn withdraw_digests(
+        &mut self,
+        list: &ListId,
+        digests: &[String],
+        what: Withdrawal,
+        options: &ImportOptions,
+        now: u64,
+    ) -> Result<Change, Error> {
+        let items = digests.iter().map(|digest| item(digest)).collect::<Result<_, _>>()?;
+        self.intake(list, options, now, |intake, ledger| {
+            intake.withdraw_digests(ledger, Digests::Named(items), what, &mut |_, _, _| ())
+        })
+    }
+
+    /// The same with the digests of a file.
+    ///
+    /// # Errors
+    /// As [`Self::withdraw_digests`], [`Error::HashList`], [`Error::Io`].
+    pub fn withdraw_file(
+        &mut self,
+        list: &ListId,
+        file: &Path,
+        what: Withdrawal,
+        options: &ImportOptions,
+        now: u64,
+        progress: OnImport<'_>,
+    ) -> Result<Change, Error> {
+        self.change(list, file, false, options, now, |intake, ledger, file| {
+            intake.withdraw_digests(ledger, Digests::Of(Box::new(file)), what, progress)
+        })
+    }
+
     /// Puts the digests of a file on the list's set of known files, or takes them off.
     ///
     /// # Errors
@@ -77,13 +116,16 @@ impl Agency {
         now: u64,
         progress: OnImport<'_>,
     ) -> Result<Excluded, Error> {
-        self.change(list, file, options, now, |intake, ledger, file| intake.exclude(ledger, remove, file, progress))
+        self.change(list, file, false, options, now, |intake, ledger, file| {
+            intake.exclude(ledger, remove, file, progress)
+        })
     }
 
     fn change<T>(
         &mut self,
         list: &ListId,
         file: &Path,
+        remember: bool,
         options: &ImportOptions,
         now: u64,
         work: impl FnOnce(&Intake<'_>, Ledger<'_>, ListFile) -> Result<T, Error>,
@@ -91,7 +133,7 @@ impl Agency {
         // A list that is not there is told before a pipe is waited for.
         self.store.list(list)?;
         // Whoever writes into a pipe may take its time. Others do not wait for it.
-        let file = ListFile::open(open(&self.dir, file)?, file, options)?;
+        let file = ListFile::open(open(&self.dir, file)?, file, options, remember)?;
         self.intake(list, options, now, |intake, ledger| work(intake, ledger, file))
     }
 
@@ -106,7 +148,14 @@ impl Agency {
         let row = self.store.list(list)?;
         let _lock = self.dir.lock_changes()?;
         let mut entries = Entries::open(&self.dir.entries_database())?;
-        let intake = Intake { dir: &self.dir, list: &row, limits: &self.config.import, options, now };
+        let intake = Intake {
+            dir: &self.dir,
+            list: &row,
+            limits: &self.config.import,
+            options,
+            now,
+            portion: Portion::default(),
+        };
         work(&intake, entries.change(list, options.dry_run)?)
     }
 }
