@@ -27,7 +27,7 @@ use veilmatch_protocol::item::{Item, Kind};
 use crate::digest::{self, Lengths};
 use crate::format::table::Table;
 use crate::lines::{Line, Lines, MAX_LINE_BYTES};
-use crate::rows::{Listing, Row};
+use crate::rows::{Listing, Place, Row};
 use crate::{Columns, Condition, Error, Names, Options, Quarantine};
 
 /// How much of an input is looked at to recognise its format.
@@ -40,6 +40,16 @@ pub(crate) type Input<'a> = Box<dyn BufRead + Send + 'a>;
 pub(crate) trait Parse {
     /// The next row, or `None` at the end of the input.
     fn next(&mut self) -> Result<Option<Row>, Error>;
+
+    /// How many bytes stand before the rows. Read together with what comes from the last row on, they give that row and all
+    /// behind it once more. `None` if something else that was read decides what rows say.
+    fn head(&self) -> Option<u64> {
+        None
+    }
+
+    /// Counts from here on as if everything before the row at `at` had been read, and not `head` bytes. Called before the
+    /// first row.
+    fn go_on(&mut self, _head: u64, _at: Place) {}
 }
 
 /// What the operator said that concerns every row.
@@ -104,6 +114,9 @@ fn lower(name: &str) -> impl Iterator<Item = char> {
 
 /// Reads the lines of one format, with what its header said.
 trait ParseLine {
+    /// Whether a line says the same whatever stands before it.
+    const EACH_FOR_ITSELF: bool = true;
+
     /// Reads what stands before the first row.
     fn header(&mut self, _lines: &mut Lines<Input<'_>>) -> Result<(), Error> {
         Ok(())
@@ -141,6 +154,14 @@ impl<P: ParseLine> Parse for OfLines<'_, P> {
             }
         }
         Ok(None)
+    }
+
+    fn head(&self) -> Option<u64> {
+        P::EACH_FOR_ITSELF.then_some(0)
+    }
+
+    fn go_on(&mut self, _head: u64, at: Place) {
+        self.lines.go_on(at);
     }
 }
 
@@ -262,8 +283,11 @@ impl Format {
                 Box::new(Table::open(self, input, nsrl::DELIMITER, settings, |names, _| nsrl::layout(names))?)
             }
             Self::Csv => {
-                let delimiter = csv::delimiter(table::head(&mut input)?, &settings);
-                Box::new(Table::open(self, input, delimiter, settings, csv::layout)?)
+                let head = table::head(&mut input)?.to_vec();
+                let delimiter = csv::delimiter(&head, &settings);
+                Box::new(Table::open(self, input, delimiter, settings.clone(), csv::layout)?.if_cut_alike(|header| {
+                    head.get(..header).is_some_and(|header| csv::delimiter(header, &settings) == delimiter)
+                }))
             }
             Self::Jsonl => Box::new(OfLines::open(input, b'\n', jsonl::Jsonl, settings)?),
             Self::Stopncii => Box::new(stopncii::Pages::open(input, settings)),

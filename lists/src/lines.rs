@@ -29,6 +29,11 @@ impl<R> Lines<R> {
     pub(crate) fn new(input: R, terminator: u8) -> Self {
         Self { input, terminator, next: Place { row: 1, offset: 0 }, buffer: Vec::new() }
     }
+
+    /// Counts as if the next line stood here.
+    pub(crate) fn go_on(&mut self, at: Place) {
+        self.next = at;
+    }
 }
 
 impl<R: BufRead> Lines<R> {

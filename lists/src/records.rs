@@ -61,6 +61,16 @@ impl<R: BufRead> Records<R> {
         Self { input, cutter }
     }
 
+    /// Where what comes next begins.
+    pub(crate) fn next_place(&self) -> Place {
+        self.cutter.at
+    }
+
+    /// Counts as if the next record stood here.
+    pub(crate) fn go_on(&mut self, at: Place) {
+        self.cutter.at = at;
+    }
+
     /// The next record, or `None` at the end. The last one needs no line feed.
     pub(crate) fn next(&mut self) -> Result<Option<Record<'_>>, Error> {
         loop {

@@ -94,6 +94,8 @@ impl fmt::Debug for Row {
 pub struct Rows<'a> {
     format: Format,
     parser: Box<dyn Parse + Send + 'a>,
+    /// Whether places are those of the input.
+    as_it_is: bool,
     read: u64,
     ended: bool,
 }
@@ -106,7 +108,7 @@ impl<'a> Rows<'a> {
     pub fn open(mut input: impl BufRead + Send + 'a, options: &Options) -> Result<Self, Error> {
         let mark = head(&mut input, utf16::MARK_BYTES)?;
         match Utf16::behind(&mark, input) {
-            Ok(input) => Self::open_text(input, options),
+            Ok(input) => Self::open_text(input, options).map(|rows| Self { as_it_is: false, ..rows }),
             Err(input) => Self::open_text(Cursor::new(mark).chain(input), options),
         }
         .map_err(Error::told)
@@ -120,7 +122,32 @@ impl<'a> Rows<'a> {
         };
         let input = Cursor::new(head).chain(input);
         let parser = format.open(Box::new(input), Settings::of(options))?;
-        Ok(Self { format, parser, read: 0, ended: false })
+        Ok(Self { format, parser, as_it_is: true, read: 0, ended: false })
+    }
+
+    /// Goes on with an input that was read up to some row: gives that row once more, and those behind it. `head` is as much
+    /// of the input's beginning as [`Self::head`] said, `rest` what comes from that row's place `at` on.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn resume(
+        head: &[u8],
+        rest: impl BufRead + Send + 'a,
+        at: Place,
+        format: Format,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let input = Cursor::new(head.to_vec()).chain(rest);
+        let mut parser = format.open(Box::new(input), Settings::of(options)).map_err(Error::told)?;
+        parser.go_on(head.len() as u64, at);
+        Ok(Self { format, parser, as_it_is: true, read: 0, ended: false })
+    }
+
+    /// How many bytes at the beginning of the input [`Self::resume`] needs to go on at the last row that was given; `None`
+    /// if it cannot, because more than that decides what rows say.
+    #[must_use]
+    pub fn head(&self) -> Option<u64> {
+        if self.as_it_is { self.parser.head() } else { None }
     }
 
     /// The format being read.
@@ -129,7 +156,7 @@ impl<'a> Rows<'a> {
         self.format
     }
 
-    /// The sum of the weights of the rows given so far, for [`Counts::close`](crate::Counts::close).
+    /// The sum of the weights of the rows given so far by this reading, for [`Counts::close`](crate::Counts::close).
     #[must_use]
     pub fn read(&self) -> u64 {
         self.read

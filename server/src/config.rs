@@ -150,7 +150,8 @@ table! {
         overlap_hours: u32 = overlap_hours, "hours";
         /// Newest artifacts kept per epoch, so that a download which has begun can end.
         kept_artifacts: u32 = kept_artifacts, "versions";
-        /// How long a delta is offered. A platform that was away for longer fetches the whole artifact.
+        /// How long a delta is offered at most; together they never take more room than the artifact. A platform that was
+        /// away for longer fetches the whole artifact.
         delta_days: u32 = delta_days, "days";
         /// How long it is remembered who claimed an entry that was taken out: `list compact` forgets what is older.
         history_days: u32 = history_days, "days";

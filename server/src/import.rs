@@ -4,11 +4,12 @@
 //! rows → sorted by key → compared with what the source said before → steps, sorted by item → written
 //!        └ stage.rs ─┘   └ resolve.rs ──────────────────────────┘                            └ apply.rs
 //! ```
-//! Memory is bounded at every size: what is sorted waits in unnamed files of the agency's directory, and the claims are
-//! visited in the order in which they lie.
+//! Memory is bounded at every size: what is sorted waits in files of the agency's directory, and the claims are visited in
+//! the order in which they lie. Of the files of a killed import the same import makes use again (staging.rs).
 
 mod apply;
 mod body;
+mod content;
 mod digests;
 mod file;
 mod known;
@@ -17,13 +18,17 @@ mod resolve;
 mod retract;
 mod sorter;
 mod stage;
+mod staging;
 
 use veilmatch_lists::{Category, Format, Options};
 use veilmatch_protocol::{codebook::MAX_CODE_LEN, item::Kind, label::FIELDS_LEN};
 
 pub(crate) use file::ListFile;
 pub use known::Excluded;
+pub(crate) use retract::Digests;
 pub use retract::Withdrawal;
+pub use staging::Stale;
+pub(crate) use staging::forget_old;
 
 use crate::{
     Error,
@@ -68,6 +73,10 @@ pub struct ImportOptions {
 /// Where an import is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImportStage {
+    /// What another import had read when it was killed is thrown away.
+    Discard(Stale),
+    /// Going on where the same import was killed: in bytes of the file.
+    Continue,
     /// Reading the file: in bytes.
     Read,
     /// Comparing them with what the source said before.
@@ -92,6 +101,22 @@ pub(crate) struct Intake<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) options: &'a ImportOptions,
     pub(crate) now: u64,
+    pub(crate) portion: Portion,
+}
+
+/// How much is worked on at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Portion {
+    /// Rows that travel together from the thread that reads to the one that sorts.
+    pub(crate) rows: usize,
+    /// Bytes of a sorted run.
+    pub(crate) run: usize,
+}
+
+impl Default for Portion {
+    fn default() -> Self {
+        Self { rows: 1_024, run: sorter::RUN_BYTES }
+    }
 }
 
 impl Intake<'_> {
@@ -101,13 +126,22 @@ impl Intake<'_> {
     /// [`Error::Jump`], [`Error::LabelTooLong`], [`Error::HashList`], [`Error::Store`], [`Error::Io`].
     pub(crate) fn import(&self, ledger: Ledger<'_>, file: ListFile, progress: OnImport<'_>) -> Result<Change, Error> {
         self.check_label()?;
-        let name = self.options.source.as_deref().unwrap_or(LOCAL);
-        let source = ledger.source(name)?;
-        let feed = Feed { ledger: &ledger, source: &source };
         if file.format() == Format::Nsrl {
             let why = "is a list of known files, most of them harmless; `list exclude` takes it";
             return Err(Error::argument("FILE", why));
         }
+        let change = self.take(ledger, file, progress);
+        if !self.options.dry_run {
+            // Only one that was killed is gone on with. If this fails, the next import or publication removes it.
+            let _ = staging::forget(self.dir);
+        }
+        change
+    }
+
+    fn take(&self, ledger: Ledger<'_>, file: ListFile, progress: OnImport<'_>) -> Result<Change, Error> {
+        let name = self.options.source.as_deref().unwrap_or(LOCAL);
+        let source = ledger.source(name)?;
+        let feed = Feed { ledger: &ledger, source: &source };
         let snapshot = self.options.source.is_some() && !self.options.add && !tells_changes(file.format());
         let file_name = file.name();
         let mut tally = Tally::default();

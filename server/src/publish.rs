@@ -32,6 +32,7 @@ use crate::{
     admin::opened_canaries,
     clock::DAY,
     config::Config,
+    import,
     keys::{EpochSeeds, read_signing_key},
     logs::keeper::publish_manifests,
     state_dir::{StateDir, create_private_dir},
@@ -147,6 +148,7 @@ impl<'a> Publisher<'a> {
         let folder = self.dir.list(list);
         create_private_dir(&folder)?;
         files::remove_leftovers(&folder)?;
+        import::forget_old(self.dir, now)?;
 
         let mut epochs: Vec<EpochRow> =
             self.store.epochs(list)?.into_iter().filter(|epoch| epoch.is_served(now)).collect();
@@ -367,20 +369,42 @@ impl<'a> Publisher<'a> {
         Ok(signed)
     }
 
-    // Deletes what is no longer offered: artifacts but the newest, and deltas that are old. A platform that lacks one fetches
-    // the artifact.
+    // Deletes what is no longer offered: artifacts but the newest, and deltas that are old or that nobody would fetch. A
+    // platform that lacks one fetches the artifact.
     fn prune(&self, list: &ListId, now: u64) -> Result<(), Error> {
+        let versions = self.store.versions_after(list, Version(0))?;
+        for epoch in self.store.epochs(list)? {
+            self.prune_epoch(list, now, versions.iter().rev().filter(|row| row.epoch == epoch.epoch))?;
+        }
+        Ok(())
+    }
+
+    // Newest first. Whoever lacks deltas that are longer together than the artifact fetches that (SPEC §7.6), and so does
+    // whoever lacks one that is not there: what is before it leads nowhere.
+    fn prune_epoch<'v>(
+        &self,
+        list: &ListId,
+        now: u64,
+        versions: impl Iterator<Item = &'v VersionRow>,
+    ) -> Result<(), Error> {
         let oldest = now.saturating_sub(u64::from(self.config.publication.delta_days) * DAY);
         let kept = usize::try_from(self.config.publication.kept_artifacts).unwrap_or(usize::MAX);
-        for epoch in self.store.epochs(list)? {
-            let versions = self.store.versions_after(list, Version(0))?;
-            let of_epoch = versions.iter().rev().filter(|row| row.epoch == epoch.epoch);
-            for old in of_epoch.skip(kept) {
-                files::remove(&self.dir.artifact(list, old.version))?;
-                files::remove(&self.dir.code_book(list, old.version))?;
-                if old.not_before < oldest {
-                    files::remove(&self.dir.delta(list, old.version))?;
-                }
+        let mut room = None;
+        for (age, row) in versions.enumerate() {
+            let delta = self.dir.delta(list, row.version);
+            let left = match room {
+                None => files::length(&self.dir.artifact(list, row.version))?.unwrap_or(0),
+                Some(left) => left,
+            };
+            let length = files::length(&delta)?.filter(|_| age < kept || row.not_before >= oldest);
+            let rest = length.and_then(|length| left.checked_sub(length));
+            if rest.is_none() {
+                files::remove(&delta)?;
+            }
+            room = Some(rest.unwrap_or(0));
+            if age >= kept {
+                files::remove(&self.dir.artifact(list, row.version))?;
+                files::remove(&self.dir.code_book(list, row.version))?;
             }
         }
         Ok(())

@@ -81,6 +81,12 @@ impl StateDir {
         self.root.join("entries.db")
     }
 
+    /// The folder of what an import has read so far: digests in clear. It is there while one runs, or was killed.
+    #[must_use]
+    pub fn staged(&self) -> PathBuf {
+        self.root.join("staged")
+    }
+
     /// The folder of keys and certificates.
     #[must_use]
     pub fn keys(&self) -> PathBuf {

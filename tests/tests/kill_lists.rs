@@ -15,7 +15,7 @@ use std::{
 
 use rand::{RngExt, rngs::StdRng};
 use sha2::{Digest, Sha256};
-use veilmatch_tests::programs::{Pair, Paths, ended, moments, setting};
+use veilmatch_tests::programs::{Pair, Paths, ended, eventually, moments, setting};
 
 const PROGRAMS: Paths = Paths { agency: env!("CARGO_BIN_EXE_agency"), platform: env!("CARGO_BIN_EXE_platform") };
 
@@ -132,6 +132,69 @@ fn an_import_that_is_killed_has_happened_or_it_has_not() {
     eprintln!("{happened} of {} killed imports had happened", plan.kills);
     let left: Vec<_> = fs::read_dir(pair.agency_dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| !name.to_string_lossy().starts_with(".tmp")), "{left:?}");
+}
+
+#[test]
+fn an_import_that_is_killed_goes_on_where_it_was() {
+    let mut plan = Plan::drawn();
+    // Longer than what is sorted at a time.
+    let rows = plan.entries.max(300_000);
+    let whole = Pair::new(PROGRAMS);
+    let file = table(&whole, "one.csv", 0..rows);
+    plan.whole(&mut import(&whole, &file));
+    let exported = whole.agency(EXPORT);
+    assert_eq!(exported.lines().count() as u64, rows + 1);
+    let mut continued = 0;
+    for kill in 0..plan.kills {
+        let pair = Pair::new(PROGRAMS);
+        // The first one at the first moment from which something can be gone on with.
+        let later = if kill == 0 { 0.0 } else { plan.moments.random_range(0.0..0.7) };
+        kill_behind_the_first_run(&pair, &file, plan.took.mul_f64(later));
+        let found = entries(&pair, None);
+        assert!(found.is_empty() || found.len() as u64 == rows);
+        let again = ended(import(&pair, &file).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+        assert_eq!(again.code, Some(0), "{}", again.err);
+        if found.is_empty() {
+            continued += 1;
+            let percent = again.err.split_once("continues at ").and_then(|(_, text)| text.split_once(" % of the file"));
+            let percent: u32 = percent.unwrap_or_else(|| panic!("{}", again.err)).0.parse().unwrap();
+            assert!((1..=100).contains(&percent));
+            let counts = format!("read {rows} = accepted {rows} + duplicate 0 + retracted 0 + quarantined 0");
+            assert!(again.out.contains(&counts), "{}", again.out);
+        }
+        assert!(pair.agency(EXPORT) == exported);
+        assert!(!pair.agency_dir().join("staged").exists());
+    }
+    eprintln!("{continued} of {} killed imports were gone on with", plan.kills);
+    assert!(continued > 0);
+}
+
+#[test]
+fn another_command_throws_away_what_a_killed_import_had_read_and_says_so() {
+    let pair = Pair::new(PROGRAMS);
+    let file = table(&pair, "one.csv", 0..300_000);
+    kill_behind_the_first_run(&pair, &file, Duration::ZERO);
+    let other = table(&pair, "two.csv", 0..10);
+    let told = ended(import(&pair, &other).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    assert_eq!(told.code, Some(0), "{}", told.err);
+    assert!(told.err.contains("had read is thrown away: it was another command"), "{}", told.err);
+    assert_eq!(entries(&pair, None), of(0..10));
+    assert!(!pair.agency_dir().join("staged").exists());
+}
+
+const EXPORT: [&str; 5] = ["list", "export", "baseline", "--out", "-"];
+
+/// Kills an import so long after it has put down what it had read for the first time.
+fn kill_behind_the_first_run(pair: &Pair, file: &std::path::Path, later: Duration) {
+    let state = pair.agency_dir().join("staged/state.json");
+    let mut child = import(pair, file).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    eventually(|| state.exists().then_some(()));
+    let start = Instant::now();
+    while start.elapsed() < later {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

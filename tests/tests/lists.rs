@@ -192,6 +192,85 @@ fn a_record_that_is_retracted_by_its_key_leaves_and_what_another_source_says_sta
 }
 
 #[test]
+fn a_digest_that_is_withdrawn_leaves_and_its_source_does_not_bring_it_back() {
+    let mut live = Live::new();
+    // Rows without keys: there is no record to withdraw.
+    let lines = (1..=3).map(|number| format!("sha256 {}\n", sha256(number))).collect::<String>();
+    let feed = |live: &Live| live.import("feed.txt", &lines, &["--source", "feed"]);
+    feed(&live);
+    live.publish();
+    live.until(&json!({"sha256": sha256(1)}), "match");
+    let named = format!("sha256:{}", sha256(1));
+    let dry = live.list("retract", &["--digest", &named, "--source", "feed", "--dry-run"]);
+    assert!(dry.contains("retracted 1") && dry.contains("dry run"), "{dry}");
+    let told = live.list("retract", &["--digest", &named, "--source", "feed", "--publish"]);
+    assert!(told.contains("read 1 = accepted 0 + duplicate 0 + retracted 1 + quarantined 0"), "{told}");
+    live.until(&json!({"sha256": sha256(1)}), "no_match");
+    assert!(feed(&live).contains("read 3 = accepted 0 + duplicate 2 + retracted 1 + quarantined 0"));
+    assert!(live.list("publish", &[]).contains("nothing has changed"));
+
+    let many = live.pair.write("many.txt", format!("{named}\nsha256:{}\n", sha256(2)));
+    let many = many.to_str().unwrap();
+    live.list("retract", &["--digests", many, "--publish"]);
+    assert_eq!(live.now(&json!({"sha256": sha256(2)}))["outcome"], "no_match");
+    assert_eq!(live.now(&json!({"sha256": sha256(3)}))["outcome"], "match");
+
+    let unknown = format!("sha256:{}", sha256(9));
+    let command = ["list", "retract", "abuse", "--digest", &unknown];
+    let refused = live.pair.agency_command().args(command).output().unwrap();
+    assert_eq!(refused.status.code(), Some(3));
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(told.contains(&format!("no source claims {unknown}; nothing was changed")), "{told}");
+
+    live.list("retract", &["--digests", many, "--source", "feed", "--undo"]);
+    feed(&live);
+    live.publish();
+    live.until(&json!({"sha256": sha256(1)}), "match");
+}
+
+#[test]
+fn a_platform_that_was_away_for_longer_than_deltas_reach_fetches_the_whole_file() {
+    // SPEC §7.6
+    let mut pair = Pair::new(PROGRAMS);
+    let sums = |numbers: std::ops::Range<u32>| numbers.map(|n| format!("{}  n\n", sha256(n))).collect::<String>();
+    let list = pair.write("list.txt", sums(0..100));
+    pair.publish(&list, "A1");
+    pair.enrol("1000000");
+    let sync = |pair: &mut Pair| {
+        pair.serve();
+        let synced = pair.platform(["sync"]);
+        assert_eq!(synced.code, Some(0), "{}", synced.err);
+        synced.out
+    };
+    let retract = |pair: &Pair, number: u32| {
+        let gone = pair.write("gone.txt", sums(number..number + 1));
+        pair.agency(["list", "retract", "baseline", gone.to_str().unwrap(), "--publish"]);
+    };
+    sync(&mut pair);
+    let asked = pair.write("asked.txt", sums(0..16));
+    let matches = |pair: &Pair| {
+        let check = ["check", "--format", "csv", "--hashes", asked.to_str().unwrap()];
+        let answers = pair.platform(check).out;
+        answers.lines().skip(1).filter(|line| !line.contains("no_match")).count()
+    };
+    assert_eq!(matches(&pair), 16);
+    pair.kill_server();
+    (0..12).for_each(|number| retract(&pair, number));
+    let folder = pair.agency_dir().join("lists/baseline");
+    let length = |name: String| std::fs::metadata(folder.join(name)).map_or(0, |metadata| metadata.len());
+    let deltas: u64 = (2..=13).map(|version| length(format!("{version}.delta"))).sum();
+    assert!(length("2.delta".into()) == 0 && deltas > 0 && deltas <= length("13.vml".into()), "{deltas}");
+    let whole = sync(&mut pair);
+    assert!(whole.contains("was version 1") && !whole.contains("as changes"), "{whole}");
+    assert_eq!(matches(&pair), 4);
+    // What is left of them leads on from there.
+    pair.kill_server();
+    retract(&pair, 12);
+    assert!(sync(&mut pair).contains("fetched as changes"));
+    assert_eq!(matches(&pair), 3);
+}
+
+#[test]
 fn two_sources_dates_known_files_and_jumps_decide_what_is_listed() {
     let mut live = Live::new();
     let import = |live: &Live, name: &str, source: &str, rows: &[(&str, u32)], more: &[&str]| {

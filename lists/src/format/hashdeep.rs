@@ -47,6 +47,9 @@ impl Columns {
 }
 
 impl ParseLine for Columns {
+    // A later header counts from its line on.
+    const EACH_FOR_ITSELF: bool = false;
+
     fn header(&mut self, lines: &mut Lines<Input<'_>>) -> Result<(), Error> {
         let first = lines.next()?.and_then(|line| line.content);
         if !first.is_some_and(|line| line.starts_with(MAGIC)) {

@@ -16,6 +16,8 @@ pub(super) struct Table<'a> {
     names: Vec<String>,
     layout: Layout,
     settings: Settings,
+    /// Length of what stands before the rows, if the header alone says how it is cut.
+    header: Option<u64>,
 }
 
 impl<'a> Table<'a> {
@@ -41,7 +43,14 @@ impl<'a> Table<'a> {
         if layout.is_ambiguous(&names, &settings) {
             return Err(broken("the header has a column twice that is read".into()));
         }
-        Ok(Self { records, names, layout, settings })
+        let header = Some(records.next_place().offset);
+        Ok(Self { records, names, layout, settings, header })
+    }
+
+    /// Keeps to itself what stands before the rows if whoever sees no more would cut it in another way: `alike` says so.
+    pub(super) fn if_cut_alike(mut self, alike: impl FnOnce(usize) -> bool) -> Self {
+        self.header = self.header.filter(|header| usize::try_from(*header).is_ok_and(alike));
+        self
     }
 }
 
@@ -52,6 +61,14 @@ impl Parse for Table<'_> {
             Ok(fields) => self.layout.row(place, &self.names, |column| fields.get(column), &self.settings),
             Err(reason) => Row::quarantined(place, reason),
         }))
+    }
+
+    fn head(&self) -> Option<u64> {
+        self.header
+    }
+
+    fn go_on(&mut self, _head: u64, at: Place) {
+        self.records.go_on(at);
     }
 }
 

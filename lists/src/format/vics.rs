@@ -21,7 +21,7 @@ use std::borrow::Cow;
 
 use crate::format::{Input, Parse, Settings};
 use crate::json::{Reader, Stop, Text, Value, Window};
-use crate::rows::Row;
+use crate::rows::{Place, Row};
 use crate::{Error, Quarantine};
 
 pub(super) use media::FIELDS;
@@ -49,6 +49,10 @@ pub(super) struct Vics<'a> {
     scheme: Option<Cow<'static, str>>,
     /// Whether the scheme is the operator's word.
     told: bool,
+    /// Whether the scheme stands before `value`.
+    named_before: bool,
+    /// Where the first element of `value` begins.
+    begin: Option<u64>,
 }
 
 impl<'a> Vics<'a> {
@@ -57,7 +61,9 @@ impl<'a> Vics<'a> {
         if !window.take(b'{')? {
             return Err(window.broken("a VICS file is an object"));
         }
-        Ok(Self { window, settings, level: Level::Root, first: true, shown: false, scheme: None, told: false })
+        let (level, scheme) = (Level::Root, None);
+        let (first, shown, told, named_before) = (true, false, false, false);
+        Ok(Self { window, settings, level, first, shown, scheme, told, named_before, begin: None })
     }
 
     /// A member of the outermost object.
@@ -106,6 +112,7 @@ impl<'a> Vics<'a> {
         if self.window.peek()? != Some(b'[') {
             return Err(self.window.broken("value is not an array"));
         }
+        self.named_before = self.scheme.is_some();
         if self.scheme.is_none() {
             self.scheme = self.window.look_ahead(profile_behind).flatten().map(Cow::Borrowed);
         }
@@ -130,6 +137,7 @@ impl<'a> Vics<'a> {
     /// An element of `value` or of a case: a medium, or `None` and the way into a case.
     fn element(&mut self) -> Result<Option<Row>, Error> {
         let place = self.window.place();
+        self.begin = self.begin.or(Some(place.offset));
         if self.window.peek()? != Some(b'{') {
             self.window.short(|reader| reader.skip())?;
             self.window.count_row();
@@ -186,6 +194,16 @@ impl Parse for Vics<'_> {
                 Level::End => return self.end().map(|()| None),
             }
         }
+    }
+
+    // Within a case the brackets around it count, too.
+    fn head(&self) -> Option<u64> {
+        self.begin.filter(|_| self.named_before && self.level == Level::Value)
+    }
+
+    fn go_on(&mut self, head: u64, at: Place) {
+        self.begin = Some(head);
+        self.window.move_on(Place { row: 1, offset: head }, at);
     }
 }
 

@@ -40,6 +40,12 @@ impl<R: Read> Window<R> {
         self.place
     }
 
+    /// Counts as if as much more had been read as lies between two places.
+    pub fn move_on(&mut self, from: Place, to: Place) {
+        self.place.row += to.row - from.row;
+        self.place.offset += to.offset - from.offset;
+    }
+
     /// Tells that a row was read.
     pub fn count_row(&mut self) {
         self.place.row += 1;

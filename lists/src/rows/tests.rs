@@ -185,6 +185,53 @@ fn a_reader_that_fails_ends_the_rows_with_its_error() {
     assert!(rows.next().is_none());
 }
 
+/// Whether a reading that goes on at each row gives the rows that the first one gave. How many rows there were to go on at.
+fn go_on_at_each(input: &[u8], options: &Options) -> usize {
+    let Ok(mut rows) = Rows::open(input, options) else { return 0 };
+    let (format, mut given, mut heads) = (rows.format(), Vec::new(), Vec::new());
+    while let Some(row) = rows.next() {
+        heads.push(rows.head());
+        given.push(row.map_err(|error| error.to_string()));
+    }
+    let mut resumed = 0;
+    for (number, (row, head)) in given.iter().zip(heads).enumerate() {
+        let (Ok(row), Some(head)) = (row, head) else { continue };
+        let (head, rest) =
+            (&input[..usize::try_from(head).unwrap()], &input[usize::try_from(row.place.offset).unwrap()..]);
+        let again = Rows::resume(head, rest, row.place, format, options).unwrap();
+        let again: Vec<_> = again.map(|row| row.map_err(|error| error.to_string())).collect();
+        // The row itself is known; blanks before it may be skipped or not.
+        assert_eq!(placeless(&[again[0].clone().unwrap()]), placeless(std::slice::from_ref(row)));
+        assert_eq!(again[1..], given[number + 1..], "{format} at row {number}");
+        resumed += 1;
+    }
+    resumed
+}
+
+#[test]
+fn reading_goes_on_at_any_row_where_nothing_but_the_head_decides() {
+    let vics = include_bytes!("../../samples/vics/media-2.0-us.json");
+    let cases = include_bytes!("../../samples/vics/cases-2.0-uk.json");
+    let late = include_bytes!("../../samples/vics/profile-last-1.3.json");
+    let pages = include_bytes!("../../samples/ncmec/pages.xml");
+    let wide = include_bytes!("../../samples/utf16/little.csv");
+    let icse = include_bytes!("../../samples/icse/export.csv");
+    let kinds = include_bytes!("../../samples/csv/kinds.csv");
+    let lines = include_bytes!("../../samples/jsonl/kinds.jsonl");
+    for input in [&vics[..], &icse[..], &kinds[..], &lines[..], SUMS.as_bytes()] {
+        assert_eq!(go_on_at_each(input, &keep()), read(input, &keep()).len());
+    }
+    // What stands around a case, or behind the rows, decides as well; a place in what UTF-16 becomes is none in the file.
+    for input in [&late[..], &pages[..], &wide[..]] {
+        assert_eq!(go_on_at_each(input, &keep()), 0);
+    }
+    // One of its media is in no case.
+    assert_eq!(go_on_at_each(cases, &keep()), 1);
+    // A byte order mark in the middle is no mark, wherever the reading began.
+    let joined = format!("\u{feff}{SUMS}\u{feff}{SUMS}");
+    assert_eq!(go_on_at_each(joined.as_bytes(), &keep()), 10);
+}
+
 /// Gives at most `step` bytes per call.
 struct Dribble<'a> {
     left: &'a [u8],
@@ -253,6 +300,18 @@ proptest! {
             (Err(whole), Err(split)) => prop_assert_eq!(whole.to_string(), split.to_string()),
             (whole, split) => prop_assert!(false, "{:?} {:?}", whole, split),
         }
+    }
+
+    #[test]
+    fn reading_goes_on_at_any_row_of_any_input(
+        lines in prop::collection::vec(line(), 0..10),
+        format in prop::sample::select(Format::ALL.to_vec()),
+    ) {
+        let input = [header(format).as_bytes(), &lines.join(&b'\n')].concat();
+        let rows = Rows::open(&input[..], &as_format(format)).map_or(0, |rows| rows.filter(Result::is_ok).count());
+        let each = matches!(format, Format::Sums | Format::SumsZ | Format::Plain | Format::Icse | Format::Nsrl | Format::Jsonl);
+        let resumed = go_on_at_each(&input, &as_format(format));
+        prop_assert!(!each || resumed == rows);
     }
 
     #[test]

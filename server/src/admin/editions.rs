@@ -220,7 +220,8 @@ impl Agency {
     }
 }
 
-fn item(digest: &str) -> Result<Item, Error> {
+// A digest as people write it.
+pub(super) fn item(digest: &str) -> Result<Item, Error> {
     let wrong = || Error::argument("--digest", "is hexadecimal, or KIND:HEX");
     let (kind, hex) = match digest.split_once(':') {
         Some((kind, hex)) => (Kind::from_name(kind).map_err(|_| wrong())?, hex),

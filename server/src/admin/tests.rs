@@ -1,4 +1,7 @@
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+};
 
 use ed25519_dalek::SigningKey;
 use serde_json::Value;
@@ -165,6 +168,19 @@ fn an_unreadable_or_empty_file_changes_nothing() {
     assert!(folder.to_string().contains("agency"), "{folder}");
     let status = world.agency().list_status(&world.list, NOON).unwrap();
     assert!(status.changes.is_empty());
+}
+
+#[test]
+fn a_symbolic_link_is_not_followed_and_its_target_is_named() {
+    let world = World::new();
+    let link = world.path("link.txt");
+    symlink(world.list_file(0..10), &link).unwrap();
+    let options = ImportOptions::default();
+    let refused = world.agency().import(&world.list, &link, &options, NOON, &mut |_, _, _| ()).unwrap_err();
+    assert_eq!(refused.reason(), "BAD_ARGUMENT");
+    let told = refused.to_string();
+    assert!(told.contains("link.txt is a symbolic link; name what it leads to, /"), "{told}");
+    assert!(world.agency().list_status(&world.list, NOON).unwrap().changes.is_empty());
 }
 
 #[test]

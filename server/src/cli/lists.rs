@@ -36,7 +36,7 @@ pub(super) fn list(dir: &Path, command: ListCommand, now: u64) -> Result<String,
             let told = report::change(&name, &change, "import", dry_run, began.elapsed());
             and_publish(&mut agency, &name, publish, told, now)
         }
-        ListCommand::Retract { name, file, reading, source, ids, undo, dry_run, publish } => {
+        ListCommand::Retract { name, file, reading, source, ids, digests, digest_file, undo, dry_run, publish } => {
             let source = source.map(|source| source.to_string());
             let options = ImportOptions {
                 reading: reading.options()?,
@@ -46,18 +46,20 @@ pub(super) fn list(dir: &Path, command: ListCommand, now: u64) -> Result<String,
                 ..ImportOptions::default()
             };
             let began = Instant::now();
-            let change = match file {
-                Some(file) => {
-                    let bar = progress::import(&file);
-                    let show = &mut |stage, done, total| bar.show(stage, done, total);
-                    let change = agency.retract(&name, &file, &options, now, show)?;
-                    bar.clear();
-                    change
-                }
-                None => {
-                    let what = if undo { Withdrawal::GiveBack } else { Withdrawal::Withdraw };
-                    agency.withdraw(&name, &ids, what, &options, now)?
-                }
+            let what = if undo { Withdrawal::GiveBack } else { Withdrawal::Withdraw };
+            let change = if let Some(file) = file.as_ref().or(digest_file.as_ref()) {
+                let bar = progress::import(file);
+                let show = &mut |stage, done, total| bar.show(stage, done, total);
+                let change = match digest_file {
+                    None => agency.retract(&name, file, &options, now, show)?,
+                    Some(_) => agency.withdraw_file(&name, file, what, &options, now, show)?,
+                };
+                bar.clear();
+                change
+            } else if ids.is_empty() {
+                agency.withdraw_digests(&name, &digests, what, &options, now)?
+            } else {
+                agency.withdraw(&name, &ids, what, &options, now)?
             };
             let told = report::change(&name, &change, "retract", dry_run, began.elapsed());
             and_publish(&mut agency, &name, publish, told, now)

@@ -27,15 +27,27 @@ pub(super) fn import(file: &Path) -> Import {
 
 impl Import {
     pub(super) fn show(&self, stage: ImportStage, done: u64, total: Option<u64>) {
+        match stage {
+            ImportStage::Continue => return self.say(&continues(done, total.unwrap_or(0))),
+            ImportStage::Discard(why) => {
+                return self.say(&format!("what an import that was killed had read is thrown away: {why}"));
+            }
+            ImportStage::Read | ImportStage::Compare | ImportStage::Write => {}
+        }
         if self.stage.replace(Some(stage)) != Some(stage) {
             self.begin(stage, total);
         }
         self.bar.set_position(done);
     }
 
+    // Beside the bar, and where stderr is no terminal, too.
+    fn say(&self, what: &str) {
+        self.bar.suspend(|| eprintln!("veilmatch-server: {what}"));
+    }
+
     fn begin(&self, stage: ImportStage, total: Option<u64>) {
         let what = match stage {
-            ImportStage::Read => format!("reading {}", self.file),
+            ImportStage::Read | ImportStage::Continue | ImportStage::Discard(_) => format!("reading {}", self.file),
             ImportStage::Compare => "comparing with what is there".to_owned(),
             ImportStage::Write => "writing what is new".to_owned(),
         };
@@ -57,6 +69,11 @@ impl Import {
     pub(super) fn clear(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+fn continues(done: u64, total: u64) -> String {
+    let percent = (done.saturating_mul(100)).checked_div(total).unwrap_or(100);
+    format!("continues at {percent} % of the file, where this import was killed")
 }
 
 /// Progress of a publication: one bar for each epoch and stage, one after the other.

@@ -33,7 +33,7 @@ pub(super) fn kept_artifacts() -> (u32, &'static str) {
 }
 
 pub(super) fn delta_days() -> (u32, &'static str) {
-    (30, "a month of deltas is larger than an artifact for most lists")
+    (30, "a platform that was away for a month can as well fetch the whole file")
 }
 
 pub(super) fn history_days() -> (u32, &'static str) {

@@ -7,10 +7,10 @@ use veilmatch_protocol::item::Item;
 use super::{Feed, Intake, ListFile, OnImport, TOUCHED, apply, body, keep, resolve::Steps, sorter::Sorter};
 use crate::{
     Error,
-    store::{Change, Gone, Ledger, Record, Tally},
+    store::{Change, Gone, Ledger, Record, SourceRow, Tally},
 };
 
-/// Records that are withdrawn, or given back to their source.
+/// Records or digests that are withdrawn, or given back to their source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Withdrawal {
     /// Not listed any more, whatever their source says.
@@ -25,10 +25,7 @@ impl Intake<'_> {
     /// # Errors
     /// [`Error::UnknownSource`], [`Error::HashList`], [`Error::Store`], [`Error::Io`].
     pub(crate) fn retract(&self, ledger: Ledger<'_>, file: ListFile, progress: OnImport<'_>) -> Result<Change, Error> {
-        let sources = match &self.options.source {
-            Some(name) => vec![ledger.known_source(name)?],
-            None => ledger.sources()?,
-        };
+        let sources = self.sources(&ledger)?;
         let mut tally = Tally::default();
         let name = file.name();
         let digests = self.digests(file, &mut tally, progress)?;
@@ -53,6 +50,81 @@ impl Intake<'_> {
                 tally.duplicate += 1;
             }
         }
+        self.taken_back(ledger, &name, &sources, claims, tally, progress)
+    }
+
+    /// Withdraws digests from a source, or from all that claim them, or gives them back. `named`: what was said on the
+    /// command line; else the digests of a file.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSource`], [`Error::Argument`] for digests that no such source claims, [`Error::HashList`],
+    /// [`Error::Store`], [`Error::Io`].
+    pub(crate) fn withdraw_digests(
+        &self,
+        ledger: Ledger<'_>,
+        digests: Digests,
+        what: Withdrawal,
+        progress: OnImport<'_>,
+    ) -> Result<Change, Error> {
+        let mut tally = Tally::default();
+        let (name, digests) = match digests {
+            Digests::Named(items) => (String::new(), self.named(&items, &mut tally)?),
+            Digests::Of(file) => (file.name(), self.digests(*file, &mut tally, progress)?),
+        };
+        let sources = self.sources(&ledger)?;
+        let mut claims: Vec<Claims> = sources.iter().map(|_| Claims::new(self.dir.root())).collect();
+        let mut unknown = Unknown::default();
+        let mut digests = digests.sorted()?;
+        while let Some(digest) = digests.next()? {
+            if digests.peek() == Some(&digest.key[..]) {
+                tally.duplicate += 1;
+                continue;
+            }
+            let item = Item::from_bytes(&digest.key)?;
+            let mut found = Found::Nothing;
+            for (source, claims) in sources.iter().zip(&mut claims) {
+                found = found.max(match what {
+                    Withdrawal::Withdraw => claims.withdraw(&ledger, source, &item)?,
+                    Withdrawal::GiveBack if ledger.set_withdrawn(source.id, item.as_bytes(), false)? => Found::Given,
+                    Withdrawal::GiveBack => Found::Nothing,
+                });
+            }
+            match found {
+                Found::Nothing => unknown.add(&item),
+                Found::Already => tally.duplicate += 1,
+                Found::Claimed => tally.retracted += 1,
+                Found::Given => tally.accepted += 1,
+            }
+        }
+        unknown.none(self.options.source.as_deref(), what)?;
+        self.taken_back(ledger, &name, &sources, claims, tally, progress)
+    }
+
+    fn named(&self, items: &[Item], tally: &mut Tally) -> Result<Sorter, Error> {
+        let mut digests = Sorter::new(self.dir.root());
+        tally.read = items.len() as u64;
+        items.iter().try_for_each(|item| digests.push(item.as_bytes(), b""))?;
+        Ok(digests)
+    }
+
+    // The one that was named, or all.
+    fn sources(&self, ledger: &Ledger<'_>) -> Result<Vec<SourceRow>, Error> {
+        match &self.options.source {
+            Some(name) => Ok(vec![ledger.known_source(name)?]),
+            None => ledger.sources(),
+        }
+    }
+
+    // Writes what each source's claims become.
+    fn taken_back(
+        &self,
+        ledger: Ledger<'_>,
+        file: &str,
+        sources: &[SourceRow],
+        claims: Vec<Claims>,
+        mut tally: Tally,
+        progress: OnImport<'_>,
+    ) -> Result<Change, Error> {
         let whole = claims.iter().map(Claims::count).sum::<u64>() > TOUCHED;
         for (source, claims) in sources.iter().zip(claims) {
             let feed = Feed { ledger: &ledger, source };
@@ -60,7 +132,7 @@ impl Intake<'_> {
         }
         let source = self.options.source.as_deref().unwrap_or("all");
         let worth = !tally.is_empty();
-        keep(ledger, self.row("retract", &name, source, tally), whole, worth)
+        keep(ledger, self.row("retract", file, source, tally), whole, worth)
     }
 
     // Writes steps. A retraction counts in digests or in records, and tells the claims beside.
@@ -125,6 +197,50 @@ impl Intake<'_> {
     }
 }
 
+/// Digests to be withdrawn.
+pub(crate) enum Digests {
+    /// Said one by one.
+    Named(Vec<Item>),
+    /// Those of a file.
+    Of(Box<ListFile>),
+}
+
+// What there was to do about a digest. Of several sources, the last of these counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Found {
+    Nothing,
+    Already,
+    Claimed,
+    Given,
+}
+
+// Digests with which there is nothing to do: whoever mistypes one must not think that it is gone.
+#[derive(Default)]
+struct Unknown {
+    count: u64,
+    first: Option<Item>,
+}
+
+impl Unknown {
+    fn add(&mut self, item: &Item) {
+        self.count += 1;
+        self.first.get_or_insert_with(|| item.clone());
+    }
+
+    fn none(self, source: Option<&str>, what: Withdrawal) -> Result<(), Error> {
+        let Some(first) = self.first else { return Ok(()) };
+        let first = format!("{}:{}", first.kind().name(), hex::encode(first.digest()));
+        let more = if self.count > 1 { format!(" and {} more", self.count - 1) } else { String::new() };
+        let what = match (what, source) {
+            (Withdrawal::Withdraw, None) => "no source claims".to_owned(),
+            (Withdrawal::Withdraw, Some(source)) => format!("source {source} does not claim"),
+            (Withdrawal::GiveBack, None) => "nobody withdrew".to_owned(),
+            (Withdrawal::GiveBack, Some(source)) => format!("nobody withdrew from source {source}"),
+        };
+        Err(Error::argument("--digest", format!("{what} {first}{more}; nothing was changed")))
+    }
+}
+
 /// Claims of one source that are taken back.
 struct Claims {
     steps: Steps,
@@ -139,6 +255,17 @@ impl Claims {
 
     fn count(&self) -> u64 {
         self.steps.count() + self.by_record.count()
+    }
+
+    fn withdraw(&mut self, ledger: &Ledger<'_>, source: &SourceRow, item: &Item) -> Result<Found, Error> {
+        let standing = ledger.standing(source.id, item)?;
+        if standing.is_empty() {
+            let already = ledger.is_withdrawn(source.id, item.as_bytes())?;
+            return Ok(if already { Found::Already } else { Found::Nothing });
+        }
+        standing.iter().try_for_each(|claim| self.take_back(item, &claim.record))?;
+        ledger.set_withdrawn(source.id, item.as_bytes(), true)?;
+        Ok(Found::Claimed)
     }
 
     fn take_back(&mut self, item: &Item, record: &[u8]) -> Result<(), Error> {

@@ -4,16 +4,19 @@ use std::{
     cmp::Reverse,
     collections::BinaryHeap,
     fs::File,
-    io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
+    io::{self, BufReader, BufWriter, Read, Seek, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use rayon::slice::ParallelSliceMut;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::Error;
 
 /// Bytes of a run in memory, its index included.
-const RUN_BYTES: usize = 24 << 20;
+pub(super) const RUN_BYTES: usize = 24 << 20;
 
 /// Bytes of the buffer of a run that is read back.
 const READ_BYTES: usize = 1 << 17;
@@ -29,6 +32,22 @@ pub(crate) struct Sorter {
     index: Vec<Slot>,
     runs: Vec<File>,
     count: u64,
+    kept: Option<Kept>,
+}
+
+// Runs that have names, so that another process can go on with them.
+struct Kept {
+    name: &'static str,
+    runs: Vec<KeptRun>,
+}
+
+/// A sorted run in a file of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeptRun {
+    pairs: u64,
+    bytes: u64,
+    sha256: String,
 }
 
 // Where a pair lies in the arena: its key, and its tail behind it. The first bytes of the key decide most comparisons.
@@ -53,8 +72,56 @@ impl Sorter {
         Self::bounded(folder, RUN_BYTES)
     }
 
-    fn bounded(folder: &Path, limit: usize) -> Self {
-        Self { folder: folder.to_owned(), limit, arena: Vec::new(), index: Vec::new(), runs: Vec::new(), count: 0 }
+    /// The same, with runs of another size.
+    pub(super) fn bounded(folder: &Path, limit: usize) -> Self {
+        let (arena, index, runs) = (Vec::new(), Vec::new(), Vec::new());
+        Self { folder: folder.to_owned(), limit, arena, index, runs, count: 0, kept: None }
+    }
+
+    /// Keeps its runs in files of a folder that begin with a name, for [`Self::take_up`]. Whoever made the folder removes it.
+    pub(super) fn kept(folder: &Path, name: &'static str, limit: usize) -> Self {
+        Self { kept: Some(Kept { name, runs: Vec::new() }), ..Self::bounded(folder, limit) }
+    }
+
+    /// Whether what is in memory will be a run before long.
+    pub(super) fn is_nearly_full(&self) -> bool {
+        self.used() > self.limit - self.limit / 6
+    }
+
+    /// Whether something is on the disk.
+    pub(super) fn has_runs(&self) -> bool {
+        !self.runs.is_empty()
+    }
+
+    /// Writes what is in memory, and gives all that is kept on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn put_down(&mut self) -> Result<Vec<KeptRun>, Error> {
+        if !self.index.is_empty() {
+            self.spill()?;
+        }
+        Ok(self.kept.as_ref().map_or_else(Vec::new, |kept| kept.runs.clone()))
+    }
+
+    /// Goes on with what another process kept; says whether that is there unchanged.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn take_up(&mut self, runs: &[KeptRun]) -> Result<bool, Error> {
+        let Some(kept) = &mut self.kept else { return Ok(false) };
+        for (run, number) in runs.iter().zip(0..) {
+            let path = kept_path(&self.folder, kept.name, number);
+            let mut file = File::open(&path).map_err(Error::io("read", &path))?;
+            let (bytes, sha256) = digest_of(&mut file).map_err(Error::io("read", &path))?;
+            if (bytes, &sha256) != (run.bytes, &run.sha256) {
+                return Ok(false);
+            }
+            self.count += run.pairs;
+            self.runs.push(file);
+            kept.runs.push(run.clone());
+        }
+        Ok(true)
     }
 
     /// Pairs taken so far.
@@ -92,15 +159,31 @@ impl Sorter {
 
     fn spill(&mut self) -> Result<(), Error> {
         self.sort();
-        let file = tempfile::tempfile_in(&self.folder).map_err(Error::io("write in", &self.folder))?;
-        let file = self.write_run(file).map_err(Error::io("write in", &self.folder))?;
-        self.runs.push(file);
+        let written = match self.kept.take() {
+            None => tempfile::tempfile_in(&self.folder).and_then(|file| self.write_run(file)),
+            Some(mut kept) => {
+                let written = self.write_kept(&mut kept);
+                self.kept = Some(kept);
+                written
+            }
+        };
+        self.runs.push(written.map_err(Error::io("write in", &self.folder))?);
         self.arena.clear();
         self.index.clear();
         Ok(())
     }
 
-    fn write_run(&self, file: File) -> io::Result<File> {
+    fn write_kept(&self, kept: &mut Kept) -> io::Result<File> {
+        let path = kept_path(&self.folder, kept.name, kept.runs.len());
+        let file = File::options().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        let Digested { file, bytes, hash } = self.write_run(Digested { file, bytes: 0, hash: Sha256::new() })?;
+        file.sync_data()?;
+        let sha256 = hex::encode(hash.finalize());
+        kept.runs.push(KeptRun { pairs: self.index.len() as u64, bytes, sha256 });
+        Ok(file)
+    }
+
+    fn write_run<W: Write>(&self, file: W) -> io::Result<W> {
         let mut out = BufWriter::with_capacity(1 << 20, file);
         for slot in &self.index {
             let (key, tail) = slot.pair(&self.arena);
@@ -109,9 +192,7 @@ impl Sorter {
             out.write_all(key)?;
             out.write_all(tail)?;
         }
-        let mut file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.seek(SeekFrom::Start(0))?;
-        Ok(file)
+        out.into_inner().map_err(io::IntoInnerError::into_error)
     }
 
     /// Everything that was taken, ascending.
@@ -121,14 +202,54 @@ impl Sorter {
     pub(crate) fn sorted(mut self) -> Result<Sorted, Error> {
         self.sort();
         let folder = self.folder.clone();
-        let disk = self.runs.drain(..).map(|file| Run::Disk(BufReader::with_capacity(READ_BYTES, file)));
-        let mut runs: Vec<Run> = disk.collect();
+        let mut runs = Vec::with_capacity(self.runs.len() + 1);
+        for mut file in self.runs.drain(..) {
+            file.rewind().map_err(Error::io("read in", &folder))?;
+            runs.push(Run::Disk(BufReader::with_capacity(READ_BYTES, file)));
+        }
         runs.push(Run::Memory { arena: self.arena, index: self.index, next: 0 });
         let mut sorted = Sorted { folder, runs, heads: BinaryHeap::new() };
         for run in 0..sorted.runs.len() {
             sorted.refill(run)?;
         }
         Ok(sorted)
+    }
+}
+
+fn kept_path(folder: &Path, name: &str, number: usize) -> PathBuf {
+    folder.join(format!("{name}-{number}"))
+}
+
+// Digests what is written.
+struct Digested {
+    file: File,
+    bytes: u64,
+    hash: Sha256,
+}
+
+impl Write for Digested {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.bytes += written as u64;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn digest_of(file: &mut File) -> io::Result<(u64, String)> {
+    let (mut hash, mut buffer, mut bytes) = (Sha256::new(), vec![0; READ_BYTES], 0);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok((bytes, hex::encode(hash.finalize()))),
+            read => {
+                bytes += read as u64;
+                hash.update(&buffer[..read]);
+            }
+        }
     }
 }
 
@@ -241,5 +362,37 @@ mod tests {
             wanted.sort();
             prop_assert_eq!(found, wanted);
         }
+    }
+
+    fn all(sorter: Sorter) -> Vec<Vec<u8>> {
+        let mut sorted = sorter.sorted().unwrap();
+        std::iter::from_fn(|| sorted.next().unwrap().map(|pair| pair.key)).collect()
+    }
+
+    #[test]
+    fn what_was_kept_is_gone_on_with_unless_a_byte_of_it_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let new = || Sorter::kept(folder.path(), "rows", 100);
+        let mut first = new();
+        (0..9_u8).rev().for_each(|n| first.push(&[n; 20], b"").unwrap());
+        let runs = first.put_down().unwrap();
+        assert!(runs.len() > 2 && runs.iter().map(|run| run.pairs).sum::<u64>() == 9);
+        // What came later was not put down.
+        first.push(&[77; 20], b"").unwrap();
+
+        let mut second = new();
+        assert!(second.take_up(&runs).unwrap());
+        second.push(&[4; 20], b"again").unwrap();
+        assert_eq!(second.count(), 10);
+        let wanted: Vec<_> = [0, 1, 2, 3, 4, 4, 5, 6, 7, 8].map(|n: u8| vec![n; 20]).into();
+        assert_eq!(all(second), wanted);
+
+        let path = folder.path().join("rows-1");
+        let mut bytes = std::fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        assert!(!new().take_up(&runs).unwrap());
+        std::fs::remove_file(&path).unwrap();
+        assert!(new().take_up(&runs).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! Reads the rows of a file and sorts them: loose digests by themselves, rows with a key by their key.
 
-use std::{sync::mpsc, thread};
+use std::{path::Path, sync::mpsc, thread};
 
 use veilmatch_lists::{Category, Listing, Place, Quarantine, Row, Says};
 use veilmatch_protocol::{
@@ -8,14 +8,17 @@ use veilmatch_protocol::{
     item::Item,
 };
 
-use super::{Feed, Intake, ListFile, OnImport, body, is_stronger, sorter::Sorter};
+use super::{
+    Feed, Intake, ListFile, OnImport, body,
+    file::Upto,
+    is_stronger,
+    sorter::Sorter,
+    staging::{Restored, Staging},
+};
 use crate::{
     Error,
     store::{Categories, Said, Tally},
 };
-
-/// Rows that travel together from the thread that reads to the one that sorts.
-const BATCH: usize = 1_024;
 
 /// What a digest takes at most, as an item of its own.
 const BYTES_PER_DIGEST: usize = 128;
@@ -38,35 +41,73 @@ pub(super) struct Staged {
     pub(super) keyed: Sorter,
 }
 
+impl Staged {
+    fn unnamed(folder: &Path, run_bytes: usize) -> Self {
+        Self { loose: Sorter::bounded(folder, run_bytes), keyed: Sorter::bounded(folder, run_bytes) }
+    }
+}
+
 pub(super) fn stage(
     intake: &Intake<'_>,
     feed: &Feed<'_>,
-    file: ListFile,
+    mut file: ListFile,
     categories: &mut Categories,
     tally: &mut Tally,
     progress: OnImport<'_>,
 ) -> Result<Staged, Error> {
-    let (folder, bytes) = (intake.dir.root(), file.bytes());
+    // A dry run leaves nothing behind, wherever it is killed.
+    let mut staging = match intake.options.dry_run {
+        true => None,
+        false => Some(Staging::open(intake, feed, &file, categories, progress)?),
+    };
+    let found = match &mut staging {
+        Some(staging) => staging.go_on(&mut file, categories, progress)?,
+        None => None,
+    };
+    let staged = match &staging {
+        Some(staging) => staging.staged(),
+        None => Staged::unnamed(intake.dir.root(), intake.portion.run),
+    };
     let mut stage = Stage {
         intake,
         feed,
         check_known: feed.ledger.knows_files()?,
+        check_withdrawn: feed.ledger.has_withdrawn(feed.source.id)?,
         categories,
         tally,
-        staged: Staged { loose: Sorter::new(folder), keyed: Sorter::new(folder) },
+        staged,
         number: 0,
+        now: intake.now,
     };
+    if let Some(found) = found {
+        let at_end = found.at_end;
+        stage.restore(found);
+        if at_end {
+            return Ok(stage.staged);
+        }
+    }
+    let bytes = file.bytes();
     thread::scope(|scope| {
-        let (batches, queue) = mpsc::sync_channel::<Result<Vec<Row>, Error>>(4);
-        scope.spawn(move || read(file, &batches));
+        let (batches, queue) = mpsc::sync_channel::<Result<Batch, Error>>(4);
+        scope.spawn(move || read(file, intake.portion.rows, &batches));
         for batch in queue {
-            for row in batch? {
+            let Batch { rows, upto } = batch?;
+            for row in rows {
                 stage.row(row)?;
+            }
+            if let (Some(staging), Some(upto)) = (&staging, upto) {
+                stage.put_down(staging, upto)?;
             }
             bytes.report(progress);
         }
         Ok(stage.staged)
     })
+}
+
+// Rows, and how far the file was read with them. At its end there are none.
+struct Batch {
+    rows: Vec<Row>,
+    upto: Option<Upto>,
 }
 
 // About what a row takes.
@@ -76,15 +117,15 @@ fn taken_by(row: &Row) -> usize {
 }
 
 // Ends early where nobody listens any more.
-fn read(mut file: ListFile, batches: &mpsc::SyncSender<Result<Vec<Row>, Error>>) {
+fn read(mut file: ListFile, at_once: usize, batches: &mpsc::SyncSender<Result<Batch, Error>>) {
     loop {
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut rows = Vec::with_capacity(at_once);
         let (mut failed, mut bytes) = (None, 0);
-        for row in file.by_ref().take(BATCH) {
+        for row in file.by_ref().take(at_once) {
             match row {
                 Ok(row) => {
                     bytes += taken_by(&row);
-                    batch.push(row);
+                    rows.push(row);
                     if bytes > BATCH_BYTES {
                         break;
                     }
@@ -92,18 +133,23 @@ fn read(mut file: ListFile, batches: &mpsc::SyncSender<Result<Vec<Row>, Error>>)
                 Err(error) => failed = Some(error),
             }
         }
-        let ended = batch.is_empty();
-        if !ended && batches.send(Ok(batch)).is_err() {
+        let ended = rows.is_empty() && failed.is_none();
+        let upto = if ended { file.end() } else { file.upto() };
+        if batches.send(Ok(Batch { rows, upto })).is_err() || ended {
             return;
         }
         if let Some(error) = failed {
             let _ = batches.send(Err(error));
             return;
         }
-        if ended {
-            return;
-        }
     }
+}
+
+// The key of a row that has none and names several digests: the strongest.
+fn key_of(items: &[Item]) -> Option<Vec<u8>> {
+    let [first, others @ ..] = items else { return None };
+    let strongest = others.iter().fold(first, |a, b| if is_stronger(b.kind(), a.kind()) { b } else { a });
+    (!others.is_empty()).then(|| strongest.as_bytes().to_vec())
 }
 
 // Sources write what they like. What lies beyond this is as good as never.
@@ -115,13 +161,35 @@ struct Stage<'a> {
     intake: &'a Intake<'a>,
     feed: &'a Feed<'a>,
     check_known: bool,
+    check_withdrawn: bool,
     categories: &'a mut Categories,
     tally: &'a mut Tally,
     staged: Staged,
     number: u64,
+    // A row of tomorrow is one of now: it must not outlive what is said of it tomorrow.
+    now: u64,
 }
 
 impl Stage<'_> {
+    fn restore(&mut self, found: Restored) {
+        let Restored { staged, categories, tally, number, began, .. } = found;
+        (*self.categories, *self.tally) = (categories, tally);
+        (self.staged, self.number, self.now) = (staged, number, began);
+    }
+
+    // Puts down what is worth it: runs that are full, and at the end of the file the last ones of several.
+    fn put_down(&mut self, staging: &Staging, upto: Upto) -> Result<(), Error> {
+        let Staged { loose, keyed } = &self.staged;
+        let worth = match upto.is_end() {
+            true => loose.has_runs() || keyed.has_runs(),
+            false => loose.is_nearly_full() || keyed.is_nearly_full(),
+        };
+        if !worth {
+            return Ok(());
+        }
+        staging.put_down(&mut self.staged, (self.number, self.tally, self.categories), upto)
+    }
+
     fn row(&mut self, row: Row) -> Result<(), Error> {
         self.number += 1;
         let (place, weight) = (row.place, row.weight());
@@ -155,17 +223,29 @@ impl Stage<'_> {
                 Err(reason) => self.tally.quarantine(place, reason),
             }
         }
+        // Without a key the strongest digest stands for the row, be it withdrawn or not.
+        let id = id.or_else(|| key_of(&items));
+        let items = self.not_withdrawn(items)?;
         let weight = u32::try_from(items.len()).unwrap_or(u32::MAX);
-        match (id, &items[..]) {
-            (Some(id), _) => self.keyed(&id, at, place, weight, Some(&body::body(&said, &items))),
-            (None, []) => Ok(()),
-            (None, [item]) => self.loose(item, place, &said),
-            // Without a key the strongest digest stands for the row.
-            (None, [first, others @ ..]) => {
-                let strongest = others.iter().fold(first, |a, b| if is_stronger(b.kind(), a.kind()) { b } else { a });
-                self.keyed(strongest.as_bytes(), at, place, weight, Some(&body::body(&said, &items)))
+        match id {
+            Some(id) => self.keyed(&id, at, place, weight, Some(&body::body(&said, &items))),
+            None => items.iter().try_for_each(|item| self.loose(item, place, &said)),
+        }
+    }
+
+    // What the agency withdrew from the source counts as retracted, like records that it withdrew.
+    fn not_withdrawn(&mut self, items: Vec<Item>) -> Result<Vec<Item>, Error> {
+        if !self.check_withdrawn {
+            return Ok(items);
+        }
+        let mut left = Vec::with_capacity(items.len());
+        for item in items {
+            match self.feed.ledger.is_withdrawn(self.feed.source.id, item.as_bytes())? {
+                true => self.tally.retracted += 1,
+                false => left.push(item),
             }
         }
+        Ok(left)
     }
 
     // A record does not have a digest that is known to be harmless: its other digests have no stronger one by it, and once
@@ -216,8 +296,7 @@ impl Stage<'_> {
         body: Option<&[u8]>,
     ) -> Result<(), Error> {
         let mut tail = Vec::with_capacity(128);
-        // A row of tomorrow is one of now: it must not outlive what is said of it tomorrow.
-        tail.extend_from_slice(&at.map_or(u64::MAX, |at| at.min(self.intake.now)).to_be_bytes());
+        tail.extend_from_slice(&at.map_or(u64::MAX, |at| at.min(self.now)).to_be_bytes());
         tail.push(u8::from(body.is_none()));
         tail.extend_from_slice(&self.number.to_be_bytes());
         tail.extend_from_slice(&place.row.to_be_bytes());

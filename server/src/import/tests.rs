@@ -90,6 +90,15 @@ impl Agency {
         Ok(change.tally)
     }
 
+    fn withdraw_digests(&self, source: Option<&str>, items: &[Item], what: Withdrawal) -> Result<Tally, Error> {
+        let options = ImportOptions { source: source.map(str::to_owned), ..ImportOptions::default() };
+        let named = |item: &Item| format!("{}:{}", item.kind().name(), hex::encode(item.digest()));
+        let named: Vec<_> = items.iter().map(named).collect();
+        let change = self.world.agency().withdraw_digests(&self.world.list, &named, what, &options, NOON)?;
+        assert!(change.tally.adds_up());
+        Ok(change.tally)
+    }
+
     fn exclude(&self, items: &[Item], remove: bool) -> Excluded {
         let (file, options) = (self.digests(items), ImportOptions::default());
         self.world.agency().exclude(&self.world.list, &file, &options, remove, NOON, &mut |_, _, _| ()).unwrap()
@@ -238,6 +247,93 @@ fn a_digest_that_is_retracted_leaves_its_record_without_it() {
     agency.import("feed", &[line(1, 1, 1, 1)]);
     assert_eq!(agency.listed().len(), 2);
     assert_eq!(flag(&agency), 1);
+}
+
+#[test]
+fn a_digest_that_was_withdrawn_stays_out_until_it_is_given_back() {
+    let agency = Agency::new();
+    let lines = [line(1, 1, 1, 1), line(2, 1, None, 1)];
+    agency.import("feed", &lines);
+    agency.import("other", &[line(9, 1, None, 1)]);
+    let gone = [item(Kind::Md5, 1)];
+    // Two records of the source name it.
+    let tally = agency.withdraw_digests(Some("feed"), &gone, Withdrawal::Withdraw).unwrap();
+    assert_eq!((tally.read, tally.retracted, tally.removed), (1, 1, 2));
+    assert!(agency.is_listed(Kind::Md5, 1), "another source claims it");
+    let tally = agency.withdraw_digests(None, &gone, Withdrawal::Withdraw).unwrap();
+    assert_eq!((tally.retracted, tally.removed), (1, 1));
+    assert_eq!(agency.listed(), [item(Kind::Sha256, 1)].into());
+    assert_eq!(agency.withdraw_digests(None, &gone, Withdrawal::Withdraw).unwrap().duplicate, 1);
+    // Whatever its sources say again.
+    let again = agency.import("feed", &lines);
+    assert_eq!((again.read, again.retracted, again.duplicate), (3, 2, 1));
+    assert_eq!(agency.import("other", &[line(7, 1, 7, 1)]).retracted, 1);
+    assert!(!agency.is_listed(Kind::Md5, 1));
+    // A source that never claimed it may.
+    agency.import("third", &[line(1, 1, None, 1)]);
+    assert!(agency.is_listed(Kind::Md5, 1));
+    agency.import("third", &[]);
+
+    let tally = agency.withdraw_digests(Some("feed"), &gone, Withdrawal::GiveBack).unwrap();
+    assert_eq!(tally.accepted, 1);
+    assert!(!agency.is_listed(Kind::Md5, 1), "its source has to say so");
+    assert_eq!(agency.import("feed", &lines).accepted, 2);
+    assert!(agency.is_listed(Kind::Md5, 1));
+    assert_eq!(agency.import("other", &[line(7, 1, 7, 1)]).retracted, 1);
+}
+
+#[test]
+fn a_digest_that_nobody_claims_is_not_withdrawn_and_nothing_else_is() {
+    let agency = Agency::new();
+    agency.import("feed", &[line(1, 1, 1, 1)]);
+    let (there, absent) = (item(Kind::Md5, 1), item(Kind::Md5, 5));
+    let text = |refused: Error| {
+        assert_eq!(refused.reason(), "BAD_ARGUMENT");
+        refused.to_string()
+    };
+    let both = [there.clone(), absent.clone(), item(Kind::Sha256, 6)];
+    let refused = text(agency.withdraw_digests(None, &both, Withdrawal::Withdraw).unwrap_err());
+    let first = format!("no source claims md5:{} and 1 more", hex::encode(absent.digest()));
+    assert!(refused.contains(&first), "{refused}");
+    assert_eq!(agency.listed().len(), 2);
+    assert_eq!(agency.import("feed", &[line(1, 1, 1, 1)]).duplicate, 2, "nothing of it was kept");
+    let refused = text(agency.withdraw_digests(Some("feed"), &[absent], Withdrawal::Withdraw).unwrap_err());
+    assert!(refused.contains("source feed does not claim md5:"), "{refused}");
+    text(agency.withdraw_digests(None, std::slice::from_ref(&there), Withdrawal::GiveBack).unwrap_err());
+    let unknown = agency.withdraw_digests(Some("nobody"), &[there], Withdrawal::Withdraw).unwrap_err();
+    assert_eq!(unknown.reason(), "UNKNOWN_SOURCE");
+    let options = ImportOptions::default();
+    let no_digest = agency.world.agency().withdraw_digests(
+        &agency.world.list,
+        &["md5:xy".into()],
+        Withdrawal::Withdraw,
+        &options,
+        NOON,
+    );
+    text(no_digest.unwrap_err());
+}
+
+#[test]
+fn a_row_without_a_key_keeps_its_record_when_its_strongest_digest_is_withdrawn() {
+    let agency = Agency::new();
+    let reading = Options::default();
+    let options = ImportOptions { reading, source: Some("sums".into()), ..ImportOptions::default() };
+    agency.import_with(&options, &[line(1, 1, 1, 1), line(2, 2, None, 1)]).unwrap();
+    let gone = [item(Kind::Sha256, 1), item(Kind::Md5, 2)];
+    let dry = ImportOptions { source: Some("sums".into()), dry_run: true, ..ImportOptions::default() };
+    let file = agency.digests(&gone);
+    let withdraw = |options: &ImportOptions| {
+        let mut agency_of = agency.world.agency();
+        let list = &agency.world.list;
+        agency_of.withdraw_file(list, &file, Withdrawal::Withdraw, options, NOON, &mut |_, _, _| ()).unwrap().tally
+    };
+    let counted = withdraw(&dry);
+    assert_eq!(agency.listed().len(), 3);
+    assert_eq!(withdraw(&ImportOptions { dry_run: false, ..dry }), counted);
+    assert_eq!((counted.retracted, counted.removed), (2, 2));
+    assert_eq!(agency.listed(), [item(Kind::Md5, 1)].into());
+    let again = agency.import_with(&options, &[line(1, 1, 1, 1), line(2, 2, None, 1)]).unwrap();
+    assert_eq!((again.retracted, again.duplicate, again.added, again.removed), (2, 1, 0, 0));
 }
 
 #[test]
@@ -497,6 +593,7 @@ enum Step {
     Import { source: usize, add: bool, lines: Vec<Line> },
     Retract { source: Option<usize>, items: Vec<(bool, u8)> },
     Withdraw { source: usize, id: u8, back: bool },
+    WithdrawDigest { source: Option<usize>, strong: bool, number: u8, back: bool },
     Publish(Rule),
     Compact,
 }
@@ -519,7 +616,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(source, add, lines)| Step::Import { source, add, lines }),
         2 => (prop::option::of(source.clone()), prop::collection::vec((any::<bool>(), 0..5_u8), 1..4))
             .prop_map(|(source, items)| Step::Retract { source, items }),
-        1 => (source, 0..6_u8, any::<bool>()).prop_map(|(source, id, back)| Step::Withdraw { source, id, back }),
+        1 => (source.clone(), 0..6_u8, any::<bool>())
+            .prop_map(|(source, id, back)| Step::Withdraw { source, id, back }),
+        2 => (prop::option::of(source), any::<bool>(), 0..5_u8, any::<bool>())
+            .prop_map(|(source, strong, number, back)| Step::WithdrawDigest { source, strong, number, back }),
         2 => (1..3_u32, any::<bool>()).prop_map(|(min_sources, strongest)| Step::Publish(Rule { min_sources, strongest })),
         1 => Just(Step::Compact),
     ];
@@ -532,6 +632,7 @@ struct Model {
     records: BTreeMap<(usize, u8), (BTreeSet<Item>, u8)>,
     withdrawn: BTreeSet<(usize, u8)>,
     known: BTreeSet<(usize, u8)>,
+    digests: BTreeSet<(usize, Item)>,
 }
 
 impl Model {
@@ -546,7 +647,7 @@ impl Model {
                 continue;
             }
             let items = md5.map(|n| item(Kind::Md5, n)).into_iter().chain(sha256.map(|n| item(Kind::Sha256, n)));
-            let items: BTreeSet<Item> = items.collect();
+            let items: BTreeSet<Item> = items.filter(|item| !self.digests.contains(&(source, item.clone()))).collect();
             if !items.is_empty() || self.known.contains(&key) {
                 self.known.insert(key);
             }
@@ -625,6 +726,26 @@ proptest! {
                         model.records.remove(&key);
                         model.withdrawn.insert(key);
                     }
+                }
+                Step::WithdrawDigest { source, strong, number, back } => {
+                    let item = item(if strong { Kind::Sha256 } else { Kind::Md5 }, number);
+                    let what = if back { Withdrawal::GiveBack } else { Withdrawal::Withdraw };
+                    let told = agency.withdraw_digests(source.map(|source| SOURCES[source]), std::slice::from_ref(&item), what);
+                    let mut did = false;
+                    for of in (0..SOURCES.len()).filter(|of| source.is_none_or(|source| source == *of)) {
+                        if back {
+                            did |= model.digests.remove(&(of, item.clone()));
+                            continue;
+                        }
+                        did |= model.digests.contains(&(of, item.clone()));
+                        for (_, (claimed, _)) in model.records.iter_mut().filter(|(key, _)| key.0 == of) {
+                            if claimed.remove(&item) {
+                                did = true;
+                                model.digests.insert((of, item.clone()));
+                            }
+                        }
+                    }
+                    prop_assert_eq!(told.is_ok(), did);
                 }
                 Step::Publish(rule) => {
                     published = agency.edition(rule);

@@ -65,6 +65,15 @@ pub(super) fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// How long a file is, if it is there.
+pub(super) fn length(path: &Path) -> Result<Option<u64>, Error> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", path)(error)),
+    }
+}
+
 /// Removes what a killed publication left behind. The caller holds the lock of changes.
 pub(super) fn remove_leftovers(folder: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {

@@ -149,6 +149,37 @@ fn old_artifacts_are_deleted_and_deltas_stay() {
 }
 
 #[test]
+fn deltas_take_no_more_room_than_the_artifact_however_many_versions_there_are() {
+    let world = World::published(100);
+    let length = |path: &Path| fs::metadata(path).unwrap().len();
+    for number in 0..30 {
+        world.retract([number]);
+        let version = world.publish()[0].version.0;
+        let deltas: Vec<u32> = (2..=version).filter(|version| world.delta(*version).exists()).collect();
+        // The newest ones, without a gap.
+        assert_eq!(deltas, (version + 1 - u32::try_from(deltas.len()).unwrap()..=version).collect::<Vec<_>>());
+        let together: u64 = deltas.iter().map(|version| length(&world.delta(*version))).sum();
+        let artifact = length(&world.artifact_path(version));
+        assert!(together <= artifact, "{together} {artifact}");
+        // And none went for which there was room.
+        assert!(deltas[0] == 2 || together + 4_096 > artifact, "{together} {artifact}");
+        apply_delta(&world, version - 1, version);
+    }
+    assert!(!world.delta(2).exists());
+}
+
+#[test]
+fn before_a_version_without_a_delta_no_delta_is_kept() {
+    let world = World::published(10);
+    world.retract([1]);
+    world.publish();
+    assert!(world.delta(2).exists());
+    world.import(1_000..9_000, "A1");
+    assert_eq!(world.publish()[0].delta, None);
+    assert!(!world.delta(2).exists());
+}
+
+#[test]
 fn a_rotation_publishes_the_whole_list_under_a_new_key_and_both_epochs_follow_every_change() {
     let world = World::published(100);
     world.clock.advance(3_600);

@@ -13,6 +13,7 @@ mod editions;
 mod past;
 mod records;
 mod sources;
+mod withdrawn;
 
 use std::path::Path;
 
@@ -76,4 +77,12 @@ pub struct Ledger<'a> {
     list: i64,
     change: i64,
     dry_run: bool,
+}
+
+impl Ledger<'_> {
+    /// The number of the last change of any list.
+    #[must_use]
+    pub fn last_change(&self) -> i64 {
+        self.change - 1
+    }
 }

@@ -380,6 +380,14 @@ DROP TABLE change;
 ALTER TABLE new_change RENAME TO change;
 ALTER TABLE new_quarantine RENAME TO quarantine;
 ",
+        "
+-- Digests that the agency withdrew from a source, whatever its files say.
+CREATE TABLE withdrawn (
+    source INTEGER NOT NULL REFERENCES source (id),
+    item   BLOB    NOT NULL,
+    PRIMARY KEY (source, item)
+);
+",
         CANARIES,
     ],
 };

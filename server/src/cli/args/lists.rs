@@ -58,19 +58,27 @@ pub(in crate::cli) enum ListCommand {
         /// Name of the list
         name: ListId,
         /// A file with digests that nobody shall claim any more, or - for standard input
-        #[arg(required_unless_present = "ids")]
+        #[arg(required_unless_present_any = ["ids", "digests", "digest_file"])]
         file: Option<PathBuf>,
         #[command(flatten)]
         reading: Reading,
-        /// Take back what this source says, and leave what others say; with --id, the source of the records
+        /// Take back what this source says, and leave what others say; with --id, the source of the records; without it,
+        /// digests are taken from every source that claims them
         #[arg(long, value_name = "NAME")]
         source: Option<ListId>,
         /// Key of a record in its source, such as a MediaID, an Image ID, or MEMBER/ENTRY; may be repeated. It stays out,
         /// whatever later files of its source say
         #[arg(long = "id", value_name = "KEY", conflicts_with = "file")]
         ids: Vec<String>,
-        /// With --id: let the source say again what it likes
-        #[arg(long, requires = "ids")]
+        /// A digest, in hexadecimal, or KIND:HEX where its length fits two kinds; may be repeated. It stays out, whatever
+        /// records of its source name it, and whatever later files of its source say
+        #[arg(long = "digest", value_name = "KIND:HEX", conflicts_with_all = ["file", "ids"])]
+        digests: Vec<String>,
+        /// The same for every digest of a file, or - for standard input: one on each line, or any format that is imported
+        #[arg(long = "digests", value_name = "FILE", conflicts_with_all = ["file", "ids", "digests"])]
+        digest_file: Option<PathBuf>,
+        /// With --id, --digest or --digests: let the source say again what it likes
+        #[arg(long, conflicts_with = "file")]
         undo: bool,
         /// Count, and change nothing
         #[arg(long, conflicts_with = "publish")]

@@ -29,13 +29,25 @@ pub struct CategoryRow {
 }
 
 /// The categories that a change knows, with those that it adds.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Categories {
     numbers: HashMap<(String, String, String), u16>,
     new: Vec<CategoryRow>,
 }
 
 impl Categories {
+    /// How many there are. None ever goes.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// Those that the change adds.
+    #[must_use]
+    pub fn added(&self) -> &[CategoryRow] {
+        &self.new
+    }
+
     /// The number of a category; a new one if it has none yet.
     ///
     /// # Errors
