@@ -171,6 +171,16 @@ fn recorded(pair: &Pair) -> Recorded {
     }
 }
 
+/// The agency's logs are as they were signed, and each frame has one leaf, at an index of its own and without a gap.
+fn assert_logged(pair: &Pair, frames: u64) {
+    pair.agency(["log", "check", "--full"]);
+    let database = rusqlite::Connection::open(pair.agency_dir().join("veilmatch.db")).unwrap();
+    let number = |query: &str| database.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned();
+    assert_eq!(number("SELECT count(*) FROM log_leaf WHERE platform <> ''"), frames);
+    assert_eq!(number("SELECT count(DISTINCT idx) FROM frame"), frames);
+    assert_eq!(number("SELECT max(idx) + 1 FROM frame"), frames);
+}
+
 fn assert_finished(Ended { code, err, .. }: &Ended) {
     assert_eq!(*code, Some(1), "1: there are matches. {err}");
 }
@@ -191,7 +201,7 @@ fn assert_nothing_leaked(pair: &Pair, items: u64) {
 
 #[test]
 fn a_scan_outlives_kills_of_the_server_and_no_frame_is_charged_twice() {
-    // SPEC §9.4
+    // SPEC §9.4, §17.7
     let mut plan = Plan::drawn();
     let mut pair = prepared(&plan);
     let mut scan = scan(&pair);
@@ -211,6 +221,7 @@ fn a_scan_outlives_kills_of_the_server_and_no_frame_is_charged_twice() {
     assert_eq!(frames, plan.items.div_ceil(FRAME), "no item was asked twice");
     assert_eq!((batches, charged), (frames, elements), "no frame is recorded or charged twice");
     pair.kill_server();
+    assert_logged(&pair, frames);
     assert_nothing_leaked(&pair, plan.items);
 }
 

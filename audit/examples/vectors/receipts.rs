@@ -275,7 +275,7 @@ fn refused_at_level_2() -> Vec<Case> {
         edited("blind", "another blind", other_blind),
         edited("element", "another element than at that place", |element| element.element = [0; 32]),
         edited("path", "two hashes of the path swapped", |element| element.path.swap(0, 1)),
-        edited("path_short", "a hash too few", |element| drop(element.path.pop())),
+        edited("path_short", "a hash too few", |element| element.path.truncate(element.path.len() - 1)),
         edited("path_long", "a hash too many", |element| element.path.push([0; 32])),
         refused("item", "R07", "another item", |shown| shown.item = items().swap_remove(0)),
         resaid("place", "R07", "another place of the frame", |said| said.position = 1),

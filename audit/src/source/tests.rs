@@ -11,6 +11,7 @@ use std::{
     thread,
 };
 
+use clap::Parser;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
     RootCertStore, ServerConfig, ServerConnection, StreamOwned,
@@ -21,7 +22,11 @@ use tempfile::TempDir;
 use veilmatch_protocol::merkle::{leaf_hash, root};
 
 use super::*;
-use crate::tile::{Growth, View};
+use crate::{
+    checkpoint::Checkpoint,
+    cli,
+    tile::{Growth, View},
+};
 
 /// A site on a free port: each request is answered by what `respond` makes of its number and its path.
 struct Served {
@@ -119,6 +124,28 @@ fn a_log_is_read_from_a_site_as_from_its_folder() {
         assert_eq!(crate::tree::root_at(&there, 600).unwrap(), root_of(600));
         assert_eq!(there.entries(2).unwrap(), here.entries(2).unwrap());
         assert_eq!(files.read("checkpoint", 100).unwrap(), None);
+    }
+}
+
+#[test]
+fn an_audit_of_a_log_at_a_url_finds_what_one_of_its_folder_finds() {
+    let (temp, folder) = log(600);
+    let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+    let vkey = veilmatch_protocol::note::Verifier::new("log.example/a", key.verifying_key()).unwrap().to_string();
+    let publish = |root| {
+        let checkpoint = Checkpoint { origin: "log.example/a".to_owned(), size: 600, root };
+        folder.publish(crate::checkpoint::sign(&checkpoint, &key).unwrap().as_bytes()).unwrap();
+    };
+    let files = folder.clone();
+    let served = serve(None, move |_, path| from_folder(&files, path));
+    let audit = |place: &str| {
+        let line = ["veilmatch-audit", "verify", place, "--key", &vkey, "--tree-only"];
+        cli::run(cli::Args::try_parse_from(line).unwrap()).unwrap().exit()
+    };
+    for (root, exit) in [(root_of(600), cli::Exit::Clean), (root_of(599), cli::Exit::Findings)] {
+        publish(root);
+        assert_eq!(audit(temp.path().to_str().unwrap()), exit);
+        assert_eq!(audit(&served.url), exit);
     }
 }
 

@@ -6,6 +6,7 @@
 mod archives;
 mod artifact;
 mod delta;
+mod evidence;
 mod lists;
 mod logs;
 
@@ -36,6 +37,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("policies", logs::policy),
     ("witness", logs::witness),
     ("leaves", logs::leaf),
+    ("evidence", evidence::read),
 ];
 
 /// Calls a target by its name.
@@ -50,7 +52,7 @@ pub fn run(target: &str, bytes: &[u8]) {
 /// Inputs to begin with that no sample file has: valid artifacts, deltas, and what logs consist of.
 #[must_use]
 pub fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
-    let mut seeds = vec![("artifact", artifact::seeds()), ("delta", delta::seeds())];
+    let mut seeds = vec![("artifact", artifact::seeds()), ("delta", delta::seeds()), ("evidence", evidence::seeds())];
     seeds.extend(logs::seeds());
     seeds
 }

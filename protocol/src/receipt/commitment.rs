@@ -2,12 +2,13 @@
 
 use rand::CryptoRng;
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::manifest::Hash;
 
 /// 32 random bytes that hide what is committed to. Whoever destroys them has erased the record; wiped when dropped.
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Salt([u8; 32]);
 
 impl Salt {
@@ -28,6 +29,12 @@ impl Salt {
     #[must_use]
     pub fn danger_as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+}
+
+impl PartialEq for Salt {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
     }
 }
 

@@ -158,12 +158,14 @@ impl Store {
         Ok(leaves)
     }
 
-    /// Where the leaf with this hash is, and whose it is.
+    /// Where the published leaf with this hash is, and whose it is.
     ///
     /// # Errors
     /// [`Error::Store`].
     pub fn leaf_index(&self, log: i64, hash: &[u8; 32]) -> Result<Option<(u64, String)>, Error> {
-        let sql = "SELECT idx, platform, leaf FROM log_leaf WHERE log = ?1 AND hash = ?2 ORDER BY idx";
+        let sql = "SELECT log_leaf.idx, platform, leaf FROM log_hash
+                   JOIN log_leaf ON log_leaf.log = log_hash.log AND log_leaf.idx = log_hash.idx
+                   WHERE log_hash.log = ?1 AND log_hash.hash = ?2 ORDER BY log_leaf.idx";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query((log, short(hash)))?;
         while let Some(row) = rows.next()? {
@@ -196,7 +198,16 @@ impl Store {
     /// # Errors
     /// [`Error::Store`].
     pub fn log_published(&mut self, log: i64, head: &Head, announce: bool) -> Result<(), Error> {
+        let published: i64 =
+            self.connection.query_row("SELECT published_size FROM log WHERE id = ?1", [log], |row| row.get(0))?;
+        let hashes = self.hashes(log, unsigned(published)..head.size)?;
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut insert =
+            tx.prepare_cached("INSERT INTO log_hash (log, hash, idx) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
+        for (hash, index) in hashes {
+            insert.execute((log, hash, signed(index)))?;
+        }
+        drop(insert);
         tx.execute(
             "UPDATE log SET published_size = ?2, published_note = ?3 WHERE id = ?1",
             (log, signed(head.size), &head.note),
@@ -208,6 +219,14 @@ impl Store {
             tx.execute("UPDATE revision SET n = n + 1", [])?;
         }
         Ok(tx.commit()?)
+    }
+
+    // In the order of their index, so that each of its pages is written once.
+    fn hashes(&self, log: i64, range: Range<u64>) -> Result<Vec<(i64, u64)>, Error> {
+        let leaves = self.leaves(log, range.clone())?;
+        let mut hashes: Vec<_> = leaves.iter().map(|leaf| short(&leaf_hash(leaf))).zip(range).collect();
+        hashes.sort_unstable();
+        Ok(hashes)
     }
 
     /// The root of a tree of the manifest log that was published.
@@ -360,8 +379,12 @@ fn append_note(tx: &Transaction<'_>, log: &Origin, list: &str, version: u32, not
 }
 
 fn insert_leaf(tx: &Transaction<'_>, log: i64, index: u64, platform: &str, leaf: &[u8]) -> rusqlite::Result<()> {
-    tx.prepare_cached("INSERT INTO log_leaf (log, idx, platform, hash, leaf) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute((log, signed(index), platform, short(&leaf_hash(leaf)), leaf))?;
+    tx.prepare_cached("INSERT INTO log_leaf (log, idx, platform, leaf) VALUES (?1, ?2, ?3, ?4)")?.execute((
+        log,
+        signed(index),
+        platform,
+        leaf,
+    ))?;
     Ok(())
 }
 

@@ -149,17 +149,22 @@ CREATE TABLE log (
     published_note BLOB    NOT NULL,
     halted         TEXT    NOT NULL
 );
--- Rows are appended and never changed. platform: whose leaf it is, empty for nobody's. hash: the first 8 bytes of the leaf's
--- hash, to look it up by.
+-- Rows are appended and never changed. platform: whose leaf it is, empty for nobody's.
 CREATE TABLE log_leaf (
     log      INTEGER NOT NULL REFERENCES log (id),
     idx      BIGINT  NOT NULL,
     platform TEXT    NOT NULL,
-    hash     BIGINT  NOT NULL,
     leaf     BLOB    NOT NULL,
     PRIMARY KEY (log, idx)
 ) WITHOUT ROWID;
-CREATE INDEX log_leaf_hash ON log_leaf (log, hash);
+-- The first 8 bytes of the hash of each published leaf, to look it up by. Written when it is published, many at once: a
+-- place in an index of random keys is a page, and frames do not wait for it.
+CREATE TABLE log_hash (
+    log  INTEGER NOT NULL REFERENCES log (id),
+    hash BIGINT  NOT NULL,
+    idx  BIGINT  NOT NULL,
+    PRIMARY KEY (log, hash, idx)
+) WITHOUT ROWID;
 CREATE INDEX log_leaf_platform ON log_leaf (log, platform, idx);
 -- Every tree of the manifest log that was published: what a view may be.
 CREATE TABLE log_root (

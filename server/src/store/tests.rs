@@ -188,8 +188,10 @@ async fn a_leaf_is_in_the_shard_of_its_minute_with_its_frame_and_is_found_by_its
         assert_eq!(record(&writer, frame.clone()).await, Recorded::Durable(index));
     }
     drop(writer);
-    let store = Store::open(&path).unwrap();
+    let mut store = Store::open(&path).unwrap();
     let [first, second] = &store.logs().unwrap()[..] else { panic!("two shards") };
+    assert_eq!(store.leaf_index(first.id, &veilmatch_protocol::merkle::leaf_hash(b"")).unwrap(), None);
+    store.log_published(first.id, &Head { size: 2, root: [0; 32], note: Vec::new(), at: 0 }, false).unwrap();
     assert_eq!(first.origin, "agency.example/veilmatch/query/2027h1");
     assert_eq!(second.origin, "agency.example/veilmatch/query/2027h2");
     assert_eq!((store.log_len(first.id).unwrap(), store.log_len(second.id).unwrap()), (2, 1));

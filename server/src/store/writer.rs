@@ -32,8 +32,8 @@ const LOG_PAGES: usize = 4_096;
 /// Pages that a transaction writes beside those of its records: the ends of tables and the counts.
 const COMMIT_PAGES: usize = 8;
 
-/// Pages that a record writes, about: places in indices of random keys, and its share of the ends of tables.
-const RECORD_PAGES: usize = 3;
+/// Pages that a record writes, about: a place in the index of random keys, and its share of the ends of tables.
+const RECORD_PAGES: usize = 2;
 
 /// How often a writer that could not write tries again.
 const PROBE: Duration = Duration::from_secs(1);
