@@ -1,8 +1,6 @@
 //! Audits of a synthetic month: what holds has no finding, and what was done to it is found at its place.
 #![allow(missing_docs, reason = "tests: their names are sentences")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod clean;
 mod command;
