@@ -16,6 +16,7 @@ mod witness;
 use std::{process::ExitCode, time::SystemTime};
 
 use clap::Parser;
+use veilmatch_protocol::manifest::Timestamp;
 
 pub use args::Args;
 pub use failure::{Exit, Failure};
@@ -45,7 +46,8 @@ pub fn main() -> ExitCode {
 /// # Errors
 /// What the command could not do; findings are no failure.
 pub fn run(args: Args) -> Result<Outcome, Failure> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let clock = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = args.at.map_or_else(clock, Timestamp::unix);
     match args.command {
         Command::Verify(verify) => whole::verify(&verify, now),
         Command::Reconcile(reconcile) => whole::reconcile(&reconcile, now),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use veilmatch_protocol::manifest::Timestamp;
 
 use super::witness;
 use crate::date::Date;
@@ -14,6 +15,9 @@ pub struct Args {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// Judge as of this time instead of now: `2026-11-01T01:00:00Z`.
+    #[arg(long, global = true, value_parser = time, value_name = "TIME")]
+    pub at: Option<Timestamp>,
 }
 
 const EXITS: &str = "Exit codes: 0 no findings, 1 findings, 2 could not audit, 75 a source did not answer: try again.";
@@ -121,6 +125,10 @@ pub struct Report {
     /// Key file of `new-key`.
     #[arg(long)]
     pub key: PathBuf,
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).map_err(|_| "not a time like 2026-11-01T01:00:00Z".to_owned())
 }
 
 fn date(text: &str) -> Result<Date, String> {

@@ -149,3 +149,18 @@ impl Config {
         Ok((config, path.parent().unwrap_or(Path::new("")).to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_of_the_paper_is_read() {
+        let paper = include_str!("../../../docs/auditing.md");
+        let sample = paper.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let config: Config = toml::from_str(sample).unwrap();
+        assert_eq!(config.certificate.unwrap().chain, Path::new("auditor.pem"));
+        assert_eq!(config.platform[0].name, "platform.example");
+        assert!(toml::from_str::<Config>(&format!("unknown = 1\n{sample}")).is_err());
+    }
+}

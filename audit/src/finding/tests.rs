@@ -30,3 +30,13 @@ fn a_finding_reads_as_code_weight_place_and_what_was_seen() {
     let finding = Finding::new(Code::Q05, Place::leaf("a.example/veilmatch/query/2026h2", 7), "batch again");
     assert_eq!(finding.to_string(), "Q05 high: a.example/veilmatch/query/2026h2: leaf 7: batch again");
 }
+
+#[test]
+fn the_auditors_paper_says_of_each_code_what_the_code_says() {
+    let paper = include_str!("../../../docs/auditing.md");
+    for code in Code::ALL {
+        let (severity, proves) = (code.severity(), code.proves().words());
+        let row = format!("| {code} | {severity} | {proves} | {} | {} |", code.sentence(), code.advice());
+        assert!(paper.contains(&row), "docs/auditing.md lacks\n{row}");
+    }
+}

@@ -46,7 +46,7 @@ pub(super) fn judge(
                 let seen = reported(said.opening.canary().tag, deadline, said, receipts);
                 canaries.planted += 1;
                 canaries.seen += u64::from(seen);
-                missed(platform, receipts, seen).then_some((Code::C01, "no receipt of the platform names its tag"))
+                missed(platform, receipts, seen).then_some((Code::C01, "none of the platform's receipts names its tag"))
             }),
         };
         if let Some((code, text)) = found {

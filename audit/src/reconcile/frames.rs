@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use veilmatch_protocol::frame::BatchId;
 
 use super::{Agency, Cell, Period, Platform, Reconciled, acknowledgements};
@@ -42,7 +43,7 @@ pub(super) fn join(
         let Some((origin, index, frame)) = frame_of(platform, &query.batch) else {
             if query.signed && platform.complete() {
                 cell.query_only += u64::from(query.answered());
-                let text = "the platform signed this frame, and its match log has no leaf of it";
+                let text = format!("no leaf of batch {}, asked at {}", STANDARD.encode(query.batch.0), query.t);
                 all.findings.push(Finding::new(Code::Q02, query.place(), text));
             }
             continue;

@@ -39,3 +39,24 @@ fn signature_of(line: &str, verifier: &Verifier) -> Option<Signature> {
     let same = *id == verifier.key_id() && note::signature_line(verifier.name(), *id, signature) == line;
     same.then(|| Signature::from_slice(signature).ok())?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::page::tests::report;
+
+    #[test]
+    fn a_report_opens_under_its_key_and_no_byte_may_change() {
+        // SPEC §21.3
+        let key = SigningKey::from_bytes(&[5; 32]);
+        let verifier = Verifier::new("auditor.example/veilmatch/report", key.verifying_key()).unwrap();
+        let note = sign(&report(), verifier.name(), &key).unwrap();
+        assert!(open(&note, &verifier).unwrap().starts_with("{\"agency\":\"agency.example\""));
+        for at in (0..note.len()).filter(|&at| note.is_char_boundary(at) && note.is_char_boundary(at + 1)) {
+            let mut bytes = note.clone().into_bytes();
+            bytes[at] ^= 1;
+            let changed = String::from_utf8(bytes).unwrap();
+            assert_eq!(open(&changed, &verifier), Err(Error::BadReport), "byte {at}");
+        }
+    }
+}

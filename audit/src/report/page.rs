@@ -57,7 +57,7 @@ fn table(columns: &[&str], rows: impl IntoIterator<Item = Vec<Markup>>) -> Marku
             thead { tr { @for column in columns { th scope="col" { (column) } } } }
             tbody {
                 @for row in rows {
-                    tr { @for (column, cell) in columns.iter().zip(row) { td data-label=(column) { (cell) } } }
+                    tr { @for (column, cell) in columns.iter().zip(row) { td data-label=(column) { div { (cell) } } } }
                 }
             }
         }
@@ -149,11 +149,13 @@ fn logs(report: &Report) -> Markup {
         let root = html! { code.long { (log.root) } };
         let cosigners = match log.cosigners.as_slice() {
             [] => html! { span.muted { "none counted" } },
-            names => html! { @for name in names { span.line { (name) } } },
+            names => html! { @for name in names { span.line { (origin(name)) } } },
         };
-        let age = log.age_s.map_or_else(|| html! { span.muted { "unknown" } }, |age| text(duration(age)));
+        let age = log
+            .age_s
+            .map_or_else(|| html! { span.muted { "unknown" } }, |age| html! { span.number { (duration(age)) } });
         let grown = html! { (number(log.from)) " → " (number(log.size)) };
-        vec![html! { strong { (log.origin) } }, grown, root, cosigners, age, number(log.findings)]
+        vec![html! { strong { (origin(&log.origin)) } }, grown, root, cosigners, age, number(log.findings)]
     };
     html! {
         section {
@@ -163,6 +165,11 @@ fn logs(report: &Report) -> Markup {
             (table(&["Origin", "Size", "Root", "Cosigned by", "Age", "Findings"], report.logs.iter().map(row)))
         }
     }
+}
+
+/// An origin, which may be broken behind its slashes.
+fn origin(text: &str) -> Markup {
+    html! { @for part in text.split_inclusive('/') { (part) wbr; } }
 }
 
 fn duration(seconds: u64) -> String {
@@ -209,4 +216,4 @@ fn footer(report: &Report) -> Markup {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

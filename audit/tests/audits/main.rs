@@ -1,8 +1,9 @@
 //! Audits of a synthetic month: what holds has no finding, and what was done to it is found at its place.
-
-#![allow(clippy::unwrap_used)]
+#![allow(missing_docs, reason = "tests: their names are sentences")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod clean;
+mod command;
 mod dishonest;
 mod mutations;
 mod scenarios;

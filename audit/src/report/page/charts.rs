@@ -60,14 +60,12 @@ fn by_day(platform: &PlatformDays) -> Markup {
             svg.days viewBox={ "0 0 " (width) " " (HEIGHT) } preserveAspectRatio="none" role="img"
                 aria-label={ "Frames by day of " (platform.platform) } {
                 @for (at, day) in platform.days.iter().enumerate() {
-                    @let agreed = day.agreed.saturating_mul(HEIGHT) / largest;
-                    @let whole = of(day).saturating_mul(HEIGHT).div_ceil(largest);
-                    rect.fill x=(at * 10 + 1) y=(HEIGHT - agreed.min(HEIGHT)) width="8" height=(agreed) {
+                    @let whole = of(day).saturating_mul(HEIGHT) / largest;
+                    @let differ = (of(day) - day.agreed).saturating_mul(HEIGHT) / largest;
+                    rect.fill x=(at * 10 + 1) y=(HEIGHT - whole) width="8" height=(whole) {
                         title { (day.date) ": " (day.agreed) }
                     }
-                    @if whole > agreed {
-                        rect.differ x=(at * 10 + 1) y=(HEIGHT - whole.min(HEIGHT)) width="8" height=(whole - agreed) {}
-                    }
+                    @if differ > 0 { rect.differ x=(at * 10 + 1) y=(HEIGHT - whole) width="8" height=(differ) {} }
                 }
                 line.base x1="0" x2=(width) y1=(HEIGHT) y2=(HEIGHT) {}
             }

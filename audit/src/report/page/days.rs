@@ -71,7 +71,7 @@ fn numbers(platform: &PlatformDays) -> Markup {
     let row = |day: &DayCell| {
         let counts = [day.agreed, day.query_only, day.match_only, day.differ, day.refused, day.elements].map(number);
         let closed = text(if day.closed { "yes" } else { "no" });
-        [vec![text(&day.date)], counts.to_vec(), vec![closed, number(day.findings)]].concat()
+        [vec![html! { span.number { (day.date) } }], counts.to_vec(), vec![closed, number(day.findings)]].concat()
     };
     table(&columns, platform.days.iter().map(row))
 }

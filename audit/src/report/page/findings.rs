@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::origin;
 use crate::report::{FindingRow, Report};
 
 /// Cards that a page has at most; the signed report has them all.
@@ -30,7 +31,7 @@ fn card(report: &Report, finding: &FindingRow) -> Markup {
                 " " (finding.sentence)
             }
             dl {
-                div { dt { "Where" } dd { (finding.place) } }
+                div { dt { "Where" } dd { (origin(&finding.place.to_string())) } }
                 div { dt { "Seen" } dd { (finding.seen) } }
                 div { dt { "Weight" } dd { (finding.severity) "; speaks against " (finding.proves.words()) } }
                 div { dt { "Next" } dd { (finding.advice) } }

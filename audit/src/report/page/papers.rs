@@ -7,7 +7,7 @@ use crate::report::{CanaryRow, ReceiptRow, Report, VersionRow};
 
 pub(super) fn versions(report: &Report) -> Markup {
     let row = |version: &VersionRow| {
-        let valid = html! { span.line { (version.not_before) } span.line { (version.not_after) } };
+        let valid = html! { span.line.number { (version.not_before) } span.line.number { (version.not_after) } };
         let name = html! { strong { (version.list) " " (version.version) } };
         let root = html! { code.long { (version.root) } };
         vec![

@@ -4,7 +4,7 @@ use crate::{
     report::{FindingRow, NOT_PROVED},
 };
 
-fn report() -> Report {
+pub(in crate::report) fn report() -> Report {
     Report {
         id: "00112233445566aa".into(),
         agency: "agency.example".into(),
@@ -48,7 +48,7 @@ fn what_a_log_says_is_never_markup() {
 
 #[test]
 fn the_verdict_says_where_a_split_view_is_not_excluded() {
-    // SPEC §21.2
+    // SPEC §21.2, §21.3
     let mut report = report();
     assert!(!render(&report).contains("A split view is not excluded"));
     report.split_view_open = true;

@@ -41,7 +41,7 @@ fn change_line(line: &[u8], how: super::bytes::Change, rng: &mut rand::rngs::Std
 
 #[test]
 fn a_changed_receipt_fails_at_its_line() {
-    // SPEC §19.4
+    // SPEC §19.4, §21.4
     let mut rng = seeded();
     let shown = MONTH.shown();
     let mut examined = shown.examine(&MONTH);

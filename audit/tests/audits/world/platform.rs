@@ -42,7 +42,7 @@ pub struct Platform {
     adopted: u32,
     asked: u64,
     // Of the matches, in the order of the openings.
-    seen: Vec<Tag>,
+    pub matched: Vec<Tag>,
     totals: BTreeMap<Date, (u64, u64, u64, u64)>,
 }
 
@@ -57,7 +57,7 @@ impl Platform {
             openings: Vec::new(),
             adopted: 0,
             asked: 0,
-            seen: Vec::new(),
+            matched: Vec::new(),
             totals: BTreeMap::new(),
         }
     }
@@ -208,10 +208,10 @@ impl Platform {
         let file = &agency.files.artifacts[&manifest.version];
         let artifact = Artifact::open(file, &manifest.artifact, context.epoch).unwrap();
         let Some(record) = artifact.lookup(&tag).unwrap() else { return };
-        if self.seen.contains(&tag) {
+        if self.matched.contains(&tag) {
             return;
         }
-        self.seen.push(tag);
+        self.matched.push(tag);
         let label = veilmatch_protocol::label::open(&okm.label_key(), record.sealed_label()).unwrap();
         let receipt = Receipt {
             agency: agency.name.clone(),
@@ -273,8 +273,8 @@ impl Platform {
 
     /// Erases the first match that is no canary's: what opened it is gone.
     pub fn erase(&mut self, canaries: &[Tag], t: Timestamp, rng: &mut StdRng) {
-        let at = self.seen.iter().position(|tag| !canaries.contains(tag)).unwrap();
-        self.seen.remove(at);
+        let at = self.matched.iter().position(|tag| !canaries.contains(tag)).unwrap();
+        self.matched.remove(at);
         let opening = self.openings.remove(at);
         let leaf = Erase { basis: "retention".into(), indices: vec![opening.index], nonce: nonce(rng), t: t.day() };
         self.log.leaves.push(leaf.encode().unwrap());

@@ -1,0 +1,155 @@
+//! The command line on files: exit codes, what is written, and when the state moves.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use clap::Parser;
+use veilmatch_audit::cli::{Args, Exit, run};
+
+use crate::{
+    scenarios::{MANIFEST, MATCH, MONTH, QUERY},
+    world::{NOW, World, shown::Shown},
+};
+
+/// Writes everything that the parties show, and the configuration; `edit` may change files of a log.
+fn write(shown: &Shown, dir: &Path) {
+    for (origin, files) in &shown.logs {
+        for (path, bytes) in &files.0 {
+            let path = dir.join("logs").join(origin).join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+    }
+    for (number, bytes) in &shown.files.artifacts {
+        fs::create_dir_all(dir.join("lists/baseline")).unwrap();
+        fs::write(dir.join(format!("lists/baseline/{number}.artifact")), bytes).unwrap();
+    }
+    let lines =
+        |lines: &[Vec<u8>]| lines.iter().flat_map(|line| [line.as_slice(), b"\n"].concat()).collect::<Vec<u8>>();
+    fs::write(dir.join("canaries.jsonl"), lines(&shown.canaries)).unwrap();
+    fs::write(dir.join("items.jsonl"), lines(&shown.items)).unwrap();
+    fs::write(dir.join("policy.txt"), World::policy_text()).unwrap();
+    let agency = &MONTH.agency;
+    let named = |name: &str, key: &ed25519_dalek::SigningKey| {
+        veilmatch_protocol::note::Verifier::new(name, key.verifying_key()).unwrap().to_string()
+    };
+    let mut config = format!(
+        "agency = \"agency.example\"\nstate = \"state\"\npolicy = \"policy.txt\"\ncanaries = \"canaries.jsonl\"\n\
+         items = \"items.jsonl\"\n[manifest]\nlog = \"logs/{MANIFEST}\"\nkey = \"{}\"\nartifacts = \"lists\"\n[query]\n\
+         logs = [\"logs/{QUERY}\"]\nkey = \"{}\"\nack_key = \"{}\"\n",
+        agency.manifest.verifier(),
+        named("agency.example/veilmatch/query", &agency.query.key),
+        named("agency.example/veilmatch/ack", &agency.ack_key),
+    );
+    for platform in &MONTH.platforms {
+        let name = platform.name.as_str();
+        fs::write(dir.join(format!("{name}.acks")), lines(&shown.acks[name])).unwrap();
+        fs::write(dir.join(format!("{name}.openings")), lines(&shown.openings[name])).unwrap();
+        config += &format!(
+            "[[platform]]\nname = \"{name}\"\nlogs = [\"logs/{}\"]\nmatch_key = \"{}\"\nreceipt_key = \"{}\"\n\
+             request_key = \"{}\"\nacknowledgements = \"{name}.acks\"\nopenings = \"{name}.openings\"\n",
+            platform.log.origin,
+            named(&format!("{name}/veilmatch/match"), &platform.log.key),
+            named(&format!("{name}/veilmatch/receipt"), &platform.receipt_key),
+            named(&format!("{name}/veilmatch/request"), &platform.request_key),
+        );
+    }
+    fs::write(dir.join("audit.toml"), config).unwrap();
+}
+
+fn report(dir: &Path, out: &str) -> (Exit, String) {
+    let path = |name: &str| dir.join(name).display().to_string();
+    if !dir.join("key").exists() {
+        let made =
+            run(Args::parse_from(["veilmatch-audit", "new-key", "auditor.example/veilmatch/report", &path("key")]));
+        fs::write(dir.join("vkey"), made.unwrap().text()).unwrap();
+    }
+    let args = [
+        "veilmatch-audit",
+        "report",
+        "--from",
+        "2026-10-01",
+        "--to",
+        "2026-10-31",
+        "--at",
+        NOW,
+        "--config",
+        &path("audit.toml"),
+        "--out",
+        &path(out),
+        "--key",
+        &path("key"),
+    ];
+    match run(Args::parse_from(args)) {
+        Ok(outcome) => (outcome.exit(), outcome.text()),
+        Err(failure) => (failure.exit(), failure.to_string()),
+    }
+}
+
+fn states(dir: &Path) -> usize {
+    fs::read_dir(dir.join("state")).map_or(0, Iterator::count)
+}
+
+#[test]
+fn a_clean_month_exits_with_0_and_leaves_a_signed_report_and_a_state() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&MONTH.shown(), dir.path());
+    let (exit, text) = report(dir.path(), "october");
+    assert_eq!(exit, Exit::Clean, "{text}");
+    assert!(text.ends_with("no findings\n"), "{text}");
+    assert_eq!(states(dir.path()), 4);
+    let vkey = fs::read_to_string(dir.path().join("vkey")).unwrap();
+    let note = dir.path().join("october/report.note").display().to_string();
+    let verified = run(Args::parse_from(["veilmatch-audit", "verify-report", &note, "--key", vkey.trim()]));
+    assert!(verified.unwrap().text().starts_with("{\"agency\":\"agency.example\""));
+    assert!(fs::read_to_string(dir.path().join("october/report.html")).unwrap().contains("No findings"));
+    let mode = fs::metadata(dir.path().join("key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn findings_exit_with_1_and_their_evidence_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut shown = MONTH.shown();
+    shown.logs.get_mut(MATCH).unwrap().0.get_mut("tile/0/000").unwrap()[0] ^= 1;
+    write(&shown, dir.path());
+    let (exit, text) = report(dir.path(), "october");
+    assert_eq!(exit, Exit::Findings, "{text}");
+    assert!(text.contains("L04 critical"), "{text}");
+    let evidence = fs::read_dir(dir.path().join("october/evidence")).unwrap().next().unwrap().unwrap().path();
+    let kept = fs::read(evidence.join("0001-L04/tile-0-000")).unwrap();
+    assert_eq!(kept, shown.logs[MATCH].0["tile/0/000"]);
+}
+
+#[test]
+fn the_state_is_that_of_the_last_report_and_a_fork_of_it_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&MONTH.shown(), dir.path());
+    assert_eq!(report(dir.path(), "first").0, Exit::Clean);
+    let forked = MONTH.edited(|logs| logs.get_mut(MATCH).unwrap().leaves.swap(1, 2));
+    write(&forked, dir.path());
+    let (exit, text) = report(dir.path(), "second");
+    assert_eq!(exit, Exit::Findings);
+    assert!(text.contains("L02 critical"), "{text}");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_leaves_the_state() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&MONTH.shown(), dir.path());
+    fs::write(dir.path().join("october"), b"a file where the folder should be").unwrap();
+    let (exit, text) = report(dir.path(), "october");
+    assert_eq!(exit, Exit::Failed, "{text}");
+    assert_eq!(states(dir.path()), 0);
+}
+
+#[test]
+fn a_key_of_another_log_is_a_configuration_that_cannot_be_audited() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&MONTH.shown(), dir.path());
+    let path = dir.path().join("audit.toml");
+    let config = fs::read_to_string(&path).unwrap().replace(&format!("logs/{MANIFEST}"), &format!("logs/{QUERY}"));
+    fs::write(&path, config).unwrap();
+    let (exit, text) = report(dir.path(), "october");
+    assert_eq!(exit, Exit::Failed);
+    assert!(text.contains("is of another log"), "{text}");
+}
