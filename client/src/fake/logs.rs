@@ -112,7 +112,9 @@ impl Logs for FakeLogs {
         &self,
         request: Request<pb::AddCosignatureRequest>,
     ) -> Result<Response<pb::AddCosignatureResponse>, Status> {
-        self.state().cosignatures.push(request.into_inner().cosignature);
+        let pb::AddCosignatureRequest { note, cosignature } = request.into_inner();
+        assert_eq!(Note::parse(&note).unwrap().lines().len(), 1, "the log's own signature and no other");
+        self.state().cosignatures.push(cosignature);
         Ok(Response::new(pb::AddCosignatureResponse {}))
     }
 
