@@ -28,7 +28,7 @@ use veilmatch_proto::{
 use veilmatch_protocol::{
     frame::View,
     name::{AgencyName, PlatformId},
-    note::Verifier,
+    note::{self, Note, Verifier},
 };
 
 use crate::{
@@ -162,7 +162,7 @@ impl Watch {
 
     /// Hands this platform's cosignature in. Somebody who does not take it does harm to nobody but himself.
     async fn hand_in(&self, connection: &Connection, origin: &str, note: &[u8], line: &str, now: u64) {
-        let request = pb::AddCosignatureRequest { note: note.to_vec(), cosignature: line.to_owned() };
+        let request = pb::AddCosignatureRequest { note: without_cosignatures(note), cosignature: line.to_owned() };
         let mut logs = connection.logs();
         match connection.in_time(logs.add_cosignature(request)).await {
             Ok(_) => {
@@ -197,6 +197,15 @@ impl Watch {
 /// Whether the newest cosignature that counted is too old.
 fn is_stale(counted: u64, now: u64) -> bool {
     counted.saturating_add(FRESH) <= now
+}
+
+/// A checkpoint with the log's own signature line and no other.
+fn without_cosignatures(note: &[u8]) -> Vec<u8> {
+    let Ok(parsed) = Note::parse(note) else { return note.to_vec() };
+    let origin = parsed.text().lines().next().unwrap_or_default();
+    let own = parsed.lines().iter().filter(|line| line.name == origin);
+    let lines: String = own.map(|line| note::signature_line(line.name, line.id, &line.signature)).collect();
+    format!("{}\n{lines}", parsed.text()).into_bytes()
 }
 
 /// A checkpoint with one more signature line.

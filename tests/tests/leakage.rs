@@ -15,7 +15,7 @@ use std::{
 
 use futures::StreamExt;
 use tracing_subscriber::filter::LevelFilter;
-use veilmatch_client::{Client, Outcome, Subject};
+use veilmatch_client::{Client, NotChecked, Outcome, Subject};
 use veilmatch_proto::pb::{self, lists_client::ListsClient};
 use veilmatch_protocol::item::Item;
 use veilmatch_server::admin::ClientTerms;
@@ -176,12 +176,12 @@ async fn neither_side_has_a_digest_of_the_other_and_a_leak_on_purpose_is_found()
     log().lock().unwrap().clear();
     assert_eq!(leaked(&lived), None);
 
-    // In an answer, which our client does not even look at there.
+    // In an answer: our client refuses it there.
     lived.leak.store(true, Ordering::SeqCst);
     let dir = lived.world.platform_dir(PLATFORM);
     let client = Client::open(&dir).unwrap();
     let outcome = client.check(&lived.world.list, bare(0, unlisted(ENTRIES)), PATIENCE).await;
-    assert_eq!(outcome, Outcome::NoMatch { version: 2 });
+    assert_eq!(outcome, Outcome::NotChecked(NotChecked::BadAcknowledgement));
     client.shutdown().await;
     assert_eq!(leaked(&lived).unwrap(), "raw in a message");
 
@@ -217,6 +217,7 @@ fn what_the_two_programs_log_and_print_has_no_digest_of_the_other_side() {
     run(&["check", "--hashes", hashes.to_str().unwrap()]);
     run(&["check", "--hashes", hashes.to_str().unwrap()]);
     run(&["rescan"]);
+    run(&["log", "publish"]);
     run(&["forget", "--hashes", hashes.to_str().unwrap()]);
     pair.kill_server();
     let server = fs::read(pair.path("server.log")).unwrap();
@@ -226,6 +227,10 @@ fn what_the_two_programs_log_and_print_has_no_digest_of_the_other_side() {
     assert_eq!(needles.find(&server), None);
     assert_eq!(needles.find(said.as_bytes()), None, "not even the platform's own");
     assert_eq!(Needles::of(&both[500..]).find(&agency_bytes(&pair)), None);
+    // What the platform publishes of its match log says nothing of what it asked, listed or not (SPEC §18.5).
+    let published = files(&pair.platform_dir().join("logs"));
+    assert!(published.iter().any(|(path, _)| path.ends_with("checkpoint")));
+    assert!(published.iter().all(|(_, bytes)| needles.find(bytes).is_none()));
 }
 
 fn agency_bytes(pair: &Pair) -> Vec<u8> {
@@ -241,7 +246,7 @@ struct Shape {
     files: BTreeMap<PathBuf, usize>,
 }
 
-async fn shape_of_a_scan(matches: usize) -> Shape {
+async fn shape_of_a_scan(matches: usize, published: bool) -> Shape {
     let mut world = World::new();
     world.import(&(0..1_000).map(listed).collect::<Vec<_>>(), "A1");
     world.publish();
@@ -251,6 +256,9 @@ async fn shape_of_a_scan(matches: usize) -> Shape {
     let before = middle.heard.to_server().len();
     let items: Vec<Item> = (0..matches).map(listed).chain((matches..5_000).map(unlisted)).collect();
     scan(&client, &world, &items).await;
+    if published {
+        assert!(client.publish_log().await.unwrap()[0].cosigned);
+    }
     client.shutdown().await;
     let mut messages: Vec<usize> = middle.heard.to_server()[before..].iter().map(Vec::len).collect();
     messages.sort_unstable();
@@ -292,9 +300,15 @@ fn length(value: rusqlite::types::ValueRef<'_>) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_agency_gets_and_keeps_has_one_shape_whatever_matched() {
     // SPEC §11
-    let none = shape_of_a_scan(0).await;
-    let many = shape_of_a_scan(1_000).await;
+    let none = shape_of_a_scan(0, false).await;
+    let many = shape_of_a_scan(1_000, false).await;
     assert_eq!(none.messages.len(), 2, "5,000 items are a full frame and a smaller one");
     assert_eq!(none.tables["veilmatch.db: frame"].len(), 2);
     assert_eq!(none, many);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_of_the_match_log_has_one_shape_whether_or_not_something_matched() {
+    // SPEC §11, §12.4, §18.5
+    assert_eq!(shape_of_a_scan(0, true).await, shape_of_a_scan(50, true).await);
 }

@@ -234,8 +234,8 @@ fn repeat(examined: &Examined) -> Vec<Command> {
             command: format!("GO111MODULE=off GOPATH=/usr/share/gocode go run tests/outside/rederive.go FOLDER 'KEY'   # {}", log.origin),
         },
         Command {
-            what: "Policy, cosignatures and tiles, with aics-tlog from PyPI (Python 3.12 or later):".into(),
-            command: "pip install aics-tlog==0.2.1 && python -m aics_tlog --help".into(),
+            what: "Policy, quorum and proofs, with aics-tlog from PyPI (Python 3.12 or later; its `audit_tiles` derives a tree from entries):".into(),
+            command: "pip install aics-tlog==0.2.1".into(),
         },
         Command {
             what: "The signature of this report, with the auditor's key:".into(),

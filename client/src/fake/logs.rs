@@ -9,6 +9,7 @@ use ed25519_dalek::SigningKey;
 use tonic::{Request, Response, Status};
 use veilmatch_audit::{
     checkpoint::{self, Checkpoint},
+    closing::Closing,
     cosignature::Cosigner,
     leaf, tree,
 };
@@ -16,7 +17,10 @@ use veilmatch_proto::{
     Reason, Refused,
     pb::{self, logs_server::Logs},
 };
-use veilmatch_protocol::{manifest::SignedManifest, note::Note};
+use veilmatch_protocol::{
+    manifest::SignedManifest,
+    note::{Note, Verifier},
+};
 
 /// Logs that do as a test says.
 #[derive(Clone, Default)]
@@ -33,8 +37,8 @@ pub(crate) struct State {
     pub(crate) cosignatures: Vec<String>,
     /// Checkpoints of match logs that the agency cosigned, by origin.
     pub(crate) cosigned: BTreeMap<String, Vec<u8>>,
-    /// How often a checkpoint was asked for.
-    pub(crate) asked: usize,
+    /// The platform's receipt key, where closing statements are agreed to.
+    pub(crate) agrees: Option<Verifier>,
 }
 
 impl FakeLogs {
@@ -71,8 +75,7 @@ impl Logs for FakeLogs {
         request: Request<pb::GetCheckpointRequest>,
     ) -> Result<Response<pb::GetCheckpointResponse>, Status> {
         let pb::GetCheckpointRequest { origin, old_size } = request.into_inner();
-        let mut state = self.state();
-        state.asked += 1;
+        let state = self.state();
         if !origin.ends_with("/manifest") {
             return Err(refuse(Reason::UnknownLog));
         }
@@ -109,7 +112,9 @@ impl Logs for FakeLogs {
         &self,
         request: Request<pb::AddCosignatureRequest>,
     ) -> Result<Response<pb::AddCosignatureResponse>, Status> {
-        self.state().cosignatures.push(request.into_inner().cosignature);
+        let pb::AddCosignatureRequest { note, cosignature } = request.into_inner();
+        assert_eq!(Note::parse(&note).unwrap().lines().len(), 1, "the log's own signature and no other");
+        self.state().cosignatures.push(cosignature);
         Ok(Response::new(pb::AddCosignatureResponse {}))
     }
 
@@ -142,7 +147,12 @@ impl Logs for FakeLogs {
         Ok(Response::new(pb::GetCosignedResponse { note }))
     }
 
-    async fn close_day(&self, _: Request<pb::CloseDayRequest>) -> Result<Response<pb::CloseDayResponse>, Status> {
-        Err(refuse(Reason::CloseDiffers))
+    async fn close_day(&self, request: Request<pb::CloseDayRequest>) -> Result<Response<pb::CloseDayResponse>, Status> {
+        let statement = request.into_inner().statement;
+        let agrees = self.state().agrees.clone().ok_or_else(|| refuse(Reason::CloseDiffers))?;
+        let closing = Closing::open(&statement, &agrees).unwrap();
+        let statement = String::from_utf8(statement).unwrap();
+        let signature = closing.countersign(&statement, &key()).unwrap()[statement.len()..].to_owned();
+        Ok(Response::new(pb::CloseDayResponse { signature }))
     }
 }

@@ -294,6 +294,34 @@ async fn a_published_tree_is_padded_cosigned_and_read_from_its_files() {
 }
 
 #[tokio::test]
+async fn a_day_is_closed_once_with_both_signatures_and_a_contradiction_is_kept() {
+    // SPEC §18.6, §20.3 CLOSE_DIFFERS
+    let home = Home::new();
+    let (logs, connection) = agency().await;
+    (1..=2).for_each(|byte| {
+        sent(&home, byte);
+        home.log.frame_ended(&fake::list(), BatchId([byte; 16]), &answered(), 3, None).unwrap();
+    });
+    let ack_key = fake::invitation().ack_key();
+    let close = || home.log.close_days(&connection, &ack_key);
+    close().await.unwrap();
+    assert_eq!(leaves(&home).len(), 2, "nothing is closed that the agency contradicts");
+    let kept: Vec<_> = fs::read_dir(home.dir.evidence()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(kept, ["closing-baseline-1-2026-05-28.note"]);
+    let key = Keys::read(&home.dir).unwrap().receipt.verifying_key();
+    logs.state().agrees = Some(Verifier::new(&receipt_key(&fake::platform()), key).unwrap());
+    for _ in 0..2 {
+        close().await.unwrap();
+    }
+    let leaves = leaves(&home);
+    let [Leaf::Frame(_), Leaf::Frame(_), Leaf::Close(closed)] = &leaves[..] else { panic!("{leaves:?}") };
+    assert_eq!(
+        (closed.date.to_string().as_str(), closed.epoch, closed.list.as_str()),
+        ("2026-05-28", Epoch(1), "baseline")
+    );
+}
+
+#[tokio::test]
 async fn files_that_were_lost_are_written_anew_before_anything_is_signed() {
     // SPEC §17.4
     let home = Home::new();
