@@ -15,7 +15,7 @@ mod views;
 use std::collections::BTreeMap;
 
 use veilmatch_protocol::{
-    manifest::{Hash, Quota},
+    manifest::{Hash, Quota, Timestamp},
     name::PlatformId,
 };
 
@@ -44,6 +44,14 @@ impl Period {
     #[must_use]
     pub fn contains(&self, date: Date) -> bool {
         (self.from..=self.to).contains(&date)
+    }
+
+    /// The part of it for which both sides must have everything: days that ended an hour ago. Until then the checkpoint of a
+    /// match log is due, with the day's totals and closing statements.
+    #[must_use]
+    pub fn settled(&self, now: u64) -> Self {
+        let last = Date::of(Timestamp::from_unix(now.saturating_sub(86_400 + 3_600)));
+        Self { from: self.from, to: self.to.min(last) }
     }
 
     /// Its days, ascending.
@@ -151,15 +159,23 @@ pub fn reconcile(
     now: u64,
 ) -> Reconciled {
     let mut all = Reconciled::default();
+    let settled = period.settled(now);
+    if settled.to < period.to {
+        let first = period.from.max(settled.to.next());
+        all.not_judged.push(format!(
+            "{first} to {}: what one side alone has, totals and closing statements, until an hour after the day",
+            period.to
+        ));
+    }
     all.findings.extend(views::compare(agency, platforms));
     all.findings.extend(published::check(agency, artifacts, terms));
     all.findings.extend(validity::frames(agency, period));
     canaries::strangers(agency, platforms, &mut all);
     for platform in platforms {
         let mut days = period.days().map(|date| (date, Cell::default())).collect();
-        frames::join(agency, platform, period, &mut days, &mut all);
+        frames::join(agency, platform, settled, &mut days, &mut all);
         acknowledgements::check(agency, platform, &mut all);
-        closings::compare(agency, platform, period, &mut days, &mut all);
+        closings::compare(agency, platform, settled, &mut days, &mut all);
         all.findings.extend(budgets::check(agency, platform, period));
         let receipts = receipts::judge(agency, platform, artifacts, terms, now, &mut all);
         if let Some(canaries) = canaries::judge(agency, platform, &receipts, period, now, &mut all) {
@@ -182,5 +198,23 @@ impl Platform {
     /// Whether something can be missed in the match logs.
     fn complete(&self) -> bool {
         !self.logs.is_empty() && self.logs.iter().all(|(audited, _)| audited.complete())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_settled_an_hour_after_its_end() {
+        // Totals and closing statements of today, and frames since the last checkpoint, were findings.
+        let date = |text| Date::parse(text).unwrap();
+        let at = |text: &str| Timestamp::parse(text).unwrap().unix();
+        let period = Period { from: date("2026-10-01"), to: date("2026-10-31") };
+        assert_eq!(period.settled(at("2026-10-20T00:59:59Z")).to, date("2026-10-18"));
+        assert_eq!(period.settled(at("2026-10-20T01:00:00Z")).to, date("2026-10-19"));
+        assert_eq!(period.settled(at("2026-12-01T00:00:00Z")), period);
+        let today = Period { from: date("2026-10-20"), to: date("2026-10-20") };
+        assert_eq!(today.settled(at("2026-10-20T12:00:00Z")).days().count(), 0);
     }
 }

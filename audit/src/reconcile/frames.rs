@@ -28,7 +28,7 @@ const LOST: [&str; 8] = [
 pub(super) fn join(
     agency: &Agency,
     platform: &Platform,
-    period: Period,
+    settled: Period,
     days: &mut BTreeMap<Date, Cell>,
     all: &mut Reconciled,
 ) {
@@ -41,7 +41,7 @@ pub(super) fn join(
             cell.refused += 1;
         }
         let Some((origin, index, frame)) = frame_of(platform, &query.batch) else {
-            if query.signed && platform.complete() {
+            if query.signed && platform.complete() && settled.contains(date) {
                 cell.query_only += u64::from(query.answered());
                 let text = format!("no leaf of batch {}, asked at {}", STANDARD.encode(query.batch.0), query.t);
                 all.findings.push(Finding::new(Code::Q02, query.place(), text));
@@ -62,8 +62,8 @@ pub(super) fn join(
             _ => cell.agreed += 1,
         }
     }
-    only_in_match_log(agency, platform, &asked, period, days, all);
-    silent_days(platform, period, all);
+    only_in_match_log(agency, platform, &asked, settled, days, all);
+    silent_days(platform, settled, all);
     for (side, complete) in [("query logs", agency.complete()), ("match logs", platform.complete())] {
         if !complete {
             let text = format!("what is missing in the {side}, for {}: they were not shown whole", platform.name);
@@ -133,28 +133,32 @@ fn only_in_match_log(
     }
 }
 
-/// Every day of the period has totals of each list that the platform uses; gaps between totals are found in the log itself.
+/// Every day of the period has totals of each list that the platform uses, from the day on which it began; gaps between
+/// totals are found in the log itself.
 fn silent_days(platform: &Platform, period: Period, all: &mut Reconciled) {
     if !platform.complete() {
         return;
     }
-    let mut lists: BTreeMap<&str, BTreeSet<Date>> = BTreeMap::new();
+    let mut begun: BTreeMap<&str, Date> = BTreeMap::new();
+    let mut totals: BTreeMap<&str, BTreeSet<Date>> = BTreeMap::new();
+    let mut uses = |list, date: Date| {
+        let first = begun.entry(list).or_insert(date);
+        *first = date.min(*first);
+    };
     for (_, log) in &platform.logs {
-        for (_, frame) in &log.frames {
-            lists.entry(frame.list.as_str()).or_default();
-        }
-        for (_, adopt) in &log.adopts {
-            lists.entry(adopt.list.as_str()).or_default();
-        }
+        log.frames.iter().for_each(|(_, frame)| uses(frame.list.as_str(), Date::of(frame.t)));
+        log.adopts.iter().for_each(|(_, adopt)| uses(adopt.list.as_str(), Date::of(adopt.t)));
         for (_, day) in &log.days {
-            lists.entry(day.list.as_str()).or_default().insert(day.date);
+            uses(day.list.as_str(), day.date);
+            totals.entry(day.list.as_str()).or_default().insert(day.date);
         }
     }
-    for (list, dates) in lists {
+    for (list, first) in begun {
+        let dates = totals.remove(list).unwrap_or_default();
         let between = |date: &Date| {
             dates.first().is_some_and(|first| first < date) && dates.last().is_some_and(|last| date < last)
         };
-        for date in period.days().filter(|date| !dates.contains(date) && !between(date)) {
+        for date in period.days().filter(|date| *date >= first && !dates.contains(date) && !between(date)) {
             let place = Place::day(&platform.logs[0].1.origin, &date.to_string(), list, 0);
             all.findings.push(Finding::new(Code::D01, place, "the day has no totals"));
         }
