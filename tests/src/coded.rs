@@ -10,6 +10,7 @@ use veilmatch_protocol::{
     item::Item,
     label::{self, CodedLabel},
     manifest::{ArtifactRef, Hash, SignedManifest},
+    merkle,
     name::{AgencyName, Epoch, Origin, Version},
     note::Verifier,
     oprf::{self, Mode},
@@ -50,6 +51,13 @@ pub fn sign(world: &World, entries: &[(Item, CodedLabel<'_>)], book: &CodeBook) 
     let signed = SignedManifest::sign(manifest, &key).unwrap();
     let changed = (signed.note(), signed.view().root);
     assert_eq!(store.execute("UPDATE manifest SET note = ?1, leaf_hash = ?2", changed).unwrap(), 1);
+    // The log as it is before its first checkpoint: the server signs and publishes it when it starts.
+    assert_eq!(store.execute("UPDATE log_leaf SET leaf = ?1", [signed.leaf()]).unwrap(), 1);
+    let unsigned =
+        "UPDATE log SET head_size = 0, head_root = ?1, head_note = x'', published_size = 0, published_note = x''";
+    assert_eq!(store.execute(unsigned, [merkle::root([])]).unwrap(), 1);
+    store.execute_batch("DELETE FROM log_root; DELETE FROM log_hash;").unwrap();
+    fs::remove_dir_all(dir.logs()).unwrap();
 }
 
 fn written(world: &World, entries: &[(Item, CodedLabel<'_>)]) -> (Vec<u8>, ArtifactRef) {
