@@ -19,7 +19,7 @@ use crate::{
     clock::{Clock, rfc3339},
     config::Config,
     keys::read_signing_key,
-    logs::keeper::publish_manifests,
+    logs::{LogHealth, LogState, keeper::publish_manifests},
     publish::{Occasion, Publisher, destroy_epoch},
     state_dir::StateDir,
     status::Chain,
@@ -43,7 +43,7 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Reads the catalogue and starts to keep it current.
+    /// Reads the catalogue and starts to keep it current. `health` learns of a log that may not go on.
     ///
     /// # Errors
     /// Those of [`Catalogue::load`] and [`Store::open`].
@@ -51,9 +51,10 @@ impl Follower {
         dir: StateDir,
         config: Config,
         clock: Arc<dyn Clock>,
+        health: Arc<LogHealth>,
     ) -> Result<(Self, watch::Receiver<Arc<Catalogue>>), Error> {
         let poll = Duration::from_millis(config.process.poll_ms.into());
-        let (mut following, current) = Following::open(dir, config, clock)?;
+        let (mut following, current) = Following::open(dir, config, clock, health)?;
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new()
             .name("follow".into())
@@ -87,6 +88,7 @@ struct Following {
     dir: StateDir,
     config: Config,
     clock: Arc<dyn Clock>,
+    health: Arc<LogHealth>,
     catalogue: watch::Sender<Arc<Catalogue>>,
     data_version: i64,
     // When changes were last looked for.
@@ -98,12 +100,13 @@ impl Following {
         dir: StateDir,
         config: Config,
         clock: Arc<dyn Clock>,
+        health: Arc<LogHealth>,
     ) -> Result<(Self, watch::Receiver<Arc<Catalogue>>), Error> {
         let store = Store::open(&dir.database())?;
         let data_version = store.data_version()?;
         let (catalogue, current) = watch::channel(Arc::new(Catalogue::load(&store, &dir, None, clock.now())?));
         // Looked at soon after a start: what was due while nobody ran is due then.
-        Ok((Self { store, dir, config, clock, catalogue, data_version, scheduled: 0 }, current))
+        Ok((Self { store, dir, config, clock, health, catalogue, data_version, scheduled: 0 }, current))
     }
 
     fn run(&mut self, stopped: &Receiver<()>, poll: Duration) {
@@ -163,11 +166,16 @@ impl Following {
                 expiring.push(list.row.list.clone());
             }
         }
+        // A command may have found it.
+        if let Err(error) = self.store.check_halted() {
+            self.failed("go on with the logs", &error);
+            return false;
+        }
         let scheduled = self.is_scheduled(now);
         let unlogged = match self.store.has_unpublished(&Origin::of(&self.config.agency())) {
             Ok(unlogged) => unlogged,
             Err(error) => {
-                log("look at the manifest log", &error);
+                self.failed("look at the manifest log", &error);
                 return false;
             }
         };
@@ -179,13 +187,13 @@ impl Following {
             // A command is at work; it may even be doing this.
             Err(Error::Busy) => return true,
             Err(error) => {
-                log("do what is due", &error);
+                self.failed("do what is due", &error);
                 return false;
             }
         };
         let mut all_done = true;
         if unlogged && let Err(error) = self.publish_log(now) {
-            log("publish the manifest log", &error);
+            self.failed("publish the manifest log", &error);
             all_done = false;
         }
         for epoch in retired {
@@ -194,14 +202,14 @@ impl Following {
                     tracing::info!(list = %epoch.list, epoch = epoch.epoch.0, "the epoch is retired and its key destroyed");
                 }
                 Err(error) => {
-                    log(&format!("destroy the key of epoch {} of list {}", epoch.epoch.0, epoch.list), &error);
+                    self.failed(&format!("destroy the key of epoch {} of list {}", epoch.epoch.0, epoch.list), &error);
                     all_done = false;
                 }
             }
         }
         for list in expiring {
             if let Err(error) = self.publish(&list, Occasion::Renewal, now) {
-                log(&format!("publish list {list} again before it expires"), &error);
+                self.failed(&format!("publish list {list} again before it expires"), &error);
                 all_done = false;
             }
         }
@@ -210,7 +218,7 @@ impl Following {
             // One that was never published waits for the operator's first word.
             for list in current.lists().filter(|list| list.newest().is_some()) {
                 if let Err(error) = self.publish(&list.row.list, Occasion::Asked, now) {
-                    log(&format!("publish what has changed in list {}", list.row.list), &error);
+                    self.failed(&format!("publish what has changed in list {}", list.row.list), &error);
                     published = false;
                 }
             }
@@ -223,7 +231,7 @@ impl Following {
         drop(lock);
         // Our own connection made these changes, so its data version does not tell.
         if let Err(error) = self.reload(&current) {
-            log("read what has changed", &error);
+            self.failed("read what has changed", &error);
             all_done = false;
         }
         all_done
@@ -240,6 +248,14 @@ impl Following {
     fn publish_log(&mut self, now: u64) -> Result<(), Error> {
         let key = read_signing_key(&self.dir.manifest_key())?;
         publish_manifests(&self.dir, &self.config.agency(), &mut self.store, &key, now).map(drop)
+    }
+
+    // No answer is given any more once a log may not go on (SPEC §17.7).
+    fn failed(&self, what: &str, error: &Error) {
+        log(what, error);
+        if matches!(error, Error::LogHalted { .. }) {
+            self.health.become_state(LogState::Halted);
+        }
     }
 
     // Under the lock of changes. Whether it is still due is read anew: a command may have published meanwhile.
@@ -268,7 +284,17 @@ mod tests {
         let agency = world.agency();
         let mut config = agency.config().clone();
         config.process.poll_ms = 10;
-        Follower::start(agency.dir().clone(), config, Arc::new(world.clock.clone())).unwrap()
+        Follower::start(agency.dir().clone(), config, Arc::new(world.clock.clone()), sound()).unwrap()
+    }
+
+    fn following(world: &World) -> (Following, watch::Receiver<Arc<Catalogue>>) {
+        let agency = world.agency();
+        let clock = Arc::new(world.clock.clone());
+        Following::open(agency.dir().clone(), agency.config().clone(), clock, sound()).unwrap()
+    }
+
+    fn sound() -> Arc<LogHealth> {
+        Arc::new(LogHealth::new(|_| ()))
     }
 
     fn newest(world: &World) -> (u32, u64) {
@@ -299,9 +325,7 @@ mod tests {
         catalogue.changed().await.unwrap();
         assert_eq!(newest(&world), (2, 20));
         // Without a change there is nothing to publish.
-        let agency = world.agency();
-        let (mut following, _) =
-            Following::open(agency.dir().clone(), agency.config().clone(), Arc::new(world.clock.clone())).unwrap();
+        let (mut following, _) = following(&world);
         world.clock.advance(600);
         assert!(following.maintain());
         assert_eq!(newest(&world), (2, 20));
@@ -332,9 +356,7 @@ mod tests {
             std::fs::remove_file(world.root().join(format!("lists/{name}/1.vml"))).unwrap();
         }
         world.clock.advance(84 * 3_600);
-        let agency = world.agency();
-        let (mut following, catalogue) =
-            Following::open(agency.dir().clone(), agency.config().clone(), Arc::new(world.clock.clone())).unwrap();
+        let (mut following, catalogue) = following(&world);
         for _ in 0..3 {
             assert!(!following.maintain());
             assert_eq!(newest(&world), (2, 10));
@@ -346,9 +368,7 @@ mod tests {
     fn a_version_whose_checkpoint_was_not_written_is_served_once_it_is() {
         // SPEC §8.6: its publication was killed between the transaction and the checkpoint.
         let world = World::published(10);
-        let agency = world.agency();
-        let (mut following, catalogue) =
-            Following::open(agency.dir().clone(), agency.config().clone(), Arc::new(world.clock.clone())).unwrap();
+        let (mut following, catalogue) = following(&world);
         world.write_a_version_and_no_checkpoint();
         let served = || catalogue.borrow().list(&world.list).unwrap().newest().unwrap().version.0;
         following.look().unwrap();
@@ -361,9 +381,7 @@ mod tests {
     fn a_list_that_a_command_published_meanwhile_is_not_published_again() {
         let world = World::published(10);
         world.clock.advance(84 * 3_600);
-        let agency = world.agency();
-        let (mut following, _catalogue) =
-            Following::open(agency.dir().clone(), agency.config().clone(), Arc::new(world.clock.clone())).unwrap();
+        let (mut following, _catalogue) = following(&world);
         world.publish();
         assert!(following.maintain());
         assert_eq!(newest(&world), (2, 10));
@@ -375,9 +393,32 @@ mod tests {
         let seed = world.root().join("keys/oprf/base-1.seed");
         crate::keys::EpochSeeds::create(&seed).unwrap();
         let agency = world.agency();
-        let refused = Follower::start(agency.dir().clone(), agency.config().clone(), Arc::new(world.clock.clone()))
-            .err()
-            .unwrap();
+        let refused =
+            Follower::start(agency.dir().clone(), agency.config().clone(), Arc::new(world.clock.clone()), sound())
+                .err()
+                .unwrap();
         assert_eq!(refused.reason(), "DAMAGED");
+    }
+
+    #[test]
+    fn a_log_that_may_not_go_on_ends_the_answers() {
+        // SPEC §17.7: a publication that is refused for it, and a halt that a command has recorded.
+        let world = World::published(10);
+        let (mut following, _catalogue) = following(&world);
+        assert!(following.maintain());
+        assert_eq!(following.health.state(), LogState::Sound);
+        let checkpoint = world.root().join("logs/manifest/checkpoint");
+        let published = std::fs::read_to_string(&checkpoint).unwrap();
+        world.write_a_version_and_no_checkpoint();
+        std::fs::write(&checkpoint, published.replacen("\n1\n", "\n9\n", 1)).unwrap();
+        assert!(!following.maintain());
+        assert_eq!(following.health.state(), LogState::Halted);
+
+        let world = World::published(10);
+        let (mut following, _catalogue) = self::following(&world);
+        let row = world.store().logs().unwrap().remove(0);
+        world.store().halt_log(row.id, "another tree was seen").unwrap();
+        assert!(!following.maintain());
+        assert_eq!(following.health.state(), LogState::Halted);
     }
 }

@@ -53,9 +53,12 @@ impl AgencyLogs {
         on_change: impl Fn(LogState) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let keys = Arc::new(LogKeys::read(dir, &config.agency())?);
+        let mut store = Store::open(&dir.database())?;
+        // Also one of an earlier half-year, that gains nothing more.
+        store.check_halted()?;
         match dir.lock_changes() {
             Ok(_lock) => {
-                let (mut store, key) = (Store::open(&dir.database())?, read_signing_key(&dir.manifest_key())?);
+                let key = read_signing_key(&dir.manifest_key())?;
                 keeper::publish_manifests(dir, &config.agency(), &mut store, &key, clock.now())?;
             }
             // A command is at work, and does it itself.
@@ -123,3 +126,6 @@ impl AgencyLogs {
         Arc::new(ServedLogs::new(own, watched, closed))
     }
 }
+
+#[cfg(test)]
+mod tests;

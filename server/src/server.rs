@@ -124,7 +124,8 @@ impl Server {
         .map_err(|_| Error::Internal("the witnesses could not be asked"))?;
         let witnesses = witnesses?;
         let query_log = logs.start(failed.clone())?;
-        let (follower, catalogue) = Follower::start(dir.clone(), config.clone(), Arc::clone(&options.clock))?;
+        let (follower, catalogue) =
+            Follower::start(dir.clone(), config.clone(), Arc::clone(&options.clock), logs.health())?;
         let leaving = CancellationToken::new();
         let logged = catalogue.clone();
         let service = Service::new(catalogue, Arc::new(frames), logs.served(writer), dir.clone(), leaving.clone());

@@ -317,7 +317,7 @@ impl World {
         let query_log = logs.start(CancellationToken::new()).unwrap();
         let mut config = config;
         config.process.poll_ms = 10;
-        let (follower, catalogue) = Follower::start(dir.clone(), config, clock).unwrap();
+        let (follower, catalogue) = Follower::start(dir.clone(), config, clock, logs.health()).unwrap();
         let draining = CancellationToken::new();
         let served = logs.served(writer);
         let service = Service::new(catalogue, Arc::new(frames), served, dir, draining.clone());

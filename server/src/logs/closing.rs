@@ -59,6 +59,7 @@ impl ClosedDays {
     /// [`CallError::Malformed`] if it is no statement of this platform's, [`CallError::CloseDiffers`], [`CallError::Store`],
     /// [`CallError::AuditUnavailable`].
     pub async fn close(self: &Arc<Self>, client: &Arc<Client>, note: Vec<u8>) -> Result<String, CallError> {
+        self.reader.require_sound()?;
         let (days, client) = (Arc::clone(self), Arc::clone(client));
         let compared = tokio::task::spawn_blocking(move || days.compare(&client, note));
         let Agreed { statement, day, leaf } = compared.await.map_err(|_| CallError::Lost)??;
@@ -67,6 +68,8 @@ impl ClosedDays {
             Recorded::Durable(_) | Recorded::AlreadyAnswered => {}
             _ => return Err(CallError::AuditUnavailable),
         }
+        // It may have ended meanwhile.
+        self.reader.require_sound()?;
         let signed = statement.countersign(&note, &self.keys.ack).map_err(|_| malformed())?;
         Ok(signed[note.len()..].to_owned())
     }

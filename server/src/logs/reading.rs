@@ -48,6 +48,14 @@ impl LogReader {
         Self { dir, keys, health, clock, stores }
     }
 
+    /// Nothing more is promised once a log cannot go on.
+    ///
+    /// # Errors
+    /// [`CallError::AuditUnavailable`].
+    pub(crate) fn require_sound(&self) -> Result<(), CallError> {
+        if self.health.state() == LogState::Sound { Ok(()) } else { Err(CallError::AuditUnavailable) }
+    }
+
     pub(crate) fn stores(&self) -> &Stores {
         &self.stores
     }

@@ -96,6 +96,19 @@ impl Store {
         Ok(rows.query_map([], log_row)?.collect::<Result<_, _>>()?)
     }
 
+    /// Refuses if one of the logs is halted.
+    ///
+    /// # Errors
+    /// [`Error::LogHalted`] for the oldest that is, [`Error::Store`].
+    pub fn check_halted(&self) -> Result<(), Error> {
+        for row in self.logs()? {
+            if let Some(why) = row.halted {
+                return Err(Error::LogHalted { origin: row.origin, why });
+            }
+        }
+        Ok(())
+    }
+
     /// Makes a log without leaves, unless it is there.
     ///
     /// # Errors

@@ -299,6 +299,10 @@ async fn a_day_is_closed_once_both_sides_say_the_same_of_it() {
     let leaves = world.store().leaves(log.id, 0..9).unwrap();
     let Leaf::Close(leaf) = Leaf::decode(&leaves[3]).unwrap() else { panic!("a closing leaf") };
     assert_eq!((leaf.digest, leaves.len()), (right.digest().unwrap(), 4));
+
+    // SPEC §17.7: nothing is signed any more.
+    served.health.become_state(LogState::Halted);
+    assert_eq!(close(&right, key).await, Err(Reason::AuditUnavailable));
 }
 
 #[tokio::test]
