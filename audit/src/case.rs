@@ -143,10 +143,10 @@ pub fn manifest_log(
 ) -> io::Result<(Audited, Manifests)> {
     let known = Known { every_root: true, ..source.known.clone() };
     let mut audited = verify(&*source.files, &known)?;
-    findings.append(&mut audited.findings);
     let mut told = Told::default();
     let mut log = Manifests::new(&audited.origin, agency.as_str(), now);
-    read_leaves(&*source.files, &audited, 1, &|_| true, |read| told.extend(log.take(read)))?;
+    read_leaves(&*source.files, &mut audited, 1, &|_| true, |read| told.extend(log.take(read)))?;
+    findings.append(&mut audited.findings);
     told.finish(findings);
     Ok((audited, log))
 }
@@ -163,7 +163,6 @@ pub fn query_log(
     findings: &mut Vec<Finding>,
 ) -> io::Result<(Audited, Queries)> {
     let mut audited = verify(&*source.files, &source.known)?;
-    findings.append(&mut audited.findings);
     let mut told = Told::default();
     let mut log = Queries::new(&audited.origin, now, &audited.bounds);
     let signed = |leaf: &Leaf| match leaf {
@@ -174,7 +173,8 @@ pub fn query_log(
             .any(|key| query.verify_signature(key).is_ok()),
         _ => true,
     };
-    read_leaves(&*source.files, &audited, threads, &signed, |read| told.extend(log.take(read)))?;
+    read_leaves(&*source.files, &mut audited, threads, &signed, |read| told.extend(log.take(read)))?;
+    findings.append(&mut audited.findings);
     told.finish(findings);
     Ok((audited, log))
 }
@@ -190,10 +190,10 @@ pub fn match_log(
     findings: &mut Vec<Finding>,
 ) -> io::Result<(Audited, Matches)> {
     let mut audited = verify(&*source.files, &source.known)?;
-    findings.append(&mut audited.findings);
     let mut told = Told::default();
     let mut log = Matches::new(&audited.origin, now, &audited.bounds);
-    read_leaves(&*source.files, &audited, threads, &|_| true, |read| told.extend(log.take(read)))?;
+    read_leaves(&*source.files, &mut audited, threads, &|_| true, |read| told.extend(log.take(read)))?;
+    findings.append(&mut audited.findings);
     told.finish(findings);
     if audited.complete() {
         findings.extend(log.finish());

@@ -83,6 +83,8 @@ pub struct Audited {
     pub sound: bool,
     /// Leaves whose entry is missing or altered.
     pub holes: Vec<u64>,
+    /// One root for each 256 leaves, holes aside: entries are read twice, and must be the same.
+    pub stretches: Vec<Hash>,
     /// Roots by size, as far as they were wanted.
     pub roots: BTreeMap<u64, Hash>,
     /// What was found.
@@ -119,6 +121,7 @@ pub fn verify(files: &LogFiles<'_>, known: &Known<'_>) -> io::Result<Audited> {
         bounds: Vec::new(),
         sound: false,
         holes: Vec::new(),
+        stretches: Vec::new(),
         roots: BTreeMap::new(),
         findings: Vec::new(),
     };
@@ -132,6 +135,7 @@ pub fn verify(files: &LogFiles<'_>, known: &Known<'_>) -> io::Result<Audited> {
     let derived = tree::derive(files, &checkpoint, &sizes)?;
     audited.findings.extend(derived.findings);
     (audited.sound, audited.holes, audited.roots) = (derived.sound, derived.holes, derived.roots);
+    audited.stretches = derived.stretches;
     for other in others {
         audited.findings.extend(signed::compare(&checkpoint, &audited, &other));
     }

@@ -2,10 +2,13 @@
 
 use std::{io, thread};
 
+use veilmatch_protocol::merkle;
+
 use super::{Audited, LogFiles, tree};
 use crate::{
+    finding::{Code, Finding, Place},
     leaf::Leaf,
-    tile::{Tile, WIDTH},
+    tile::{Tile, TilePath, WIDTH},
 };
 
 /// Bundles that are decoded at once.
@@ -25,27 +28,29 @@ pub struct Read {
 }
 
 /// Gives every leaf that is part of the signed tree, in order. `check` is what takes long, such as a signature; it is made
-/// on `threads` threads.
+/// on `threads` threads. Entries that are not those of the first reading are L04 and end it: the files are then no tree.
 ///
 /// # Errors
 /// If a file could not be read.
 pub fn read_leaves(
     files: &LogFiles<'_>,
-    audited: &Audited,
+    audited: &mut Audited,
     threads: usize,
     check: &(dyn Fn(&Leaf) -> bool + Sync),
     mut take: impl FnMut(Read),
 ) -> io::Result<()> {
-    if !audited.sound {
-        return Ok(());
-    }
-    let size = audited.size();
+    let last = audited.size().div_ceil(WIDTH.into());
     let mut first = 0;
-    while let Some(last) = Some(size.div_ceil(WIDTH.into())).filter(|&last| first < last) {
+    while audited.sound && first < last {
         let end = last.min(first + BUNDLES);
         let mut entries = Vec::new();
         for number in first..end {
-            entries_of(files, Tile::of(0, number, size).expect("below the size"), &audited.holes, &mut entries)?;
+            let tile = Tile::of(0, number, audited.size()).expect("below the size");
+            if let Some(finding) = entries_of(files, tile, audited, &mut entries)? {
+                audited.findings.push(finding);
+                audited.sound = false;
+                break;
+            }
         }
         judge(entries, threads, check).into_iter().for_each(&mut take);
         first = end;
@@ -53,17 +58,33 @@ pub fn read_leaves(
     Ok(())
 }
 
-fn entries_of(files: &LogFiles<'_>, tile: Tile, holes: &[u64], into: &mut Vec<(u64, Vec<u8>)>) -> io::Result<()> {
+/// Adds the entries of a stretch, if they are those that were hashed when the tree was derived.
+fn entries_of(
+    files: &LogFiles<'_>,
+    tile: Tile,
+    audited: &Audited,
+    into: &mut Vec<(u64, Vec<u8>)>,
+) -> io::Result<Option<Finding>> {
     let bundle = tree::bundle(files, tile)?.unwrap_or_default();
     let mut rest = &bundle[..];
+    let (mut entries, mut hashes) = (Vec::new(), Vec::new());
     for index in tile.start()..tile.start() + u64::from(tile.width) {
-        let Some((entry, behind)) = tree::next_entry(rest) else { return Ok(()) };
+        let Some((entry, behind)) = tree::next_entry(rest) else { break };
         rest = behind;
-        if holes.binary_search(&index).is_err() {
-            into.push((index, entry.to_vec()));
+        if audited.holes.binary_search(&index).is_err() {
+            hashes.push(merkle::leaf_hash(entry));
+            entries.push((index, entry.to_vec()));
         }
     }
-    Ok(())
+    let stretch = usize::try_from(tile.index).ok().and_then(|at| audited.stretches.get(at));
+    if stretch == Some(&merkle::root(hashes)) {
+        into.append(&mut entries);
+        return Ok(None);
+    }
+    let name = TilePath::Entries(tile).to_string();
+    let text = "read again, the bundle has other entries than were hashed before";
+    let finding = Finding::new(Code::L04, Place::file(&audited.origin, &name, None), text);
+    Ok(Some(finding.with(&name.replace('/', "-"), bundle)))
 }
 
 fn judge(entries: Vec<(u64, Vec<u8>)>, threads: usize, check: &(dyn Fn(&Leaf) -> bool + Sync)) -> Vec<Read> {

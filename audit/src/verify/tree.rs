@@ -26,6 +26,8 @@ pub struct Derived {
     pub sound: bool,
     /// Indices of leaves whose entry is missing or is not what was hashed.
     pub holes: Vec<u64>,
+    /// One root for each 256 leaves, over the hashes of those that are no holes.
+    pub stretches: Vec<Hash>,
     /// What was found.
     pub findings: Vec<Finding>,
 }
@@ -48,6 +50,7 @@ pub fn derive(files: &LogFiles<'_>, signed: &Checkpoint, sizes: &[u64]) -> io::R
     for number in 0..signed.size.div_ceil(WIDTH.into()) {
         let tile = Tile::of(0, number, signed.size).expect("below the size");
         let Some(hashes) = walk.leaves_of(tile)? else { return Ok(walk.derived) };
+        walk.remember(tile, &hashes);
         walk.take(&hashes)?;
     }
     walk.partial_tiles()?;
@@ -193,6 +196,13 @@ impl Walk<'_> {
             finding = finding.with(&name.replace('/', "-"), bytes);
         }
         self.derived.findings.push(finding);
+    }
+
+    /// Keeps what a second reading of the entries is compared with.
+    fn remember(&mut self, tile: Tile, hashes: &[Hash]) {
+        let indexed = (tile.start()..).zip(hashes);
+        let whole = indexed.filter(|(index, _)| self.derived.holes.binary_search(index).is_err());
+        self.derived.stretches.push(merkle::root(whole.map(|(_, hash)| *hash)));
     }
 
     fn take(&mut self, hashes: &[Hash]) -> io::Result<()> {

@@ -1,11 +1,16 @@
 //! A changed file is found at its place, whatever was done to it.
 
+use std::{
+    io,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use veilmatch_audit::{
     cosignature::Cosigner,
     finding::{Code, Finding, Part},
-    tile::{Tile, TilePath},
-    verify::{Audited, Known, verify},
+    tile::{Files, Tile, TilePath},
+    verify::{Audited, Known, read_leaves, verify},
 };
 
 use crate::world::log::{Log, Memory};
@@ -109,4 +114,45 @@ fn a_tree_of_other_leaves_under_the_same_signature_is_not_sound() {
     assert!(!audited.sound);
     assert_eq!(audited.findings.len(), 1);
     assert_eq!((audited.findings[0].code, &audited.findings[0].place.part), (Code::L04, &Part::Checkpoint));
+}
+
+/// Serves another bundle, or none, after the first time.
+struct Fickle {
+    first: Memory,
+    path: &'static str,
+    then: Option<Vec<u8>>,
+    asked: AtomicUsize,
+}
+
+impl Files for Fickle {
+    type Error = io::Error;
+
+    fn read(&self, path: &str, limit: usize) -> io::Result<Option<Vec<u8>>> {
+        if path == self.path && self.asked.fetch_add(1, Ordering::Relaxed) > 0 {
+            return Ok(self.then.clone());
+        }
+        self.first.read(path, limit)
+    }
+}
+
+#[test]
+fn a_bundle_that_is_another_at_the_second_reading_is_found_and_the_tree_is_not_sound() {
+    // SPEC §17.3
+    let (log, files) = log();
+    let path = "tile/entries/007";
+    let bundle = &files.0[path];
+    let mut changed = bundle.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    let short = bundle[..bundle.len() - 2 - "leaf 2047".len()].to_vec();
+    for then in [Some(changed), Some(short), None] {
+        let fickle = Fickle { first: files.clone(), path, then, asked: AtomicUsize::new(0) };
+        let known = Known { key: log.verifier(), policy: None, now: 1_000, seen: Vec::new(), every_root: false };
+        let mut audited = verify(&fickle, &known).unwrap();
+        assert!(audited.complete() && audited.findings.is_empty());
+        let mut leaves = 0;
+        read_leaves(&fickle, &mut audited, 1, &|_| true, |_| leaves += 1).unwrap();
+        assert_eq!(places(&audited.findings), [(Code::L04, path.to_owned(), None)]);
+        assert!(!audited.complete());
+        assert_eq!(leaves, 7 * 256);
+    }
 }

@@ -89,22 +89,22 @@ impl Agency {
         if full {
             let known = Known { key, policy: None, now, seen: Vec::new(), every_root: false };
             let read = |error| Error::io("read", &path)(error);
-            let audited = verify(&files, &known).map_err(read)?;
+            let mut audited = verify(&files, &known).map_err(read)?;
+            let mut differs = |index: u64| findings.push(format!("leaf {index} is another one in the store"));
+            let mut stored = Stored { agency: self, log: row.id, from: 0, leaves: Vec::new() };
+            let mut failed = None;
+            read_leaves(&files, &mut audited, 1, &|_: &Leaf| true, |read| match stored.leaf(read.index) {
+                Ok(leaf) if leaf == Some(&read.bytes) => {}
+                Ok(_) => differs(read.index),
+                Err(error) => failed = failed.take().or(Some(error)),
+            })
+            .map_err(read)?;
             findings.extend(
                 audited
                     .findings
                     .iter()
                     .map(|finding| format!("{}: {}: {}", finding.code.name(), finding.place, finding.evidence.text)),
             );
-            let mut differs = |index: u64| findings.push(format!("leaf {index} is another one in the store"));
-            let mut stored = Stored { agency: self, log: row.id, from: 0, leaves: Vec::new() };
-            let mut failed = None;
-            read_leaves(&files, &audited, 1, &|_: &Leaf| true, |read| match stored.leaf(read.index) {
-                Ok(leaf) if leaf == Some(&read.bytes) => {}
-                Ok(_) => differs(read.index),
-                Err(error) => failed = failed.take().or(Some(error)),
-            })
-            .map_err(read)?;
             if let Some(error) = failed {
                 return Err(error);
             }
