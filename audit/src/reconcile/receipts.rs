@@ -42,7 +42,7 @@ pub enum Status {
     LevelTwo,
     /// The platform vouches for the entry, and somebody had it evaluated.
     LevelOne,
-    /// The platform vouches for the entry; the secret that would bind it was not shown.
+    /// The platform vouches for the entry; the secret that would bind it, or the list to look it up in, was not shown.
     Signed,
     /// A check failed.
     Failed,
@@ -61,7 +61,7 @@ impl Status {
         match self {
             Self::LevelTwo => "level 2",
             Self::LevelOne => "level 1",
-            Self::Signed => "signed, secret not shown",
+            Self::Signed => "signed alone",
             Self::Failed => "failed",
             Self::NotJudged => "not judged",
             Self::NotReleased => "not released",
@@ -88,7 +88,9 @@ pub(super) fn judge(
     all: &mut Reconciled,
 ) -> Receipts {
     let unfit = all.findings.iter().filter_map(unfit).collect();
-    let mut judge = Judge { agency, platform, artifacts, asked: asked(agency, platform), tags: HashMap::new(), unfit };
+    let asked = asked(agency, platform);
+    let tags = HashMap::new();
+    let mut judge = Judge { agency, platform, artifacts, asked, tags, unfit, unlisted: 0, unrecorded: 0 };
     let mut receipts = Receipts::default();
     let mut opened = HashSet::new();
     for line in platform.openings.iter().flat_map(|openings| &openings.lines) {
@@ -110,6 +112,7 @@ pub(super) fn judge(
         }
     }
     unreleased(platform, terms, now, &opened, &mut receipts, all);
+    all.not_judged.extend(judge.not_judged());
     if platform.openings.is_none() {
         all.not_judged.push(format!("receipts of {}: it released none", platform.name));
     } else if agency.items.is_none() {
@@ -127,6 +130,9 @@ struct Judge<'a> {
     tags: HashMap<(BatchId, u16), (Tag, u64)>,
     // Versions whose artifact at hand is another than the manifest names, which is a finding of its own.
     unfit: HashSet<(String, u32)>,
+    // Receipts whose tag could not be looked up in the list, and such without a record of the agency's.
+    unlisted: u64,
+    unrecorded: u64,
 }
 
 /// What is wrong with a receipt; nothing, if that cannot be judged.
@@ -145,7 +151,7 @@ impl<'a> Judge<'a> {
         if let Some(secret) = &said.secret {
             signed.verify_secret(secret).map_err(of)?;
         }
-        self.listed(&signed)?;
+        let listed = self.listed(&signed)?;
         self.committed(said, &signed)?;
         let frame = self.evaluated(&signed)?;
         self.alone(&receipt, line.number)?;
@@ -154,29 +160,42 @@ impl<'a> Judge<'a> {
         if let Some((_, label)) = record {
             signed.verify_label(label).map_err(of)?;
         }
-        let without = if said.secret.is_some() { Status::LevelOne } else { Status::Signed };
+        self.unlisted += u64::from(!listed);
+        self.unrecorded += u64::from(record.is_none() && self.agency.items.is_some());
+        let without = if said.secret.is_some() && listed { Status::LevelOne } else { Status::Signed };
         let Some(opened) = &said.element else { return Ok((receipt, without)) };
         opened.verify_path(&receipt, frame.n, &frame.req).map_err(of)?;
         let Some((item, _)) = record else { return Ok((receipt, without)) };
         opened.verify(&receipt, frame.n, &frame.req, item).map_err(of)?;
-        Ok((receipt, Status::LevelTwo))
+        Ok((receipt, if listed { Status::LevelTwo } else { Status::Signed }))
     }
 
-    /// Step 3: the tag is in the version's artifact, the manifest is in the log, and was valid.
-    fn listed(&self, signed: &SignedReceipt) -> Result<(), Wrong> {
+    /// What was not at hand for receipts that hold otherwise.
+    fn not_judged(&self) -> impl Iterator<Item = String> {
+        let name = &self.platform.name;
+        let unlisted =
+            format!("whether the tags of {} receipts of {name} are listed: no artifact to look in", self.unlisted);
+        let unrecorded = format!("level 2 of {} receipts of {name}: the agency's items lack them", self.unrecorded);
+        let lines = [(self.unlisted, unlisted), (self.unrecorded, unrecorded)];
+        lines.into_iter().filter(|(number, _)| *number > 0).map(|(_, line)| line)
+    }
+
+    /// Step 3: the tag is in the version's artifact, the manifest is in the log, and was valid. Gives whether the tag could
+    /// be looked up: without that, a secret of the platform's own making would do.
+    fn listed(&self, signed: &SignedReceipt) -> Result<bool, Wrong> {
         let (receipt, (audited, manifests)) = (signed.receipt(), &self.agency.manifests);
         let list = receipt.list.as_str();
         let Some(version) = manifests.version_of(list, receipt.version.0) else {
             return Err(wrong(Code::M06, "its version is not in the manifest log").filter(|_| audited.complete()));
         };
-        if let Some(bytes) = self.artifacts.artifact(list, receipt.version.0)
-            && !self.unfit.contains(&(list.to_owned(), receipt.version.0))
-            && let Ok(artifact) = Artifact::open(bytes, &version.manifest.artifact, receipt.epoch)
-        {
+        let at_hand = self.artifacts.artifact(list, receipt.version.0);
+        let fit = at_hand.filter(|_| !self.unfit.contains(&(list.to_owned(), receipt.version.0)));
+        let artifact = fit.and_then(|bytes| Artifact::open(bytes, &version.manifest.artifact, receipt.epoch).ok());
+        if let Some(artifact) = &artifact {
             signed.verify_listed(&artifact.look_ups()).map_err(of)?;
         }
         signed.verify_manifest(&version.manifest).map_err(of)?;
-        Ok(())
+        Ok(artifact.is_some())
     }
 
     /// Step 4: the match leaf is in the log, and its commitment opens to this note.

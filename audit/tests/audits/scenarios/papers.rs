@@ -6,7 +6,7 @@ use veilmatch_audit::{
     leaf::{Erase, Leaf, Match, Nonce},
     opening::Opening,
     origin::LogOrigin,
-    reconcile::Items,
+    reconcile::{Items, Status},
 };
 use veilmatch_protocol::{
     derive::Tag,
@@ -90,6 +90,35 @@ fn r02_a_secret_of_another_entry() {
         opening.secret.clone_from(&other.secret);
     });
     only(&shown, Code::R02, &place);
+}
+
+#[test]
+fn a_tag_that_cannot_be_looked_up_is_bound_to_nothing() {
+    // SPEC §19.4: with no list at hand, a platform could make tag and secret up.
+    let mut shown = MONTH.shown();
+    shown.files.artifacts.clear();
+    let examined = shown.examine(&MONTH);
+    let receipts = &examined.reconciled.receipts[&me().name];
+    assert_eq!(receipts.statuses[&Status::Signed], me().openings.len() as u64, "{:?}", receipts.statuses);
+    let lines = &examined.reconciled.not_judged;
+    let of_me = |line: &&String| line.contains("platform.example are listed");
+    assert_eq!(lines.iter().filter(of_me).count(), 1, "{lines:?}");
+}
+
+#[test]
+fn a_tag_that_the_agency_has_no_record_of_is_told() {
+    // SPEC §19.4
+    let (_, opening) = plain_opening();
+    let receipt = signed(opening, me()).receipt().clone();
+    let entry = MONTH.agency.entries.iter().find(|entry| entry.okms[receipt.epoch.0 as usize - 1].tag() == receipt.tag);
+    let entry = entry.unwrap();
+    let record = Items::line(&list(), receipt.epoch, receipt.tag, &entry.item, &entry.label).unwrap();
+    let mut shown = MONTH.shown();
+    shown.items.retain(|line| *line != record);
+    let examined = shown.examine(&MONTH);
+    let lines = &examined.reconciled.not_judged;
+    assert!(lines.iter().any(|line| line.starts_with("level 2 of 1 receipts of platform.example")), "{lines:?}");
+    assert_eq!(examined.reconciled.receipts[&me().name].statuses[&Status::LevelOne], 1);
 }
 
 #[test]
