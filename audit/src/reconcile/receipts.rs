@@ -23,6 +23,9 @@ const PAPER: &str = "opening";
 /// Seconds of a day.
 const DAY: u64 = 86_400;
 
+/// Seconds that clocks and rounding may put a match before its frame.
+const HOUR: u64 = 3_600;
+
 /// The published files that are at hand.
 pub trait Artifacts {
     /// The artifact of a version, whole; nothing if it is not at hand.
@@ -209,7 +212,11 @@ impl<'a> Judge<'a> {
         if let Some(erased) = log.erased.get(&said.index) {
             return Err(wrong(Code::E01, &format!("its record was erased on {erased}, and it still opens")));
         }
-        signed.verify_commitment(&leaf.c, &leaf.batch, &said.salt).map_err(of)
+        signed.verify_commitment(&leaf.c, &leaf.batch, &said.salt).map_err(of)?;
+        if signed.receipt().matched.day() == leaf.t {
+            return Ok(());
+        }
+        Err(wrong(Code::R03, "`matched` is of another day than its match leaf"))
     }
 
     /// Step 5: both logs have the frame, answered and alike.
@@ -228,6 +235,10 @@ impl<'a> Judge<'a> {
             return Err(wrong(Code::R04, "the frame is not in both logs alike"));
         }
         signed.verify_position(asked.n).map_err(of)?;
+        let earliest = frame.map_or(0, |frame| frame.t.unix().saturating_sub(HOUR));
+        if receipt.matched.unix() < earliest {
+            return Err(wrong(Code::T01, "it was matched before its frame was answered"));
+        }
         Ok(asked)
     }
 

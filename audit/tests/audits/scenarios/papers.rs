@@ -10,6 +10,7 @@ use veilmatch_audit::{
 };
 use veilmatch_protocol::{
     derive::Tag,
+    manifest::Timestamp,
     note::Verifier,
     oprf::Blind,
     receipt::{OpenedBlind, Receipt, Salt, SignedReceipt, commit},
@@ -49,8 +50,14 @@ fn changed(change: impl FnOnce(&mut Opening)) -> (Shown, Place) {
 
 /// The month with one more receipt, committed to in the place of a pad leaf.
 pub fn with_receipt(receipt: Receipt, secret: &veilmatch_protocol::derive::MatchSecret) -> (Shown, Place) {
+    let t = receipt.matched.day();
+    with_receipt_of(receipt, secret, t)
+}
+
+/// The same, with a match leaf of this day.
+fn with_receipt_of(receipt: Receipt, secret: &veilmatch_protocol::derive::MatchSecret, t: Timestamp) -> (Shown, Place) {
     let salt = Salt::random(&mut StdRng::seed_from_u64(3));
-    let (batch, t) = (receipt.batch, receipt.matched.day());
+    let batch = receipt.batch;
     let signed = receipt.sign(secret, &me().receipt_key).unwrap();
     let index = find_last(MATCH, |leaf| matches!(leaf, Leaf::Pad(_)));
     let leaf = Match { batch, c: commit(&salt, signed.note()), nonce: Nonce([8; 16]), t };
@@ -125,6 +132,26 @@ fn a_tag_that_the_agency_has_no_record_of_is_told() {
 fn r03_a_salt_that_does_not_open_the_commitment() {
     let (shown, place) = changed(|opening| opening.salt = Salt::danger_from_bytes([1; 32]));
     only(&shown, Code::R03, &place);
+}
+
+#[test]
+fn r03_a_receipt_that_says_another_day_than_its_leaf() {
+    // SPEC §19.4
+    let (_, opening) = plain_opening();
+    let receipt = signed(opening, me()).receipt().clone();
+    let t = Timestamp::from_unix(receipt.matched.unix() + 86_400).day();
+    let (shown, place) = with_receipt_of(receipt, opening.secret.as_ref().unwrap(), t);
+    only(&shown, Code::R03, &place);
+}
+
+#[test]
+fn t01_a_match_that_is_older_than_its_frame() {
+    // SPEC §19.4
+    let (_, opening) = plain_opening();
+    let mut receipt = signed(opening, me()).receipt().clone();
+    receipt.matched = Timestamp::from_unix(receipt.matched.unix() - 2 * 3_600).minute();
+    let (shown, place) = with_receipt(receipt, opening.secret.as_ref().unwrap());
+    only(&shown, Code::T01, &place);
 }
 
 #[test]
