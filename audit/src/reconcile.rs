@@ -178,7 +178,7 @@ pub fn reconcile(
         closings::compare(agency, platform, settled, &mut days, &mut all);
         all.findings.extend(budgets::check(agency, platform, period));
         let receipts = receipts::judge(agency, platform, artifacts, terms, now, &mut all);
-        if let Some(canaries) = canaries::judge(agency, platform, &receipts, period, now, &mut all) {
+        if let Some(canaries) = canaries::judge(agency, platform, &receipts, terms, period, now, &mut all) {
             all.canaries.insert(platform.name.clone(), canaries);
         }
         all.receipts.insert(platform.name.clone(), receipts);

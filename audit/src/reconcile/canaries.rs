@@ -1,8 +1,10 @@
 //! Canaries: declared beforehand, and reported in time (C01, C02).
 
+use std::collections::HashSet;
+
 use veilmatch_protocol::{derive::Tag, manifest::Timestamp};
 
-use super::{Agency, CanaryLine, Period, Platform, Receipts, Reconciled, Status};
+use super::{Agency, CanaryLine, Period, Platform, Receipts, Reconciled, Status, Terms};
 use crate::{
     date::Date,
     finding::{Code, Finding, Place},
@@ -13,6 +15,9 @@ const PAPER: &str = "canary";
 
 /// Seconds after the deadline of the upload within which a match is found and recorded.
 const GRACE: u64 = 86_400;
+
+/// Seconds of a day.
+const DAY: u64 = 86_400;
 
 /// Canaries of one platform that were due in the period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,12 +33,15 @@ pub(super) fn judge(
     agency: &Agency,
     platform: &Platform,
     receipts: &Receipts,
+    terms: &Terms,
     period: Period,
     now: u64,
     all: &mut Reconciled,
 ) -> Option<Canaries> {
     let paper = agency.canaries.as_ref()?;
     let mut canaries = Canaries::default();
+    let mut met = HashSet::new();
+    let released = (terms.receipt_days.unwrap_or(0) + 1) * DAY;
     for line in &paper.lines {
         let place = Place::line(agency.manifests.1.agency(), PAPER, line.number);
         let found = match &line.said {
@@ -42,7 +50,11 @@ pub(super) fn judge(
             Some(said) if !declared(agency, said) => {
                 Some((Code::C02, "the opening does not lead to the version's `canary_root`"))
             }
-            Some(said) => due(said, period, now).and_then(|deadline| {
+            // One that is opened twice would count twice in the bound.
+            Some(said) if !met.insert((said.list.clone(), said.opening.canary().tag)) => {
+                Some((Code::C02, "the same canary is in a line before it"))
+            }
+            Some(said) => due(said, period, now.saturating_sub(released)).and_then(|deadline| {
                 let seen = reported(said.opening.canary().tag, deadline, said, receipts);
                 canaries.planted += 1;
                 canaries.seen += u64::from(seen);
@@ -69,11 +81,11 @@ fn declared(agency: &Agency, line: &CanaryLine) -> bool {
     version.is_some_and(fixed)
 }
 
-/// The deadline in seconds, if it was in the period and its grace is over.
-fn due(line: &CanaryLine, period: Period, now: u64) -> Option<u64> {
+/// The deadline in seconds, if it was in the period and its grace was over `before`: since then its receipt is released.
+fn due(line: &CanaryLine, period: Period, before: u64) -> Option<u64> {
     let deadline = line.opening.canary().deadline.checked_mul(60)?;
     let date = Date::of(Timestamp::from_unix(deadline));
-    (period.contains(date) && deadline + GRACE <= now).then_some(deadline)
+    (period.contains(date) && deadline.saturating_add(GRACE) <= before).then_some(deadline)
 }
 
 fn reported(tag: Tag, deadline: u64, line: &CanaryLine, receipts: &Receipts) -> bool {

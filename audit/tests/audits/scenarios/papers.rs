@@ -218,6 +218,34 @@ fn c01_a_canary_is_not_reported() {
 }
 
 #[test]
+fn a_canary_is_due_once_its_receipt_is() {
+    // SPEC §18.7: deadline, a day of grace, seven days until receipts are released, and one more.
+    let canary = &MONTH.canaries[0];
+    let of_it = |opening: &Opening| signed(opening, me()).receipt().tag == canary.opening.canary().tag;
+    let at = me().openings.iter().position(of_it).unwrap();
+    let mut shown = MONTH.shown();
+    shown.openings.get_mut(PLATFORM).unwrap().remove(at);
+    let missed = |days| {
+        let mut shown = shown.clone();
+        shown.terms.receipt_days = Some(days);
+        shown.findings(&MONTH).iter().filter(|finding| finding.code == Code::C01).count()
+    };
+    let since = shown.now - canary.opening.canary().deadline * 60;
+    assert_eq!(missed(since / 86_400 - 2), 1);
+    assert_eq!(missed(since / 86_400 - 1), 0);
+}
+
+#[test]
+fn c02_a_canary_is_opened_twice() {
+    // SPEC §18.7
+    let mut shown = MONTH.shown();
+    let clean = shown.examine(&MONTH).reconciled.canaries[&me().name];
+    shown.canaries.push(shown.canaries[0].clone());
+    only(&shown, Code::C02, &Place::line("agency.example", "canary", shown.canaries.len() as u64));
+    assert_eq!(shown.examine(&MONTH).reconciled.canaries[&me().name], clean);
+}
+
+#[test]
 fn c02_an_entry_is_called_a_canary_afterwards() {
     let mut shown = MONTH.shown();
     let mut line = MONTH.canaries[1].clone();
