@@ -6,7 +6,10 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::Failure;
-use crate::verify::{Audited, Seen, Source};
+use crate::{
+    finding::{Code, Finding},
+    verify::{Audited, Seen, Source},
+};
 
 /// The checkpoint that the last audit ended with.
 pub(super) fn last(state: &Path, origin: &str) -> Result<Option<Seen>, Failure> {
@@ -18,14 +21,38 @@ pub(super) fn last(state: &Path, origin: &str) -> Result<Option<Seen>, Failure> 
     }
 }
 
-/// Keeps the checkpoints of an audit, each whole or not at all. A log whose files are not its tree stays where it was.
-pub(super) fn advance<'a>(state: &Path, audited: impl IntoIterator<Item = &'a Audited>) -> Result<(), Failure> {
-    fs::create_dir_all(state).map_err(|error| Failure::file(state, error))?;
-    for log in audited.into_iter().filter(|log| log.sound && log.size() >= log.from) {
+/// Keeps the checkpoints of an audit, each whole or not at all. A log whose files are not its tree, or that was forked or
+/// rolled back, stays where it was.
+pub(super) fn advance<'a>(
+    state: &Path,
+    audited: impl IntoIterator<Item = &'a Audited>,
+    findings: &[Finding],
+) -> Result<(), Failure> {
+    make_folder(state).map_err(|error| Failure::file(state, error))?;
+    let forked = |log: &Audited| findings.iter().any(|finding| is_fork(finding) && finding.place.origin == log.origin);
+    for log in audited.into_iter().filter(|log| log.sound && log.size() >= log.from && !forked(log)) {
         let path = state.join(name(&log.origin));
         write(&path, &log.note).map_err(|error| Failure::file(&path, error))?;
     }
     Ok(())
+}
+
+fn is_fork(finding: &Finding) -> bool {
+    matches!(finding.code, Code::L02 | Code::L03 | Code::L07)
+}
+
+/// Makes a folder and those above it durably: each is synced into the one that it is in.
+pub(super) fn make_folder(dir: &Path) -> std::io::Result<()> {
+    if dir.as_os_str().is_empty() || dir.is_dir() {
+        return Ok(());
+    }
+    let above = dir.parent().unwrap_or(Path::new(""));
+    make_folder(above)?;
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists || !dir.is_dir() => return Err(error),
+        _ => {}
+    }
+    fs::File::open(if above.as_os_str().is_empty() { Path::new(".") } else { above })?.sync_all()
 }
 
 /// Writes a file durably: whole or not at all.

@@ -115,7 +115,7 @@ pub(super) fn report(args: &Report, now: u64) -> Result<Outcome, Failure> {
     let logs = examined.agency.queries.iter().map(|(audited, _)| audited);
     let logs = logs.chain([&examined.agency.manifests.0]);
     let match_logs = examined.platforms.iter().flat_map(|platform| platform.logs.iter().map(|(audited, _)| audited));
-    state::advance(&state, logs.chain(match_logs))?;
+    state::advance(&state, logs.chain(match_logs), &examined.findings)?;
     Ok(Outcome::Audit {
         logs: page.logs,
         findings: page.findings,
@@ -131,7 +131,7 @@ fn write_evidence(dir: &Path, rows: &mut [report::FindingRow], findings: &[Findi
         let folder = format!("{:04}-{}", at + 1, row.code);
         for (file, bytes) in &finding.evidence.files {
             let dir = dir.join(&folder);
-            fs::create_dir_all(&dir).map_err(|error| Failure::file(&dir, error))?;
+            state::make_folder(&dir).map_err(|error| Failure::file(&dir, error))?;
             // Names come from paths of a log: whatever is in them, they stay within the folder.
             let file: String =
                 file.chars().map(|c| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '-' }).collect();
@@ -144,7 +144,7 @@ fn write_evidence(dir: &Path, rows: &mut [report::FindingRow], findings: &[Findi
 }
 
 fn write_report(out: &Path, page: &report::Report, name: &str, key: &SigningKey) -> Result<(), Failure> {
-    fs::create_dir_all(out).map_err(|error| Failure::file(out, error))?;
+    state::make_folder(out).map_err(|error| Failure::file(out, error))?;
     let files = [("report.html", report::render(page)), ("report.note", report::sign(page, name, key)?)];
     for (file, text) in files {
         let path = out.join(file);

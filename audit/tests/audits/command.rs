@@ -127,9 +127,12 @@ fn the_state_is_that_of_the_last_report_and_a_fork_of_it_is_found() {
     assert_eq!(report(dir.path(), "first").0, Exit::Clean);
     let forked = MONTH.edited(|logs| logs.get_mut(MATCH).unwrap().leaves.swap(1, 2));
     write(&forked, dir.path());
-    let (exit, text) = report(dir.path(), "second");
-    assert_eq!(exit, Exit::Findings);
-    assert!(text.contains("L02 critical"), "{text}");
+    // It stays found: the state does not move onto the fork.
+    for out in ["second", "a/folder/that/is/new"] {
+        let (exit, text) = report(dir.path(), out);
+        assert_eq!(exit, Exit::Findings);
+        assert!(text.contains("L02 critical"), "{text}");
+    }
 }
 
 #[test]
