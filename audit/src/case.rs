@@ -1,6 +1,9 @@
 //! A whole audit: every log by itself, then both sides against each other.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
 
 use ed25519_dalek::VerifyingKey;
 use veilmatch_protocol::{
@@ -125,7 +128,9 @@ pub fn examine(case: Case<'_>) -> io::Result<Examined> {
     let manifests = manifest_log(&case.manifest, &case.agency, case.now, &mut findings)?;
     let (canaries, items, certificates) = (case.canaries, case.items, case.certificates);
     let agency = Agency { manifests, queries, ack_keys, canaries, items, certificates };
-    let reconciled = reconcile::reconcile(&agency, &platforms, case.artifacts, &case.terms, case.period, case.now);
+    let mut reconciled = reconcile::reconcile(&agency, &platforms, case.artifacts, &case.terms, case.period, case.now);
+    let strangers: BTreeSet<String> = agency.queries.iter().flat_map(|(_, log)| log.not_judged()).collect();
+    reconciled.not_judged.extend(strangers);
     findings.extend(reconciled.findings.iter().cloned());
     findings.sort_by(|a, b| (b.code.severity(), a.code, &a.place).cmp(&(a.code.severity(), b.code, &b.place)));
     Ok(Examined { agency, platforms, reconciled, findings })
@@ -164,7 +169,8 @@ pub fn query_log(
 ) -> io::Result<(Audited, Queries)> {
     let mut audited = verify(&*source.files, &source.known)?;
     let mut told = Told::default();
-    let mut log = Queries::new(&audited.origin, now, &audited.bounds);
+    let known = request_keys.iter().map(|(platform, _)| platform.clone()).collect();
+    let mut log = Queries::new(&audited.origin, now, &audited.bounds, known);
     let signed = |leaf: &Leaf| match leaf {
         Leaf::Query(query) => request_keys
             .iter()

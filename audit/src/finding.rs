@@ -132,6 +132,8 @@ pub struct Finding {
     pub code: Code,
     /// Where it is.
     pub place: Place,
+    /// Whom it speaks against: whom its code does, unless the evidence is thinner.
+    pub proves: Proves,
     /// What speaks for it.
     pub evidence: Evidence,
 }
@@ -140,7 +142,14 @@ impl Finding {
     /// A finding with a sentence.
     #[must_use]
     pub fn new(code: Code, place: Place, text: impl Into<String>) -> Self {
-        Self { code, place, evidence: Evidence { text: text.into(), files: Vec::new() } }
+        Self { code, place, proves: code.proves(), evidence: Evidence { text: text.into(), files: Vec::new() } }
+    }
+
+    /// The same, where the evidence speaks against another than the code's.
+    #[must_use]
+    pub fn against(mut self, proves: Proves) -> Self {
+        self.proves = proves;
+        self
     }
 
     /// The same with a file to keep.

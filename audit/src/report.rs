@@ -216,7 +216,7 @@ impl FindingRow {
         Self {
             code: finding.code.name().to_owned(),
             severity: finding.code.severity(),
-            proves: finding.code.proves(),
+            proves: finding.proves,
             sentence: finding.code.sentence().to_owned(),
             place: finding.place.clone(),
             seen: finding.evidence.text.clone(),

@@ -47,7 +47,7 @@ pub(super) fn verify(args: &Verify, now: u64) -> Result<Outcome, Failure> {
     let state = args.state.as_deref();
     let around = Around { base, state, policy: policy.as_ref(), seen: &seen, access: &access, now };
     let source = open::log(&around, &args.log, &args.key, args.origin.as_deref())?;
-    let mut findings = Vec::new();
+    let (mut findings, mut not_judged) = (Vec::new(), Vec::new());
     let origin = LogOrigin::parse(source.known.key.name());
     let audited = match origin {
         Ok(LogOrigin::Manifest(agency)) if !args.tree_only => {
@@ -55,7 +55,9 @@ pub(super) fn verify(args: &Verify, now: u64) -> Result<Outcome, Failure> {
         }
         Ok(LogOrigin::Query(..)) if !args.tree_only => {
             let keys = request_keys(&args.request_key)?;
-            case::query_log(&source, &keys, now, args.threads, &mut findings)?.0
+            let (audited, log) = case::query_log(&source, &keys, now, args.threads, &mut findings)?;
+            not_judged.extend(log.not_judged());
+            audited
         }
         Ok(LogOrigin::Match(..)) if !args.tree_only => case::match_log(&source, now, args.threads, &mut findings)?.0,
         _ => {
@@ -66,7 +68,7 @@ pub(super) fn verify(args: &Verify, now: u64) -> Result<Outcome, Failure> {
     };
     let logs = vec![report::log_row(&audited, &findings, now)];
     let findings = findings.iter().map(|finding| report::FindingRow::new(finding, Vec::new())).collect();
-    Ok(Outcome::Audit { logs, findings, not_judged: Vec::new(), report: None, json: args.json })
+    Ok(Outcome::Audit { logs, findings, not_judged, report: None, json: args.json })
 }
 
 fn request_keys(given: &[String]) -> Result<Vec<(PlatformId, KeySet)>, Failure> {

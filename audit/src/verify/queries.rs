@@ -1,6 +1,6 @@
 //! The leaves of a query log by themselves: signatures, batch ids, budgets' raw material, times (L08, Q04, Q05, T01).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use veilmatch_protocol::{
     frame::{BatchId, FrameSize, MINUTE_SKEW, RequestDigest, ResponseDigest, View},
@@ -83,12 +83,16 @@ pub struct Queries {
     pub closes: Vec<(u64, Close)>,
     /// Key changes.
     pub keys: Vec<Key>,
+    /// Platforms that asked and of which no request key is known: their signatures are not judged.
+    pub strangers: BTreeSet<PlatformId>,
+    known: BTreeSet<PlatformId>,
 }
 
 impl Queries {
-    /// What the log `origin` says, read at `now`; `bounds` are sizes with the Unix second at which they were cosigned.
+    /// What the log `origin` says, read at `now`; `bounds` are sizes with the Unix second at which they were cosigned, and
+    /// `known` the platforms whose request keys are.
     #[must_use]
-    pub fn new(origin: &str, now: u64, bounds: &[(u64, u64)]) -> Self {
+    pub fn new(origin: &str, now: u64, bounds: &[(u64, u64)], known: BTreeSet<PlatformId>) -> Self {
         Self {
             origin: origin.into(),
             now,
@@ -98,6 +102,8 @@ impl Queries {
             frames: Vec::new(),
             closes: Vec::new(),
             keys: Vec::new(),
+            strangers: BTreeSet::new(),
+            known,
         }
     }
 
@@ -105,6 +111,11 @@ impl Queries {
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// What is not judged in it, one sentence each.
+    pub fn not_judged(&self) -> impl Iterator<Item = String> {
+        self.strangers.iter().map(|platform| format!("frames of {platform}: no request key"))
     }
 
     /// Takes the next leaf, whose signature was checked; gives what is wrong with it.
@@ -132,7 +143,9 @@ impl Queries {
     fn query(&mut self, index: u64, bytes: &[u8], query: Query, signed: bool) -> Vec<Finding> {
         let place = Place::leaf(&self.origin, index);
         let mut findings = Vec::new();
-        if !signed {
+        if !self.known.contains(&query.platform) {
+            self.strangers.insert(query.platform.clone());
+        } else if !signed {
             let text = format!("the request signature does not verify under a key of {}", query.platform);
             findings.push(Finding::new(Code::Q04, place.clone(), text));
         }

@@ -146,6 +146,21 @@ fn a_report_that_cannot_be_written_leaves_the_state() {
 }
 
 #[test]
+fn frames_of_a_platform_without_a_request_key_are_told_once() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&MONTH.shown(), dir.path());
+    let log = dir.path().join("logs").join(QUERY).display().to_string();
+    let vkey = |key: &ed25519_dalek::SigningKey| {
+        veilmatch_protocol::note::Verifier::new("agency.example/veilmatch/query", key.verifying_key()).unwrap()
+    };
+    let pinned = vkey(&MONTH.agency.query.key).to_string();
+    let args = ["veilmatch-audit", "verify", &log, "--key", &pinned, "--at", NOW];
+    let outcome = run(Args::parse_from(args)).unwrap();
+    assert_eq!(outcome.exit(), Exit::Clean, "{}", outcome.text());
+    assert_eq!(outcome.text().matches("not judged: frames of platform.example: no request key").count(), 1);
+}
+
+#[test]
 fn a_key_of_another_log_is_a_configuration_that_cannot_be_audited() {
     let dir = tempfile::tempdir().unwrap();
     write(&MONTH.shown(), dir.path());

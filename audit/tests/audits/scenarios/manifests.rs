@@ -58,6 +58,10 @@ fn m03_a_platform_saw_another_root() {
     view.root[0] ^= 1;
     let shown = MONTH.edited(|logs| put(logs, MATCH, index, &Leaf::Adopt(Adopt { view, ..adopt.clone() })));
     only(&shown, Code::M03, &Place::leaf(MATCH, index));
+    // No signed query cites it: the agency is not named alone.
+    let findings = shown.findings(&MONTH);
+    assert!(findings[0].evidence.text.contains("the platform's word alone"), "{}", text(&findings));
+    assert_eq!(findings[0].proves, veilmatch_audit::finding::Proves::OneSide);
 }
 
 #[test]
