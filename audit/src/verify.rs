@@ -40,7 +40,7 @@ pub struct Known<'a> {
     pub now: u64,
     /// Checkpoints of this log that were seen elsewhere or before.
     pub seen: Vec<Seen>,
-    /// Sizes whose roots are wanted; all of them, if a log is short enough to keep them.
+    /// Whether the roots of all sizes are wanted, not only of those that were seen: of as many leaves as are there.
     pub every_root: bool,
 }
 
@@ -128,11 +128,8 @@ pub fn verify(files: &LogFiles<'_>, known: &Known<'_>) -> io::Result<Audited> {
     let Some(checkpoint) = signed::checkpoint(files, known, &mut audited)? else { return Ok(audited) };
     let others = signed::seen(known, &mut audited);
     let mut sizes: Vec<u64> = others.iter().map(|other| other.checkpoint.size).collect();
-    if known.every_root {
-        sizes.extend(0..=checkpoint.size);
-    }
     sizes.sort_unstable();
-    let derived = tree::derive(files, &checkpoint, &sizes)?;
+    let derived = tree::derive(files, &checkpoint, &sizes, known.every_root)?;
     audited.findings.extend(derived.findings);
     (audited.sound, audited.holes, audited.roots) = (derived.sound, derived.holes, derived.roots);
     audited.stretches = derived.stretches;

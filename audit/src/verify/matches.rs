@@ -171,7 +171,7 @@ impl Matches {
         findings
     }
 
-    /// Between the first and the last day with totals of a list, each day has them.
+    /// Between the first and the last day with totals of a list, each day has them: one finding for each gap.
     fn silent_days(&self) -> Vec<Finding> {
         let mut lists: BTreeMap<&str, BTreeSet<Date>> = BTreeMap::new();
         for (_, day) in &self.days {
@@ -179,14 +179,15 @@ impl Matches {
         }
         let mut findings = Vec::new();
         for (list, dates) in lists {
-            let (Some(&first), Some(&last)) = (dates.first(), dates.last()) else { continue };
-            let mut date = first;
-            while date < last {
-                if !dates.contains(&date) {
-                    let place = Place::day(&self.origin, &date.to_string(), list, 0);
-                    findings.push(Finding::new(Code::D01, place, "there are totals before and after it"));
+            for (&before, &after) in dates.iter().zip(dates.iter().skip(1)) {
+                let first = before.next();
+                if first == after {
+                    continue;
                 }
-                date = date.next();
+                let last = Date::of(Timestamp::from_unix(after.start().unix() - 86_400));
+                let place = Place::day(&self.origin, &first.to_string(), list, 0);
+                let text = format!("there are totals before {first} and after {last}, and none between");
+                findings.push(Finding::new(Code::D01, place, text));
             }
         }
         findings

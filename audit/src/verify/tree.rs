@@ -32,15 +32,22 @@ pub struct Derived {
     pub findings: Vec<Finding>,
 }
 
-/// Re-derives the tree of `signed`; also gives its root at each of `sizes`, which ascend.
+/// Findings about the files of one log that are told one by one, and those whose file is kept as evidence: a keeper could
+/// make an auditor hold as many files as it likes.
+const TOLD: usize = 100;
+const KEPT: usize = 20;
+
+/// Re-derives the tree of `signed`; also gives its root at each of `sizes`, which ascend, or at `every` size.
 ///
 /// # Errors
 /// If a file could not be read, which says nothing about the log.
-pub fn derive(files: &LogFiles<'_>, signed: &Checkpoint, sizes: &[u64]) -> io::Result<Derived> {
+pub fn derive(files: &LogFiles<'_>, signed: &Checkpoint, sizes: &[u64], every: bool) -> io::Result<Derived> {
     let mut walk = Walk {
         files,
         signed,
         sizes,
+        every,
+        more: 0,
         edge: Edge::default(),
         levels: Vec::new(),
         tiles: vec![0],
@@ -49,7 +56,7 @@ pub fn derive(files: &LogFiles<'_>, signed: &Checkpoint, sizes: &[u64]) -> io::R
     walk.note_root();
     for number in 0..signed.size.div_ceil(WIDTH.into()) {
         let tile = Tile::of(0, number, signed.size).expect("below the size");
-        let Some(hashes) = walk.leaves_of(tile)? else { return Ok(walk.derived) };
+        let Some(hashes) = walk.leaves_of(tile)? else { return Ok(walk.told()) };
         walk.remember(tile, &hashes);
         walk.take(&hashes)?;
     }
@@ -62,6 +69,9 @@ struct Walk<'a> {
     signed: &'a Checkpoint,
     // Ascending; those that were passed are gone.
     sizes: &'a [u64],
+    every: bool,
+    // Findings that were not told.
+    more: usize,
     edge: Edge,
     // Hashes of the open tile of each level above 0, and the number of tiles that are complete there.
     levels: Vec<Vec<Hash>>,
@@ -190,9 +200,15 @@ impl Walk<'_> {
     }
 
     fn found(&mut self, code: Code, path: TilePath, index: Option<u64>, text: &str) {
+        if self.derived.findings.len() == TOLD {
+            self.more += 1;
+            return;
+        }
         let name = path.to_string();
         let mut finding = Finding::new(code, Place::file(&self.signed.origin, &name, index), text);
-        if let Ok(Some(bytes)) = self.files.read(&name, path.limit()) {
+        if self.derived.findings.len() < KEPT
+            && let Ok(Some(bytes)) = self.files.read(&name, path.limit())
+        {
             finding = finding.with(&name.replace('/', "-"), bytes);
         }
         self.derived.findings.push(finding);
@@ -261,6 +277,9 @@ impl Walk<'_> {
     }
 
     fn note_root(&mut self) {
+        if self.every {
+            self.derived.roots.insert(self.edge.size(), self.edge.root());
+        }
         while let Some((&size, rest)) = self.sizes.split_first().filter(|(size, _)| **size <= self.edge.size()) {
             if size == self.edge.size() {
                 self.derived.roots.insert(size, self.edge.root());
@@ -278,6 +297,14 @@ impl Walk<'_> {
             let text = "the entries and tiles agree with each other and give another root than the checkpoint";
             let text = if self.derived.findings.is_empty() { text } else { "the files give another root" };
             self.derived.findings.push(Finding::new(Code::L04, Place::checkpoint(&self.signed.origin), text));
+        }
+        self.told()
+    }
+
+    /// Says with the last finding that was told how many were not.
+    fn told(mut self) -> Derived {
+        if let Some(last) = self.derived.findings.get_mut(TOLD - 1).filter(|_| self.more > 0) {
+            last.evidence.text += &format!("; and {} files more", self.more);
         }
         self.derived
     }

@@ -7,6 +7,7 @@ use std::{
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use veilmatch_audit::{
+    checkpoint::{self, Checkpoint},
     cosignature::Cosigner,
     finding::{Code, Finding, Part},
     tile::{Files, Tile, TilePath},
@@ -155,4 +156,33 @@ fn a_bundle_that_is_another_at_the_second_reading_is_found_and_the_tree_is_not_s
         assert!(!audited.complete());
         assert_eq!(leaves, 7 * 256);
     }
+}
+
+#[test]
+fn a_size_that_is_signed_and_not_there_takes_no_memory() {
+    // SPEC §17.3
+    let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+    let mut log = Log::new("agency.example/veilmatch/manifest", &key);
+    log.leaves = vec![b"leaf".to_vec()];
+    let mut files = log.files(1, &witness(), 1_000);
+    let signed = Checkpoint { origin: log.origin.clone(), size: 1 << 50, root: [1; 32] };
+    files.0.insert("checkpoint".into(), checkpoint::sign(&signed, &key).unwrap().into_bytes());
+    let known = Known { key: log.verifier(), policy: None, now: 1_000, seen: Vec::new(), every_root: true };
+    let audited = verify(&files, &known).unwrap();
+    assert!(!audited.sound && audited.roots.len() <= 257, "{}", audited.roots.len());
+}
+
+#[test]
+fn findings_about_files_are_bounded_and_so_is_their_evidence() {
+    // SPEC §21
+    let (log, mut files) = log();
+    files.0.retain(|path, _| !path.starts_with("tile/entries/"));
+    let audited = audit(&log, &files);
+    assert_eq!(audited.findings.len(), 100);
+    assert!(audited.findings[99].evidence.text.ends_with("; and 174 files more"), "{:?}", audited.findings[99]);
+    let (log, mut files) = self::log();
+    let tiles = files.0.iter_mut().filter(|(path, _)| path.starts_with("tile/0/"));
+    tiles.for_each(|(_, bytes)| bytes[0] ^= 1);
+    let audited = audit(&log, &files);
+    assert_eq!(audited.findings.iter().filter(|finding| !finding.evidence.files.is_empty()).count(), 20);
 }

@@ -3,6 +3,7 @@
 use ed25519_dalek::Signer;
 use veilmatch_audit::{
     acknowledgement::Acknowledgement,
+    date::Date,
     finding::{Code, Place},
     leaf::{Frame, FrameStatus, Leaf, Query, Signature},
     origin::LogOrigin,
@@ -138,6 +139,17 @@ fn d01_a_day_without_totals() {
     let Leaf::Day(day) = leaf(MATCH, index) else { unreachable!("found as one") };
     let shown = MONTH.edited(|logs| put(logs, MATCH, index, &pad()));
     only(&shown, Code::D01, &Place::day(MATCH, &day.date.to_string(), "baseline", 0));
+}
+
+#[test]
+fn d01_one_gap_is_one_finding() {
+    let dates = ["2026-10-05", "2026-10-06", "2026-10-07"].map(|date| Date::parse(date).unwrap());
+    let days: Vec<u64> =
+        dates.iter().map(|date| find(MATCH, |leaf| matches!(leaf, Leaf::Day(day) if day.date == *date))).collect();
+    let shown = MONTH.edited(|logs| days.iter().for_each(|&index| put(logs, MATCH, index, &pad())));
+    only(&shown, Code::D01, &Place::day(MATCH, "2026-10-05", "baseline", 0));
+    let findings = shown.findings(&MONTH);
+    assert!(findings[0].evidence.text.contains("after 2026-10-07"), "{}", findings[0].evidence.text);
 }
 
 #[test]
