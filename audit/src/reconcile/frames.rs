@@ -14,9 +14,11 @@ use crate::{
 };
 
 /// Refusals with which a retry of an answered frame may end: the answer is lost, and no side lies.
-const LOST: [&str; 8] = [
+const LOST: [&str; 10] = [
     "AUDIT_UNAVAILABLE",
+    "DEADLINE_EXCEEDED",
     "EPOCH_RETIRED",
+    "NOT_SERVING",
     "OVERLOADED",
     "RESPONSE_MISMATCH",
     "RETRY_LIMIT",

@@ -94,6 +94,20 @@ fn q04_a_query_that_the_platform_did_not_sign() {
 }
 
 #[test]
+fn an_answer_that_was_recorded_and_never_arrived_is_no_difference() {
+    // SPEC §21
+    let (index, frame) = plain_frame();
+    for (code, found) in [("NOT_SERVING", false), ("DEADLINE_EXCEEDED", false), ("CLOCK_SKEW", true)] {
+        let code = Some(veilmatch_audit::leaf::Code::parse(code).unwrap());
+        let refused = Frame { ack: None, code, resp: None, status: FrameStatus::Refused, ..frame.clone() };
+        let shown = MONTH.edited(|logs| put(logs, MATCH, index, &Leaf::Frame(refused)));
+        let findings = shown.findings(&MONTH);
+        let differs = |finding: &veilmatch_audit::finding::Finding| finding.code == Code::Q04;
+        assert_eq!(findings.iter().any(differs), found, "{findings:?}");
+    }
+}
+
+#[test]
 fn q05_a_batch_is_answered_twice() {
     let all = leaves(QUERY);
     let refused = |leaf: &Leaf| matches!(leaf, Leaf::Query(query) if query.resp.is_none());
