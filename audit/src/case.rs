@@ -68,8 +68,8 @@ pub struct Member<'a> {
     pub receipt_key: VerifyingKey,
     /// Its match logs about the agency that overlap the period.
     pub logs: Vec<Source<'a>>,
-    /// Acknowledgements that it kept.
-    pub acks: Paper<Acknowledged>,
+    /// Acknowledgements that it kept; none if it showed none at all.
+    pub acks: Option<Paper<Acknowledged>>,
     /// Receipts that it released.
     pub openings: Option<Paper<Disclosed>>,
     /// Its daily budget, if another than the manifest's.
@@ -94,6 +94,7 @@ pub struct Examined {
 /// If a file could not be read, which says nothing about any log.
 pub fn examine(case: Case<'_>) -> io::Result<Examined> {
     let mut findings = Vec::new();
+    let mut not_given = not_given(&case);
     let mut request_keys = Vec::new();
     let mut platforms = Vec::new();
     for member in case.platforms {
@@ -112,7 +113,7 @@ pub fn examine(case: Case<'_>) -> io::Result<Examined> {
         platforms.push(Platform {
             name: member.name,
             logs,
-            acks: member.acks,
+            acks: member.acks.unwrap_or_default(),
             openings: member.openings,
             receipt_keys,
             budget: member.budget,
@@ -131,9 +132,31 @@ pub fn examine(case: Case<'_>) -> io::Result<Examined> {
     let mut reconciled = reconcile::reconcile(&agency, &platforms, case.artifacts, &case.terms, case.period, case.now);
     let strangers: BTreeSet<String> = agency.queries.iter().flat_map(|(_, log)| log.not_judged()).collect();
     reconciled.not_judged.extend(strangers);
+    let versions = &agency.manifests.1.versions;
+    if !versions.keys().any(|(list, version)| case.artifacts.artifact(list, *version).is_some()) {
+        not_given.push("lists: no artifact was at hand".to_owned());
+    }
+    reconciled.not_judged.append(&mut not_given);
     findings.extend(reconciled.findings.iter().cloned());
     findings.sort_by(|a, b| (b.code.severity(), a.code, &a.place).cmp(&(a.code.severity(), b.code, &b.place)));
     Ok(Examined { agency, platforms, reconciled, findings })
+}
+
+/// What was not given to the audit, one sentence each: without it there can be no finding, which is no good sign.
+fn not_given(case: &Case<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    if case.manifest.known.policy.is_none() {
+        lines.push("cosignatures: no policy was given".to_owned());
+    }
+    if case.canaries.is_none() {
+        lines.push("omissions: the agency opened no canaries".to_owned());
+    }
+    if case.terms.receipt_days.is_none() {
+        lines.push("matches without a receipt: no receipt_days were agreed on".to_owned());
+    }
+    let silent = case.platforms.iter().filter(|platform| platform.acks.is_none());
+    lines.extend(silent.map(|platform| format!("acknowledgements of {}: it showed none", platform.name)));
+    lines
 }
 
 /// Audits a manifest log by itself.

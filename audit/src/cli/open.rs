@@ -62,7 +62,12 @@ pub(super) fn log<'a>(
     };
     let mut seen: Vec<Seen> = around.seen.to_vec();
     if let Some(state) = around.state {
-        seen.extend(state::last(state, key.name())?);
+        let last = state::last(state, key.name())?;
+        if last.as_ref().is_some_and(|last| checkpoint::open(&last.note, key.name(), &key).is_err()) {
+            let why = "has a checkpoint of the last audit that the pinned key did not sign";
+            return Err(Failure::Given { what: "state of", value: key.name().to_owned(), why });
+        }
+        seen.extend(last);
     }
     Ok(Source { files, known: Known { key, policy: around.policy, now: around.now, seen, every_root: false } })
 }

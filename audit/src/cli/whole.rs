@@ -234,13 +234,13 @@ fn pinned(text: &str, name: &str) -> Result<ed25519_dalek::VerifyingKey, Failure
 fn member<'a>(around: &Around<'a>, platform: &super::config::PlatformLogs) -> Result<Member<'a>, Failure> {
     let refused = |_| Failure::Given { what: "platform", value: platform.name.clone(), why: "is not a name" };
     let name = PlatformId::parse(&platform.name).map_err(refused)?;
-    let acks = open::paper(around.base, platform.acknowledgements.as_ref())?.unwrap_or_default();
+    let acks = open::paper(around.base, platform.acknowledgements.as_ref())?;
     let openings = open::paper(around.base, platform.openings.as_ref())?;
     Ok(Member {
         request_key: open::key(&platform.request_key)?,
         receipt_key: pinned(&platform.receipt_key, &crate::origin::receipt_key(&name))?,
         logs: logs(around, &platform.logs, &platform.match_key)?,
-        acks: Paper::read(&acks, Acknowledged::decode),
+        acks: acks.map(|bytes| Paper::read(&bytes, Acknowledged::decode)),
         openings: openings.map(|bytes| Paper::read(&bytes, |line| Opening::decode(line).ok())),
         budget: platform.budget.map(|budget| Quota { elements: budget.elements, frames: budget.frames }),
         name,

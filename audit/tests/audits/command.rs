@@ -161,6 +161,42 @@ fn frames_of_a_platform_without_a_request_key_are_told_once() {
 }
 
 #[test]
+fn papers_that_the_configuration_does_not_name_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&MONTH.shown(), dir.path());
+    let path = dir.path().join("audit.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    let left_out = ["policy = ", "canaries = "];
+    let lines = config.lines().filter(|line| !left_out.iter().any(|start| line.starts_with(start)));
+    fs::write(
+        &path,
+        lines.collect::<Vec<_>>().join(
+            "
+",
+        ),
+    )
+    .unwrap();
+    let (exit, text) = report(dir.path(), "october");
+    assert_eq!(exit, Exit::Clean, "{text}");
+    for told in ["cosignatures: no policy", "omissions: the agency opened no canaries"] {
+        assert_eq!(text.matches(&format!("not judged: {told}")).count(), 1, "{text}");
+    }
+}
+
+#[test]
+fn a_remembered_checkpoint_of_another_key_cannot_be_audited() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&MONTH.shown(), dir.path());
+    assert_eq!(report(dir.path(), "first").0, Exit::Clean);
+    for state in fs::read_dir(dir.path().join("state")).unwrap() {
+        fs::write(state.unwrap().path(), b"not a checkpoint").unwrap();
+    }
+    let (exit, text) = report(dir.path(), "second");
+    assert_eq!(exit, Exit::Failed, "{text}");
+    assert!(text.contains("did not sign"), "{text}");
+}
+
+#[test]
 fn a_key_of_another_log_is_a_configuration_that_cannot_be_audited() {
     let dir = tempfile::tempdir().unwrap();
     write(&MONTH.shown(), dir.path());

@@ -123,7 +123,7 @@ impl Shown {
             request_key: platform.request_key.verifying_key(),
             receipt_key: platform.receipt_key.verifying_key(),
             logs: vec![self.source(&platform.log.origin, &policy)],
-            acks: Paper::read(&lines(&self.acks[platform.name.as_str()]), Acknowledged::decode),
+            acks: self.acks.get(platform.name.as_str()).map(|acks| Paper::read(&lines(acks), Acknowledged::decode)),
             openings: self
                 .openings
                 .get(platform.name.as_str())
