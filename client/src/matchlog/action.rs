@@ -105,7 +105,7 @@ impl MatchLog {
     pub(super) fn open_match(&self, place: Place, opening: &OpeningRow) -> Result<MatchRecord, Error> {
         let bytes = self.vault.unseal(&opening.sealed);
         match bytes.and_then(|bytes| Record::decode(&bytes)) {
-            Some(Record::Match(record)) => Ok(record),
+            Some(Record::Match(record)) => Ok(*record),
             _ => Err(Error::RecordDamaged { index: place.to_string() }),
         }
     }

@@ -114,7 +114,7 @@ impl MatchLog {
         let signed = receipt.sign(&secret, &self.receipts).expect("names and numbers of a verified version are legal");
         let (salt, batch) = (salt(), hit.row.batch);
         let leaf = Match { batch, c: commit(&salt, signed.note()), nonce: nonce(), t: now.day() };
-        let record = Record::Match(MatchRecord {
+        let record = MatchRecord {
             salt: *salt.danger_as_bytes(),
             receipt: String::from_utf8(signed.note().to_vec()).expect("a note is text"),
             secret: *secret.danger_as_bytes(),
@@ -122,9 +122,9 @@ impl MatchLog {
             root: held.manifest().artifact.root.0,
             label: LabelSays::of(&held.label(hit.label.clone())),
             blind: opened.and_then(|opened| opened.open(&hit.row)),
-        });
+        };
         let leaf = leaf.encode().expect("the start of a day is one");
-        NewMatch { id, leaf, opening: self.vault.seal(&record.encode()) }
+        NewMatch { id, leaf, opening: self.vault.seal(&Record::Match(Box::new(record)).encode()) }
     }
 }
 

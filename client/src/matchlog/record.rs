@@ -9,7 +9,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Record {
     /// Of a match.
-    Match(MatchRecord),
+    Match(Box<MatchRecord>),
     /// Of what was done about one.
     Action(ActionRecord),
 }
