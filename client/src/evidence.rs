@@ -15,8 +15,10 @@ pub(crate) enum About {
     Frame,
     /// A manifest that is not signed as it must be, or that does not continue the chain.
     Manifest,
-    /// A checkpoint of the agency's that does not extend the one before, or is not vouched for.
+    /// A checkpoint of the agency's that is not vouched for.
     Log,
+    /// Two checkpoints of the agency's that do not agree: no other kind may take their places.
+    Fork,
     /// A closing statement that the agency contradicts.
     Closing,
 }
@@ -27,6 +29,7 @@ pub(crate) fn keep(dir: &StateDir, about: About, name: &str, bytes: &[u8]) -> Op
         About::Frame => "frame-",
         About::Manifest => "manifest-",
         About::Log => "log-",
+        About::Fork => "fork-",
         About::Closing => "closing-",
     };
     let path = dir.evidence().join(format!("{kind}{name}"));

@@ -234,8 +234,13 @@ impl Frames {
                     self.spent.refused(&list, size, *wait);
                 }
                 let ended = match &failed {
+                    // An earlier try may have been answered: the log must not say that this frame was not.
                     Failed::Behind(NotChecked::Refused { reason, .. })
-                    | Failed::NotChecked(NotChecked::Refused { reason, .. }) => Ended::Refused(reason.name()),
+                    | Failed::NotChecked(NotChecked::Refused { reason, .. })
+                        if !send::is_passing_refusal(*reason) =>
+                    {
+                        Ended::Refused(reason.name())
+                    }
                     _ => Ended::Abandoned,
                 };
                 let (this, id) = (Arc::clone(self), open.context.batch);
@@ -302,7 +307,7 @@ impl Frames {
             Ok((verified, resp))
         });
         let Ok((verified, resp)) = verified else { return refuse(NotChecked::BadProof, &bytes) };
-        let Ok(record) = self.acknowledger.verify(&context, &request, (&req, &resp), &bytes) else {
+        let Ok(record) = self.acknowledger.verify(&context, &request, (&req, &resp), &bytes, now()) else {
             return refuse(NotChecked::BadAcknowledgement, &bytes);
         };
         self.watch.acknowledged_in(&record.origin);

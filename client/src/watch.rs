@@ -77,6 +77,13 @@ struct State {
     query_log: Option<LogOrigin>,
 }
 
+impl State {
+    /// Whether a checkpoint that was proven before may still be cited.
+    fn is_fresh(&self, now: u64) -> bool {
+        self.fault.is_none() && self.standing.as_ref().is_some_and(|standing| !is_stale(standing.counted, now))
+    }
+}
+
 impl Watch {
     pub(crate) fn open(
         dir: &StateDir,

@@ -9,7 +9,8 @@ use veilmatch_audit::{
 };
 use veilmatch_proto::pb;
 use veilmatch_protocol::{
-    frame::{FrameContext, RequestDigest, ResponseDigest},
+    frame::{FrameContext, MINUTE_SKEW, RequestDigest, ResponseDigest},
+    manifest::Timestamp,
     name::Version,
     note::Verifier,
 };
@@ -48,15 +49,25 @@ impl Acknowledger {
         request: &pb::EvaluateRequest,
         (req, resp): (&RequestDigest, &ResponseDigest),
         answer: &pb::EvaluateResponse,
+        now: Timestamp,
     ) -> Result<Acknowledged, NotAcknowledged> {
         let note = Acknowledgement::open(&answer.acknowledgement, &self.key).map_err(|_| NotAcknowledged)?;
         let Ok(Leaf::Query(query)) = Leaf::decode(&answer.leaf) else { return Err(NotAcknowledged) };
         if note.promises(&answer.leaf, &query).is_err() || !is_about(&query, context, request, (req, resp)) {
             return Err(NotAcknowledged);
         }
+        if !is_of_its_time(query.t, request.minute, now) {
+            return Err(NotAcknowledged);
+        }
         let ack = Sha256::digest(&answer.acknowledgement).into();
         Ok(Acknowledged { origin: note.origin, ack, day: Date::of(query.t).to_string() })
     }
+}
+
+// A record of another time would stand in a log that nobody looks at yet, and on a day that is never closed.
+fn is_of_its_time(t: Timestamp, minute: u64, now: Timestamp) -> bool {
+    let recorded = t.unix() / 60;
+    (minute.saturating_sub(MINUTE_SKEW)..=now.unix() / 60 + MINUTE_SKEW).contains(&recorded)
 }
 
 fn is_about(
@@ -78,4 +89,21 @@ fn is_about(
         && query.req_sig.0[..] == request.request_signature
         && view.is_some_and(|view| query.view.size == view.size && query.view.root[..] == view.root)
         && query.minute == request.minute
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_another_time_acknowledges_nothing() {
+        // SPEC §18.4. With a record of a far half-year the log of today was not looked at any more.
+        let (asked, now) = (29_000_000, 29_000_030);
+        let is = |minute: u64| {
+            let time = |minute: u64| Timestamp::from_unix(minute * 60);
+            is_of_its_time(time(minute), asked, time(now))
+        };
+        assert!(is(asked - MINUTE_SKEW) && is(asked) && is(now + MINUTE_SKEW));
+        assert!(!is(asked - MINUTE_SKEW - 1) && !is(now + MINUTE_SKEW + 1));
+    }
 }

@@ -96,7 +96,7 @@ fn judge(request: &pb::EvaluateRequest, status: &Status, distrust: Option<rustls
     };
     let refused = NotChecked::Refused { reason, retry_after };
     match reason {
-        Reason::Overloaded | Reason::AuditUnavailable | Reason::NotServing | Reason::DeadlineExceeded => Ok(Passing {
+        reason if is_passing_refusal(reason) => Ok(Passing {
             otherwise: refused,
             asked: retry_after.unwrap_or_default(),
             // The record may have been on its way to the disk when the time was over.
@@ -111,6 +111,11 @@ fn judge(request: &pb::EvaluateRequest, status: &Status, distrust: Option<rustls
         Reason::ClockSkew if now().unix() / 60 >= request.minute + OLD_MINUTES => Err(Failed::Behind(refused)),
         _ => Err(Failed::NotChecked(refused)),
     }
+}
+
+/// Whether the same bytes may be answered when they are sent again.
+pub(super) fn is_passing_refusal(reason: Reason) -> bool {
+    matches!(reason, Reason::Overloaded | Reason::AuditUnavailable | Reason::NotServing | Reason::DeadlineExceeded)
 }
 
 /// The transport's own errors: nothing was answered, so the same bytes may be sent again.

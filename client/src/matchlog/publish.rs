@@ -172,9 +172,11 @@ impl MatchLog {
         size: u64,
     ) -> Result<(Checkpoint, Vec<u8>), Error> {
         let wrong = |source| files(origin, source);
-        let mut growth = match self.head(log)? {
-            Some((head, _)) => self.restored(log, folder, &head)?,
-            None => Growth::new(),
+        let mut growth = match (self.head(log)?, published(folder).map_err(wrong)?) {
+            (Some((head, _)), _) => self.restored(log, folder, &head)?,
+            (None, 0) => Growth::new(),
+            // Signed before, and the record of it is gone: another tree would be a fork.
+            (None, cosigned) => return Err(Error::LogLost { log: origin.to_string(), cosigned }),
         };
         while growth.size() < size {
             let to = size.min(growth.size() + BATCH);
@@ -297,6 +299,13 @@ impl MatchLog {
     pub(super) fn folder_path(&self, log: LogName) -> PathBuf {
         self.dir.match_logs(&self.agency).join(log.to_string())
     }
+}
+
+/// Size of the tree whose checkpoint is among the files.
+fn published(folder: &LogFolder) -> std::io::Result<u64> {
+    let Some(note) = folder.checkpoint()? else { return Ok(0) };
+    let checkpoint = Note::parse(&note).ok().and_then(|note| Checkpoint::parse(note.text()).ok());
+    checkpoint.map(|checkpoint| checkpoint.size).ok_or_else(|| veilmatch_audit::Error::BadCheckpoint.into())
 }
 
 fn files(origin: &LogOrigin, source: std::io::Error) -> Error {

@@ -13,11 +13,11 @@ use crate::{
 
 impl Watch {
     pub(super) fn unproven(&self, log: &str, note: &[u8], why: &'static str) -> Error {
-        Error::UnprovenLog { log: log.to_owned(), why, evidence: self.keep(note) }
+        Error::UnprovenLog { log: log.to_owned(), why, evidence: self.keep(About::Log, note) }
     }
 
     pub(super) fn stale(&self, log: &str, note: &[u8]) -> Error {
-        Error::StaleLog { log: log.to_owned(), evidence: self.keep(note) }
+        Error::StaleLog { log: log.to_owned(), evidence: self.keep(About::Log, note) }
     }
 
     pub(super) fn fork(&self, log: &str, note: &[u8], before: &Watched) -> Error {
@@ -30,16 +30,16 @@ impl Watch {
 
     /// Two notes of one key that do not agree are the whole proof.
     fn keep_both(&self, note: &[u8], before: &Watched) -> Option<PathBuf> {
-        self.keep(&before.note);
-        self.keep(note)
+        self.keep(About::Fork, &before.note);
+        self.keep(About::Fork, note)
     }
 
-    fn keep(&self, note: &[u8]) -> Option<PathBuf> {
+    fn keep(&self, about: About, note: &[u8]) -> Option<PathBuf> {
         if note.is_empty() {
             return None;
         }
         let name = format!("{}.note", hex::encode(&Sha256::digest(note)[..8]));
-        let kept = evidence::keep(&self.dir, About::Log, &name, note);
+        let kept = evidence::keep(&self.dir, about, &name, note);
         tracing::error!(kept = kept.is_some(), "a log of the agency is not what it must be");
         kept
     }

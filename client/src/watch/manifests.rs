@@ -19,6 +19,13 @@ use crate::{
     store::Watched,
 };
 
+/// No fault of the agency's by itself: its witnesses may be a moment behind.
+const UNCOSIGNED: &str = "too few of the policy's witnesses have cosigned it";
+
+fn is_uncosigned(error: &Error) -> bool {
+    matches!(error, Error::UnprovenLog { why: UNCOSIGNED, .. })
+}
+
 impl Watch {
     /// Verifies the newest checkpoint, and that a manifest's leaf is in it; gives what stands from now on.
     ///
@@ -31,6 +38,8 @@ impl Watch {
         let mut state = self.state();
         match &proven {
             Ok(standing) => (state.standing, state.fault) = (Some(standing.clone()), None),
+            // Witnesses are a moment behind each new checkpoint. What was proven before stands until it is stale.
+            Err(error) if is_uncosigned(error) && state.is_fresh(now().unix()) => {}
             Err(error) => {
                 if let Some(fault) = error.fault() {
                     state.fault = Some(fault);
@@ -50,6 +59,13 @@ impl Watch {
                     if start.elapsed() + wait > self.soon {
                         let origin = self.manifests.name();
                         return Err(self.unproven(origin, &[], "the version's manifest is not in it"));
+                    }
+                    sleep(wait).await;
+                }
+                Err(error) if is_uncosigned(&error) => {
+                    let wait = backoff.next(Duration::ZERO);
+                    if start.elapsed() + wait > self.soon {
+                        return Err(error);
                     }
                     sleep(wait).await;
                 }
@@ -75,7 +91,7 @@ impl Watch {
         let counted = self.policy()?.count(&parsed, now);
         let counted = counted.map_err(|_| unproven("a cosignature of a known witness does not verify"))?;
         if !counted.met {
-            return Err(unproven("too few of the policy's witnesses have cosigned it"));
+            return Err(Error::UnprovenLog { log: origin.to_owned(), why: UNCOSIGNED, evidence: None });
         }
         // A policy that asks for nobody has no clock either.
         let newest = counted.newest.unwrap_or(now);
