@@ -7,7 +7,7 @@ use tempfile::NamedTempFile;
 
 use super::Failure;
 use crate::{
-    finding::{Code, Finding},
+    finding::{Code, Finding, Place},
     verify::{Audited, Seen, Source},
 };
 
@@ -29,7 +29,10 @@ pub(super) fn advance<'a>(
     findings: &[Finding],
 ) -> Result<(), Failure> {
     make_folder(state).map_err(|error| Failure::file(state, error))?;
-    let forked = |log: &Audited| findings.iter().any(|finding| is_fork(finding) && finding.place.origin == log.origin);
+    let forked = |log: &Audited| {
+        let place = Place::checkpoint(&log.origin);
+        findings.iter().any(|finding| is_fork(finding) && finding.place == place)
+    };
     for log in audited.into_iter().filter(|log| log.sound && log.size() >= log.from && !forked(log)) {
         let path = state.join(name(&log.origin));
         write(&path, &log.note).map_err(|error| Failure::file(&path, error))?;

@@ -65,6 +65,17 @@ fn m03_a_platform_saw_another_root() {
 }
 
 #[test]
+fn l03_a_size_on_the_platforms_word_alone_is_not_held_against_the_agency() {
+    let index = find(MATCH, |leaf| matches!(leaf, Leaf::Adopt(adopt) if adopt.version == Version(2)));
+    let Leaf::Adopt(adopt) = leaf(MATCH, index) else { unreachable!("found as one") };
+    let view = veilmatch_protocol::frame::View { size: 1_000, ..adopt.view };
+    let shown = MONTH.edited(|logs| put(logs, MATCH, index, &Leaf::Adopt(Adopt { view, ..adopt.clone() })));
+    only(&shown, Code::L03, &Place::leaf(MATCH, index));
+    let findings = shown.findings(&MONTH);
+    assert_eq!(findings[0].proves, veilmatch_audit::finding::Proves::OneSide);
+}
+
+#[test]
 fn m04_a_key_is_used_in_a_second_epoch() {
     let index = MONTH.agency.manifest.leaves.len() as u64;
     let mut next = MONTH.agency.manifests[3].clone();
