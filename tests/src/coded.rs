@@ -49,6 +49,11 @@ pub fn sign(world: &World, entries: &[(Item, CodedLabel<'_>)], book: &CodeBook) 
     let mut manifest = SignedManifest::verify(&note, &verifier).unwrap().manifest().clone();
     (manifest.artifact, manifest.categories) = (artifact, Some(book.digest()));
     let signed = SignedManifest::sign(manifest, &key).unwrap();
+    replace(world, &store, &signed);
+}
+
+/// Puts this manifest in the place of that of version 1, which must be the only one. The server must not run.
+pub fn replace(world: &World, store: &rusqlite::Connection, signed: &SignedManifest) {
     let changed = (signed.note(), signed.view().root);
     assert_eq!(store.execute("UPDATE manifest SET note = ?1, leaf_hash = ?2", changed).unwrap(), 1);
     // The log as it is before its first checkpoint: the server signs and publishes it when it starts.
@@ -57,7 +62,7 @@ pub fn sign(world: &World, entries: &[(Item, CodedLabel<'_>)], book: &CodeBook) 
         "UPDATE log SET head_size = 0, head_root = ?1, head_note = x'', published_size = 0, published_note = x''";
     assert_eq!(store.execute(unsigned, [merkle::root([])]).unwrap(), 1);
     store.execute_batch("DELETE FROM log_root; DELETE FROM log_hash;").unwrap();
-    fs::remove_dir_all(dir.logs()).unwrap();
+    fs::remove_dir_all(world.agency().dir().logs()).unwrap();
 }
 
 fn written(world: &World, entries: &[(Item, CodedLabel<'_>)]) -> (Vec<u8>, ArtifactRef) {

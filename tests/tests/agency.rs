@@ -16,7 +16,9 @@ use veilmatch_protocol::{
 };
 use veilmatch_server::{admin::ClientTerms, keys::read_signing_key};
 use veilmatch_tests::{
-    PATIENCE, World, bare, listed, matched, now,
+    PATIENCE, World, bare,
+    coded::replace,
+    listed, matched, now,
     programs::{Pair, Paths, ended},
     unlisted, until,
 };
@@ -98,8 +100,7 @@ fn sign_other_labels(world: &World) {
     manifest.artifact.root = Hash(root);
     manifest.artifact.sha256 = Hash(Sha256::digest(&file).into());
     let signed = SignedManifest::sign(manifest, &key).unwrap();
-    let changed = (signed.note(), signed.view().root);
-    assert_eq!(store.execute("UPDATE manifest SET note = ?1, leaf_hash = ?2", changed).unwrap(), 1);
+    replace(world, &store, &signed);
 }
 
 #[test]
