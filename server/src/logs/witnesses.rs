@@ -42,6 +42,12 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How often a checkpoint that has not changed is cosigned anew: clients want one of the last 24 hours.
 const RENEW: Duration = Duration::from_secs(3 * 3_600);
 
+/// How long to wait after a first failure to have a checkpoint cosigned; twice as long after each further one.
+const AFTER_FAILURE: Duration = Duration::from_secs(4);
+
+/// Most of it.
+const AFTER_MANY_FAILURES: Duration = Duration::from_secs(60);
+
 /// How long a start waits for what the witnesses have seen.
 const START: Duration = Duration::from_secs(10);
 
@@ -105,13 +111,7 @@ impl WitnessTask {
         for (witness, site) in &witnesses.sites {
             let (stop, stopped) = channel();
             let told = told.clone();
-            let mut one = One {
-                witness: witness.clone(),
-                site: site.clone(),
-                witnesses: witnesses.clone(),
-                work: Arc::clone(work),
-                last: HashMap::new(),
-            };
+            let mut one = One::new(witness, site, witnesses, work);
             std::thread::Builder::new()
                 .name("witness".into())
                 .spawn(move || {
@@ -138,9 +138,16 @@ struct One {
     work: Arc<WitnessWork>,
     // What it cosigned last of each log, and when.
     last: HashMap<String, (u64, Instant)>,
+    // Of which log it did not cosign a checkpoint: when it is asked again, and after what pause.
+    failed: HashMap<String, (Instant, Duration)>,
 }
 
 impl One {
+    fn new(witness: &Witness, site: &Site, witnesses: &Witnesses, work: &Arc<WitnessWork>) -> Self {
+        let (witness, site, witnesses) = (witness.clone(), site.clone(), witnesses.clone());
+        Self { witness, site, witnesses, work: Arc::clone(work), last: HashMap::new(), failed: HashMap::new() }
+    }
+
     fn run(&mut self, stopped: &Receiver<()>) {
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK) {
             if let Err(error) = self.round() {
@@ -180,18 +187,35 @@ impl One {
 
     fn round(&mut self) -> Result<(), Error> {
         for (origin, row) in self.logs()? {
-            let last = self.last.get(&row.origin).copied();
-            if last.is_none_or(|(size, at)| size != row.published_size || at.elapsed() >= RENEW) {
-                let done = self.submit(&origin, &row, last.map_or(0, |last| last.0));
-                // Done or not, it is not tried again before there is something new, or it is time.
-                self.last.insert(row.origin.clone(), (row.published_size, Instant::now()));
-                done?;
+            if !self.is_due(&row) {
+                continue;
+            }
+            let known = self.last.get(&row.origin).map_or(0, |last| last.0);
+            let cosigned = self.submit(&origin, &row, known).unwrap_or_else(|error| {
+                self.complain(&error);
+                false
+            });
+            if cosigned {
+                self.failed.remove(&row.origin);
+                self.last.insert(row.origin, (row.published_size, Instant::now()));
+            } else {
+                let pause = self.failed.get(&row.origin).map_or(AFTER_FAILURE, |failed| failed.1 * 2);
+                let pause = pause.min(AFTER_MANY_FAILURES);
+                self.failed.insert(row.origin, (Instant::now() + pause, pause));
             }
         }
         Ok(())
     }
 
-    fn submit(&self, origin: &LogOrigin, row: &LogRow, known: u64) -> Result<(), Error> {
+    // There is something new, or it is time; and time to ask again if it failed.
+    fn is_due(&self, row: &LogRow) -> bool {
+        let last = self.last.get(&row.origin);
+        last.is_none_or(|(size, at)| *size != row.published_size || at.elapsed() >= RENEW)
+            && self.failed.get(&row.origin).is_none_or(|(again, _)| *again <= Instant::now())
+    }
+
+    // Gives whether the witness cosigned.
+    fn submit(&self, origin: &LogOrigin, row: &LogRow, known: u64) -> Result<bool, Error> {
         let path = folder(&self.work.dir, origin);
         let files = LogFolder::new(&path);
         let size = row.published_size;
@@ -208,15 +232,15 @@ impl One {
                 if store.add_cosignature(row.id, size, &cosignature)? {
                     publish_cosignatures(&self.work.dir, &store, origin)?;
                 }
-                Ok(())
+                Ok(true)
             }
             Submitted::Ahead(theirs) => {
                 tracing::error!(witness = self.witness.name(), origin = %origin, theirs, "a witness is ahead of the log");
-                self.compare()
+                self.compare().map(|()| false)
             }
             Submitted::Refused(status) => {
                 tracing::warn!(witness = self.witness.name(), origin = %origin, status, "a witness does not cosign");
-                Ok(())
+                Ok(false)
             }
         }
     }

@@ -138,7 +138,7 @@ fn each_checkpoint_is_handed_to_the_witness_and_published_with_its_line() {
     let (work, _) = work(&world);
     let witnesses = policy(&world, &seen);
     let (witness, site) = witnesses.sites[0].clone();
-    let mut one = One { witness: witness.clone(), site, witnesses, work, last: HashMap::new() };
+    let mut one = One::new(&witness, &site, &witnesses, &work);
     for size in 1..=3 {
         one.round().unwrap();
         assert_eq!(seen.size_of(MANIFEST), size);
@@ -151,6 +151,30 @@ fn each_checkpoint_is_handed_to_the_witness_and_published_with_its_line() {
     one.last.clear();
     one.round().unwrap();
     assert_eq!(seen.size_of(MANIFEST), 4);
+}
+
+#[test]
+fn a_witness_that_was_away_is_asked_again_soon_and_not_all_the_time() {
+    let world = World::published(10);
+    let seen = Seen::serve(verifiers(&world));
+    let (work, _) = work(&world);
+    let witnesses = policy(&world, &seen);
+    let (witness, site) = witnesses.sites[0].clone();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let away = Site::new(&format!("http://{nobody}/"), &Access::default()).unwrap();
+    let mut one = One::new(&witness, &away, &witnesses, &work);
+    let mut pauses = Vec::new();
+    for _ in 0..6 {
+        one.round().unwrap();
+        one.round().unwrap();
+        let failed = one.failed.get_mut(MANIFEST).unwrap();
+        pauses.push(failed.1.as_secs());
+        failed.0 = Instant::now();
+    }
+    assert_eq!(pauses, [4, 8, 16, 32, 60, 60]);
+    one.site = site;
+    one.round().unwrap();
+    assert_eq!((seen.size_of(MANIFEST), one.failed.len()), (1, 0));
 }
 
 #[test]
