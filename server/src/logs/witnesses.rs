@@ -31,6 +31,7 @@ use super::{
 use crate::{
     Error,
     clock::Clock,
+    config::Config,
     state_dir::StateDir,
     status::{CallError, Chain},
     store::{Cosignature, LogRow, Store},
@@ -59,6 +60,15 @@ pub struct Witnesses {
 }
 
 impl Witnesses {
+    /// The witnesses of an agency's policy; `None` if it has no policy.
+    ///
+    /// # Errors
+    /// Those of [`Witnesses::read`].
+    pub fn of(dir: &StateDir, config: &Config) -> Result<Option<Self>, Error> {
+        let policy = &config.log.policy;
+        if policy.as_os_str().is_empty() { Ok(None) } else { Self::read(&dir.resolve(policy)).map(Some) }
+    }
+
     /// Reads a policy. Witnesses without an address are not asked: they hand in what they cosign.
     ///
     /// # Errors
@@ -75,6 +85,29 @@ impl Witnesses {
             }
         }
         Ok(Self { policy, sites })
+    }
+
+    /// Asks each witness what it has seen of the logs. Gives those that could not be reached in a few seconds.
+    ///
+    /// # Errors
+    /// [`Error::LogHalted`] if one has seen a tree that is not ours, [`Error::Io`].
+    pub fn compare(&self, work: &Arc<WitnessWork>) -> Result<Vec<String>, Error> {
+        let mut unreached: Vec<String> = self.sites.iter().map(|(witness, _)| witness.name().to_owned()).collect();
+        let (told, telling) = channel();
+        for (witness, site) in &self.sites {
+            let (told, one) = (told.clone(), One::new(witness, site, self, work));
+            let ask = move || drop(told.send((one.witness.name().to_owned(), one.compare())));
+            let thread = std::thread::Builder::new().name("witness".into()).spawn(ask);
+            thread.map_err(Error::io("start", Path::new("the thread of a witness")))?;
+        }
+        drop(told);
+        let until = Instant::now() + START;
+        while let Ok((name, reached)) = telling.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            if reached? {
+                unreached.retain(|other| *other != name);
+            }
+        }
+        Ok(unreached)
     }
 
     // A policy that names no logs is about all of the agency's.
@@ -100,32 +133,23 @@ pub struct WitnessTask {
 }
 
 impl WitnessTask {
-    /// Asks each witness what it has seen of the logs, as far as it can be reached in a few seconds, and begins to hand
-    /// checkpoints to it.
+    /// Begins to hand checkpoints to each witness, once they were asked what they have seen.
     ///
     /// # Errors
-    /// [`Error::LogHalted`] if one has seen a tree that is not ours, [`Error::Io`].
+    /// Those of [`Witnesses::compare`].
     pub fn start(witnesses: &Witnesses, work: &Arc<WitnessWork>) -> Result<Self, Error> {
-        let (told, telling) = channel();
+        for witness in witnesses.compare(work)? {
+            tracing::warn!(witness, "a witness was not reached, and what it has seen is not compared");
+        }
         let mut stops = Vec::new();
         for (witness, site) in &witnesses.sites {
             let (stop, stopped) = channel();
-            let told = told.clone();
             let mut one = One::new(witness, site, witnesses, work);
             std::thread::Builder::new()
                 .name("witness".into())
-                .spawn(move || {
-                    let _ = told.send(one.compare());
-                    drop(told);
-                    one.run(&stopped);
-                })
+                .spawn(move || one.run(&stopped))
                 .map_err(Error::io("start", Path::new("the thread of a witness")))?;
             stops.push(stop);
-        }
-        drop(told);
-        let until = Instant::now() + START;
-        while let Ok(seen) = telling.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            seen?;
         }
         Ok(Self { _stop: stops })
     }
@@ -156,14 +180,18 @@ impl One {
         }
     }
 
-    // What the witness has seen of each log must be a tree of ours. A witness that is not there says nothing.
-    fn compare(&self) -> Result<(), Error> {
+    // What the witness has seen of each log must be a tree of ours. Gives whether it said so of each: a witness that is not
+    // there says nothing.
+    fn compare(&self) -> Result<bool, Error> {
+        let mut reached = true;
         for (origin, row) in self.logs()? {
-            if let Ok(Some(note)) = self.site.read(&checkpoint_path(&row.origin), MAX_NOTE_LEN) {
-                self.judge(&origin, &note)?;
+            match self.site.read(&checkpoint_path(&row.origin), MAX_NOTE_LEN) {
+                Ok(Some(note)) => self.judge(&origin, &note)?,
+                Ok(None) => {}
+                Err(_) => reached = false,
             }
         }
-        Ok(())
+        Ok(reached)
     }
 
     // A note that our key has not signed says nothing.
@@ -236,7 +264,7 @@ impl One {
             }
             Submitted::Ahead(theirs) => {
                 tracing::error!(witness = self.witness.name(), origin = %origin, theirs, "a witness is ahead of the log");
-                self.compare().map(|()| false)
+                self.compare().map(|_| false)
             }
             Submitted::Refused(status) => {
                 tracing::warn!(witness = self.witness.name(), origin = %origin, status, "a witness does not cosign");

@@ -178,6 +178,30 @@ fn a_witness_that_was_away_is_asked_again_soon_and_not_all_the_time() {
 }
 
 #[test]
+fn a_command_asks_the_witnesses_before_it_publishes_and_names_those_that_are_away() {
+    // SPEC §17.7
+    let world = World::published(10);
+    assert!(world.agency().ask_witnesses().unwrap().is_empty());
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    world.configure("policy", "\"policy\"");
+    let away = format!("witness w {} http://{nobody}/\nquorum w\n", cosigner().witness());
+    std::fs::write(world.root().join("policy"), away).unwrap();
+    assert_eq!(world.agency().ask_witnesses().unwrap(), ["witness.example"]);
+
+    let seen = Seen::serve(verifiers(&world));
+    std::fs::write(world.root().join("policy"), seen.policy()).unwrap();
+    assert!(world.agency().ask_witnesses().unwrap().is_empty());
+    let ahead = Checkpoint { origin: MANIFEST.into(), size: 7, root: [9; 32] };
+    let note = checkpoint::sign(&ahead, &manifest_key(&world)).unwrap().into_bytes();
+    seen.last.lock().unwrap().insert(MANIFEST.into(), (ahead, note));
+    assert_eq!(world.agency().ask_witnesses().unwrap_err().reason(), "LOG_HALTED");
+    // And it is remembered.
+    world.import(10..20, "A1");
+    let refused = world.agency().publish(&world.list, false, world.now(), &|_| ()).unwrap_err();
+    assert_eq!(refused.reason(), "LOG_HALTED");
+}
+
+#[test]
 fn a_witness_that_has_seen_a_larger_or_another_tree_keeps_the_log_from_going_on() {
     // SPEC §17.7
     for size in [1, 5] {
@@ -205,9 +229,12 @@ async fn a_server_does_not_start_behind_what_a_witness_has_seen() {
     let ahead = Checkpoint { origin: MANIFEST.into(), size: 7, root: [9; 32] };
     let note = checkpoint::sign(&ahead, &manifest_key(&world)).unwrap().into_bytes();
     seen.last.lock().unwrap().insert(MANIFEST.into(), (ahead, note));
+    world.write_a_version_and_no_checkpoint();
     let options = ServeOptions { listen: Some("127.0.0.1:0".parse().unwrap()), ..ServeOptions::default() };
     let refused = Server::start(&world.root(), options).await.err().unwrap();
     assert_eq!(refused.reason(), "LOG_HALTED");
+    let row = world.store().log(MANIFEST).unwrap().unwrap();
+    assert_eq!((row.head.size, world.store().log_len(row.id).unwrap()), (1, 2), "nothing was signed");
 }
 
 #[test]
