@@ -189,6 +189,7 @@ fn key(dir: &Path, command: KeyCommand, now: u64) -> Result<String, Error> {
     let mut agency = Agency::open(dir)?;
     match command {
         KeyCommand::Rotate { name } => {
+            lists::compare_with_witnesses(&agency)?;
             let bars = Bars::default();
             let rotated = agency.rotate(&name, now, &|progress| bars.show(progress))?;
             bars.clear();

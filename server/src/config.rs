@@ -22,8 +22,8 @@ pub const MAX_BUDGET: u64 = 1 << 53;
 /// be written.
 const MAX_DAYS: u32 = 3_650;
 
-/// A leaf is under a published checkpoint within so many seconds (SPEC §17.7).
-const MAX_CHECKPOINT_SECONDS: u64 = 60;
+/// Half of the time within which a leaf is under a published checkpoint (SPEC §17.7): what fails can be tried again in time.
+const MAX_CHECKPOINT_SECONDS: u64 = 30;
 
 /// One key of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -214,7 +214,7 @@ table! {
 table! {
     /// How the agency's logs are published.
     Log, "log" {
-        /// How often the query log is signed and published; at most 60, which is what acknowledgements promise.
+        /// How often the query log is signed and published; at most 30, half of what acknowledgements promise.
         checkpoint_seconds: u32 = checkpoint_seconds, "seconds";
         /// Address and port where the logs are served as files, by the server's certificate and to everybody; entries of the
         /// query log to enrolled auditors alone. Empty: they are not.

@@ -41,11 +41,10 @@ pub struct AgencyLogs {
 }
 
 impl AgencyLogs {
-    /// Reads the keys, and publishes what the manifest log has and a command that was killed did not publish.
+    /// Reads the keys, and looks whether the logs may go on. Signs nothing.
     ///
     /// # Errors
-    /// [`Error::KeyFile`], [`Error::KeyFileMode`], [`Error::LogHalted`], [`Error::ClockBehind`], [`Error::Io`],
-    /// [`Error::Store`].
+    /// [`Error::KeyFile`], [`Error::KeyFileMode`], [`Error::LogHalted`], [`Error::Io`], [`Error::Store`].
     pub fn open(
         dir: &StateDir,
         config: &Config,
@@ -53,18 +52,8 @@ impl AgencyLogs {
         on_change: impl Fn(LogState) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let keys = Arc::new(LogKeys::read(dir, &config.agency())?);
-        let mut store = Store::open(&dir.database())?;
         // Also one of an earlier half-year, that gains nothing more.
-        store.check_halted()?;
-        match dir.lock_changes() {
-            Ok(_lock) => {
-                let key = read_signing_key(&dir.manifest_key())?;
-                keeper::publish_manifests(dir, &config.agency(), &mut store, &key, clock.now())?;
-            }
-            // A command is at work, and does it itself.
-            Err(Error::Busy) => {}
-            Err(error) => return Err(error),
-        }
+        Store::open(&dir.database())?.check_halted()?;
         let health = Arc::new(LogHealth::new(on_change));
         let public = keys.public().clone();
         let reader = reading::LogReader::new(dir.clone(), public, Arc::clone(&health), Arc::clone(&clock));
@@ -83,11 +72,13 @@ impl AgencyLogs {
         Arc::clone(&self.health)
     }
 
-    /// Starts to publish the query log. `failed` is cancelled if the process must end.
+    /// Publishes what the manifest log has and a command that was killed did not publish, and starts to publish the query
+    /// log. `failed` is cancelled if the process must end.
     ///
     /// # Errors
-    /// Those of [`task::QueryLogTask::start`].
+    /// Those of [`keeper::publish_manifests`] and [`task::QueryLogTask::start`].
     pub fn start(&self, failed: CancellationToken) -> Result<task::QueryLogTask, Error> {
+        self.publish_manifests()?;
         let options = task::TaskOptions {
             dir: self.dir.clone(),
             agency: self.config.agency(),
@@ -98,16 +89,29 @@ impl AgencyLogs {
         task::QueryLogTask::start(options, Arc::clone(&self.health), move || failed.cancel())
     }
 
+    fn publish_manifests(&self) -> Result<(), Error> {
+        match self.dir.lock_changes() {
+            Ok(_lock) => {
+                let (mut store, key) =
+                    (Store::open(&self.dir.database())?, read_signing_key(&self.dir.manifest_key())?);
+                let now = self.clock.now();
+                keeper::publish_manifests(&self.dir, &self.config.agency(), &mut store, &key, now).map(drop)
+            }
+            // A command is at work, and does it itself.
+            Err(Error::Busy) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Asks the witnesses of the policy what they have seen, and begins to hand checkpoints to them; `None` without a policy.
     ///
     /// # Errors
     /// Those of [`witnesses::Witnesses::read`] and [`witnesses::WitnessTask::start`].
     pub fn start_witnesses(&self) -> Result<Option<witnesses::WitnessTask>, Error> {
-        if self.config.log.policy.as_os_str().is_empty() {
+        let Some(named) = witnesses::Witnesses::of(&self.dir, &self.config)? else {
             tracing::warn!("no policy names witnesses: it is not excluded that two platforms are shown two lists");
             return Ok(None);
-        }
-        let named = witnesses::Witnesses::read(&self.dir.resolve(&self.config.log.policy))?;
+        };
         let work = witnesses::WitnessWork {
             dir: self.dir.clone(),
             reader: Arc::clone(&self.reader),

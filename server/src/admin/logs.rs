@@ -1,6 +1,6 @@
 //! `log status`, `log check` and `log export`.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use veilmatch_audit::{
     folder::LogFolder,
@@ -14,7 +14,13 @@ use veilmatch_protocol::note::Verifier;
 use super::Agency;
 use crate::{
     Error,
-    logs::{LogKeys, keeper::folder},
+    clock::SystemClock,
+    logs::{
+        LogHealth, LogKeys,
+        keeper::folder,
+        reading::LogReader,
+        witnesses::{WitnessWork, Witnesses},
+    },
     store::{Cosignature, LogRow},
 };
 
@@ -52,6 +58,18 @@ impl Agency {
             Ok(LogStatus { row, leaves, cosignatures })
         };
         self.store.logs()?.into_iter().map(status).collect()
+    }
+
+    /// Asks the witnesses of the policy what they have seen, before anything is signed. Gives those that were not reached.
+    ///
+    /// # Errors
+    /// [`Error::LogHalted`] if one has seen a tree that is not ours; those of [`Witnesses::read`], [`LogKeys::read`].
+    pub fn ask_witnesses(&self) -> Result<Vec<String>, Error> {
+        let Some(witnesses) = Witnesses::of(&self.dir, &self.config)? else { return Ok(Vec::new()) };
+        let keys = LogKeys::read(&self.dir, &self.config.agency())?.public().clone();
+        let (health, clock) = (Arc::new(LogHealth::new(|_| ())), Arc::new(SystemClock));
+        let reader = Arc::new(LogReader::new(self.dir.clone(), keys, health, clock.clone()));
+        witnesses.compare(&Arc::new(WitnessWork { dir: self.dir.clone(), reader, clock }))
     }
 
     /// Looks whether files and store have the tree that was signed: its right edge, or with `full` every entry, tile and

@@ -146,8 +146,17 @@ fn and_publish(agency: &mut Agency, list: &ListId, publish: bool, told: String, 
 }
 
 fn publish_now(agency: &mut Agency, list: &ListId, force: bool, now: u64) -> Result<String, Error> {
+    compare_with_witnesses(agency)?;
     let bars = Bars::default();
     let published = agency.publish(list, force, now, &|progress| bars.show(progress))?;
     bars.clear();
     Ok(report::published(list, &published))
+}
+
+/// Asks the witnesses what they have seen, before anything is signed; says who was not reached.
+pub(super) fn compare_with_witnesses(agency: &Agency) -> Result<(), Error> {
+    for witness in agency.ask_witnesses()? {
+        eprintln!("veilmatch-server: warning: witness {witness} was not reached; what it has seen is not compared");
+    }
+    Ok(())
 }

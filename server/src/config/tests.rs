@@ -52,6 +52,7 @@ fn values_that_cannot_work_are_refused_with_their_key() {
         ("# certificate_days = 30", "certificate_days = 3651", "enrolment.certificate_days"),
         ("# validity_hours = 168", "validity_hours = 4294967295", "publication.validity_hours"),
         ("# overlap_hours = 168", "overlap_hours = 4294967295", "publication.overlap_hours"),
+        ("# checkpoint_seconds = 30", "checkpoint_seconds = 31", "log.checkpoint_seconds"),
         ("agency = \"agency.example\"", "agency = \"Agency\"", "agency"),
         ("address = \"localhost:7443\"", "address = \"localhost\"", "network.address"),
     ];

@@ -66,6 +66,7 @@ impl ClosedDays {
         let note = String::from_utf8(day.statement.clone()).map_err(|_| malformed())?;
         match self.writer.close(day, leaf).await {
             Recorded::Durable(_) | Recorded::AlreadyAnswered => {}
+            Recorded::Differs => return Err(CallError::CloseDiffers),
             _ => return Err(CallError::AuditUnavailable),
         }
         // It may have ended meanwhile.
@@ -87,16 +88,19 @@ impl ClosedDays {
         if now < statement.date.next().start().unix() + SETTLED {
             return Err(CallError::CloseDiffers);
         }
-        let day = ClosedDay {
+        let minutes = statement.date.start().unix() / 60..statement.date.next().start().unix() / 60;
+        let mut day = ClosedDay {
             platform: platform.clone(),
             list: statement.list.clone(),
             epoch: statement.epoch,
             date: statement.date.to_string(),
+            minutes: minutes.clone(),
+            frames: 0,
             statement: note,
         };
         self.reader.stores().with(|store| {
-            let minutes = statement.date.start().unix() / 60..statement.date.next().start().unix() / 60;
             let frames = store.answered_frames(platform, &statement.list, statement.epoch, minutes)?;
+            day.frames = frames.len() as u64;
             let any = !frames.is_empty();
             let of = Day {
                 agency: self.agency.clone(),

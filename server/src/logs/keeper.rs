@@ -15,7 +15,7 @@ use veilmatch_audit::{
 };
 use veilmatch_protocol::{
     name::{AgencyName, Origin},
-    note::Note,
+    note::{MAX_NOTE_LEN, Note},
 };
 
 use crate::{
@@ -201,11 +201,14 @@ pub fn publish_cosignatures(dir: &StateDir, store: &Store, origin: &LogOrigin) -
     files.publish(&note).map_err(Error::io("write in", &path))
 }
 
-/// The published checkpoint with its newest cosignatures.
+/// The published checkpoint with as many cosignatures, from the first on, as a note can have.
 #[must_use]
 pub fn with_cosignatures(row: &LogRow, cosignatures: Vec<Cosignature>) -> Vec<u8> {
     let mut note = row.published_note.clone();
     for cosignature in cosignatures.into_iter().take(MOST_COSIGNATURES) {
+        if note.len() + cosignature.line.len() > MAX_NOTE_LEN {
+            break;
+        }
         note.extend_from_slice(cosignature.line.as_bytes());
     }
     note

@@ -26,8 +26,9 @@ use crate::{
 /// How often a log that cannot be published is tried again.
 const PROBE: Duration = Duration::from_secs(1);
 
-/// Within what time a leaf is under a published checkpoint (SPEC §17.7).
-const PROMISED: Duration = Duration::from_secs(60);
+/// How long others may keep the store from us: half of the time within which a leaf is under a published checkpoint
+/// (SPEC §17.7). The other half has passed, at most, when the first attempt is made.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a task is told.
 pub struct TaskOptions {
@@ -95,27 +96,27 @@ struct Task {
 impl Task {
     fn run(&mut self, stopped: &Receiver<()>, health: &LogHealth, on_fatal: impl Fn()) {
         let mut due = Instant::now() + self.options.every;
-        let mut published = Instant::now();
+        let mut failing = None;
         loop {
             let ended = match stopped.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Err(RecvTimeoutError::Timeout) => false,
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => true,
             };
             due = Instant::now() + self.options.every;
+            let began = Instant::now();
             match self.publish() {
                 Ok(()) => {
-                    published = Instant::now();
+                    failing = None;
                     health.become_state(LogState::Sound);
                 }
                 Err(error) => {
                     let (reason, cause) = (error.reason(), Chain(&error));
                     tracing::error!(reason, %cause, "the query log cannot be published");
-                    match error {
-                        Error::HeadUnclear(_) => return on_fatal(),
-                        Error::LogHalted { .. } => health.become_state(LogState::Halted),
-                        // Frames are being recorded without a pause. There is time: half of what is promised is left.
-                        error if is_busy(&error) && published.elapsed() < PROMISED => {}
-                        _ => health.become_state(LogState::Unpublished),
+                    if matches!(error, Error::HeadUnclear(_)) {
+                        return on_fatal();
+                    }
+                    if let Some(state) = state_after(&error, failing.get_or_insert(began).elapsed()) {
+                        health.become_state(state);
                     }
                     due = due.min(Instant::now() + PROBE);
                 }
@@ -145,5 +146,32 @@ impl Task {
             Keeper::new(&options.dir, origin, &options.keys.query).publish(store, now)?;
         }
         Ok(())
+    }
+}
+
+// How the logs stand if they could not be published for so long; `None` if that says nothing yet.
+fn state_after(error: &Error, failing: Duration) -> Option<LogState> {
+    match error {
+        Error::LogHalted { .. } => Some(LogState::Halted),
+        // Frames are being recorded without a pause, and there is time.
+        error if is_busy(error) && failing < PATIENCE => None,
+        _ => Some(LogState::Unpublished),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_store_is_waited_for_as_long_as_the_promise_can_be_kept() {
+        // SPEC §17.7
+        let busy =
+            || Error::from(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None));
+        assert_eq!(state_after(&busy(), Duration::from_secs(29)), None);
+        assert_eq!(state_after(&busy(), Duration::from_secs(30)), Some(LogState::Unpublished));
+        assert_eq!(state_after(&Error::Internal("else"), Duration::ZERO), Some(LogState::Unpublished));
+        let halted = Error::LogHalted { origin: String::new(), why: String::new() };
+        assert_eq!(state_after(&halted, Duration::ZERO), Some(LogState::Halted));
     }
 }

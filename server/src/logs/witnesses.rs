@@ -31,6 +31,7 @@ use super::{
 use crate::{
     Error,
     clock::Clock,
+    config::Config,
     state_dir::StateDir,
     status::{CallError, Chain},
     store::{Cosignature, LogRow, Store},
@@ -41,6 +42,12 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// How often a checkpoint that has not changed is cosigned anew: clients want one of the last 24 hours.
 const RENEW: Duration = Duration::from_secs(3 * 3_600);
+
+/// How long to wait after a first failure to have a checkpoint cosigned; twice as long after each further one.
+const AFTER_FAILURE: Duration = Duration::from_secs(4);
+
+/// Most of it.
+const AFTER_MANY_FAILURES: Duration = Duration::from_secs(60);
 
 /// How long a start waits for what the witnesses have seen.
 const START: Duration = Duration::from_secs(10);
@@ -53,6 +60,15 @@ pub struct Witnesses {
 }
 
 impl Witnesses {
+    /// The witnesses of an agency's policy; `None` if it has no policy.
+    ///
+    /// # Errors
+    /// Those of [`Witnesses::read`].
+    pub fn of(dir: &StateDir, config: &Config) -> Result<Option<Self>, Error> {
+        let policy = &config.log.policy;
+        if policy.as_os_str().is_empty() { Ok(None) } else { Self::read(&dir.resolve(policy)).map(Some) }
+    }
+
     /// Reads a policy. Witnesses without an address are not asked: they hand in what they cosign.
     ///
     /// # Errors
@@ -69,6 +85,29 @@ impl Witnesses {
             }
         }
         Ok(Self { policy, sites })
+    }
+
+    /// Asks each witness what it has seen of the logs. Gives those that could not be reached in a few seconds.
+    ///
+    /// # Errors
+    /// [`Error::LogHalted`] if one has seen a tree that is not ours, [`Error::Io`].
+    pub fn compare(&self, work: &Arc<WitnessWork>) -> Result<Vec<String>, Error> {
+        let mut unreached: Vec<String> = self.sites.iter().map(|(witness, _)| witness.name().to_owned()).collect();
+        let (told, telling) = channel();
+        for (witness, site) in &self.sites {
+            let (told, one) = (told.clone(), One::new(witness, site, self, work));
+            let ask = move || drop(told.send((one.witness.name().to_owned(), one.compare())));
+            let thread = std::thread::Builder::new().name("witness".into()).spawn(ask);
+            thread.map_err(Error::io("start", Path::new("the thread of a witness")))?;
+        }
+        drop(told);
+        let until = Instant::now() + START;
+        while let Ok((name, reached)) = telling.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            if reached? {
+                unreached.retain(|other| *other != name);
+            }
+        }
+        Ok(unreached)
     }
 
     // A policy that names no logs is about all of the agency's.
@@ -94,38 +133,23 @@ pub struct WitnessTask {
 }
 
 impl WitnessTask {
-    /// Asks each witness what it has seen of the logs, as far as it can be reached in a few seconds, and begins to hand
-    /// checkpoints to it.
+    /// Begins to hand checkpoints to each witness, once they were asked what they have seen.
     ///
     /// # Errors
-    /// [`Error::LogHalted`] if one has seen a tree that is not ours, [`Error::Io`].
+    /// Those of [`Witnesses::compare`].
     pub fn start(witnesses: &Witnesses, work: &Arc<WitnessWork>) -> Result<Self, Error> {
-        let (told, telling) = channel();
+        for witness in witnesses.compare(work)? {
+            tracing::warn!(witness, "a witness was not reached, and what it has seen is not compared");
+        }
         let mut stops = Vec::new();
         for (witness, site) in &witnesses.sites {
             let (stop, stopped) = channel();
-            let told = told.clone();
-            let mut one = One {
-                witness: witness.clone(),
-                site: site.clone(),
-                witnesses: witnesses.clone(),
-                work: Arc::clone(work),
-                last: HashMap::new(),
-            };
+            let mut one = One::new(witness, site, witnesses, work);
             std::thread::Builder::new()
                 .name("witness".into())
-                .spawn(move || {
-                    let _ = told.send(one.compare());
-                    drop(told);
-                    one.run(&stopped);
-                })
+                .spawn(move || one.run(&stopped))
                 .map_err(Error::io("start", Path::new("the thread of a witness")))?;
             stops.push(stop);
-        }
-        drop(told);
-        let until = Instant::now() + START;
-        while let Ok(seen) = telling.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            seen?;
         }
         Ok(Self { _stop: stops })
     }
@@ -138,9 +162,16 @@ struct One {
     work: Arc<WitnessWork>,
     // What it cosigned last of each log, and when.
     last: HashMap<String, (u64, Instant)>,
+    // Of which log it did not cosign a checkpoint: when it is asked again, and after what pause.
+    failed: HashMap<String, (Instant, Duration)>,
 }
 
 impl One {
+    fn new(witness: &Witness, site: &Site, witnesses: &Witnesses, work: &Arc<WitnessWork>) -> Self {
+        let (witness, site, witnesses) = (witness.clone(), site.clone(), witnesses.clone());
+        Self { witness, site, witnesses, work: Arc::clone(work), last: HashMap::new(), failed: HashMap::new() }
+    }
+
     fn run(&mut self, stopped: &Receiver<()>) {
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK) {
             if let Err(error) = self.round() {
@@ -149,14 +180,18 @@ impl One {
         }
     }
 
-    // What the witness has seen of each log must be a tree of ours. A witness that is not there says nothing.
-    fn compare(&self) -> Result<(), Error> {
+    // What the witness has seen of each log must be a tree of ours. Gives whether it said so of each: a witness that is not
+    // there says nothing.
+    fn compare(&self) -> Result<bool, Error> {
+        let mut reached = true;
         for (origin, row) in self.logs()? {
-            if let Ok(Some(note)) = self.site.read(&checkpoint_path(&row.origin), MAX_NOTE_LEN) {
-                self.judge(&origin, &note)?;
+            match self.site.read(&checkpoint_path(&row.origin), MAX_NOTE_LEN) {
+                Ok(Some(note)) => self.judge(&origin, &note)?,
+                Ok(None) => {}
+                Err(_) => reached = false,
             }
         }
-        Ok(())
+        Ok(reached)
     }
 
     // A note that our key has not signed says nothing.
@@ -180,18 +215,35 @@ impl One {
 
     fn round(&mut self) -> Result<(), Error> {
         for (origin, row) in self.logs()? {
-            let last = self.last.get(&row.origin).copied();
-            if last.is_none_or(|(size, at)| size != row.published_size || at.elapsed() >= RENEW) {
-                let done = self.submit(&origin, &row, last.map_or(0, |last| last.0));
-                // Done or not, it is not tried again before there is something new, or it is time.
-                self.last.insert(row.origin.clone(), (row.published_size, Instant::now()));
-                done?;
+            if !self.is_due(&row) {
+                continue;
+            }
+            let known = self.last.get(&row.origin).map_or(0, |last| last.0);
+            let cosigned = self.submit(&origin, &row, known).unwrap_or_else(|error| {
+                self.complain(&error);
+                false
+            });
+            if cosigned {
+                self.failed.remove(&row.origin);
+                self.last.insert(row.origin, (row.published_size, Instant::now()));
+            } else {
+                let pause = self.failed.get(&row.origin).map_or(AFTER_FAILURE, |failed| failed.1 * 2);
+                let pause = pause.min(AFTER_MANY_FAILURES);
+                self.failed.insert(row.origin, (Instant::now() + pause, pause));
             }
         }
         Ok(())
     }
 
-    fn submit(&self, origin: &LogOrigin, row: &LogRow, known: u64) -> Result<(), Error> {
+    // There is something new, or it is time; and time to ask again if it failed.
+    fn is_due(&self, row: &LogRow) -> bool {
+        let last = self.last.get(&row.origin);
+        last.is_none_or(|(size, at)| *size != row.published_size || at.elapsed() >= RENEW)
+            && self.failed.get(&row.origin).is_none_or(|(again, _)| *again <= Instant::now())
+    }
+
+    // Gives whether the witness cosigned.
+    fn submit(&self, origin: &LogOrigin, row: &LogRow, known: u64) -> Result<bool, Error> {
         let path = folder(&self.work.dir, origin);
         let files = LogFolder::new(&path);
         let size = row.published_size;
@@ -208,15 +260,15 @@ impl One {
                 if store.add_cosignature(row.id, size, &cosignature)? {
                     publish_cosignatures(&self.work.dir, &store, origin)?;
                 }
-                Ok(())
+                Ok(true)
             }
             Submitted::Ahead(theirs) => {
                 tracing::error!(witness = self.witness.name(), origin = %origin, theirs, "a witness is ahead of the log");
-                self.compare()
+                self.compare().map(|_| false)
             }
             Submitted::Refused(status) => {
                 tracing::warn!(witness = self.witness.name(), origin = %origin, status, "a witness does not cosign");
-                Ok(())
+                Ok(false)
             }
         }
     }

@@ -9,7 +9,7 @@ use veilmatch_protocol::{
     name::{Epoch, ListId, PlatformId},
 };
 
-use super::{Store, signed};
+use super::{Store, signed, unsigned};
 use crate::Error;
 
 /// A closing statement, and what it is about.
@@ -23,6 +23,10 @@ pub struct ClosedDay {
     pub epoch: Epoch,
     /// The day, `YYYY-MM-DD`.
     pub date: String,
+    /// Its minutes.
+    pub minutes: Range<u64>,
+    /// How many answered frames the statement was compared with.
+    pub frames: u64,
     /// The note as the platform signed it.
     pub statement: Vec<u8>,
 }
@@ -63,6 +67,16 @@ impl Store {
         )?;
         Ok(())
     }
+}
+
+/// Whether the day has the frames that its statement was compared with: they are never taken away, so their number says it.
+pub(super) fn is_as_compared(tx: &Transaction<'_>, day: &ClosedDay) -> rusqlite::Result<bool> {
+    let sql = "SELECT count(*) FROM frame
+               WHERE platform = ?1 AND list = ?2 AND epoch = ?3 AND t >= ?4 AND t < ?5 AND status = 'ok'";
+    let (from, to) = (signed(day.minutes.start), signed(day.minutes.end));
+    let of = (day.platform.as_str(), day.list.as_str(), day.epoch.0, from, to);
+    let frames = tx.prepare_cached(sql)?.query_row(of, |row| row.get(0))?;
+    Ok(unsigned(frames) == day.frames)
 }
 
 /// Writes an accepted statement; gives whether the day was not closed before.

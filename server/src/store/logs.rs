@@ -294,12 +294,13 @@ impl Store {
         Ok(added == 1)
     }
 
-    /// The lines under the published tree, newest first.
+    /// The lines under the published tree: those of third parties before those of platforms, and the newest first.
     ///
     /// # Errors
     /// [`Error::Store`].
     pub fn cosignatures(&self, log: i64, size: u64) -> Result<Vec<Cosignature>, Error> {
-        let sql = "SELECT witness, line, at FROM cosignature WHERE log = ?1 AND size = ?2 ORDER BY at DESC, witness";
+        let sql = "SELECT witness, line, at FROM cosignature WHERE log = ?1 AND size = ?2
+                   ORDER BY witness IN (SELECT platform || '/veilmatch/witness' FROM client), at DESC, witness";
         let mut rows = self.connection.prepare_cached(sql)?;
         let rows = rows.query_map((log, signed(size)), |row| {
             Ok(Cosignature { witness: row.get(0)?, line: row.get(1)?, at: unsigned(row.get(2)?) })

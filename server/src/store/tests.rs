@@ -326,3 +326,27 @@ fn entries_of_an_earlier_program_become_claims_with_the_codes_that_their_labels_
     assert_eq!(count(at(1), at(2)), [0, 1, 1]);
     assert_eq!(entries.changes(&list(), 9).unwrap().len(), 2);
 }
+
+#[test]
+fn a_day_that_has_other_frames_than_were_compared_is_not_closed() {
+    // SPEC §20.3
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("veilmatch.db");
+    let writer = FrameWriter::start(&path, |_| ()).unwrap();
+    let platform = PlatformId::parse("platform.example").unwrap();
+    let leaf = NewLeaf { origin: "a/veilmatch/query/2024h2".into(), platform: platform.clone(), bytes: b"{}".to_vec() };
+    let day = |frames| ClosedDay {
+        platform: platform.clone(),
+        list: ListId::parse("base").unwrap(),
+        epoch: Epoch(1),
+        date: "2024-10-04".into(),
+        minutes: 0..1_440,
+        frames,
+        statement: b"statement".to_vec(),
+    };
+    let close = |frames| futures::executor::block_on(writer.close(day(frames), leaf.clone()));
+    assert_eq!(close(1), Recorded::Differs);
+    assert_eq!(Store::open(&path).unwrap().logs().unwrap(), []);
+    assert_eq!(close(0), Recorded::Durable(0));
+    assert_eq!(close(0), Recorded::AlreadyAnswered);
+}

@@ -47,6 +47,8 @@ pub enum Recorded {
     Counted,
     /// The batch id has an answered frame, or the day is closed; nothing was written or charged.
     AlreadyAnswered,
+    /// The day has gained frames since its statement was compared with them; nothing was written.
+    Differs,
     /// The frame was answered again as often as it may be.
     TooManyRetries,
     /// The frame's charge was given back before, or there is no such frame.
@@ -301,7 +303,9 @@ fn apply(tx: &Transaction<'_>, ends: &mut Ends, work: &Work) -> rusqlite::Result
             Ok(Recorded::Durable(index))
         }
         Work::Close { day, leaf } => {
-            if closings::insert(tx, day)? {
+            if !closings::is_as_compared(tx, day)? {
+                Ok(Recorded::Differs)
+            } else if closings::insert(tx, day)? {
                 ends.append(tx, leaf).map(|(_, index)| Recorded::Durable(index))
             } else {
                 Ok(Recorded::AlreadyAnswered)

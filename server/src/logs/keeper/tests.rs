@@ -1,6 +1,7 @@
 use std::{cell::Cell, fs};
 
 use veilmatch_audit::{
+    cosignature::Cosigner,
     origin::Shard,
     verify::{Known, verify},
 };
@@ -210,4 +211,33 @@ fn each_version_is_a_leaf_of_the_manifest_log_and_is_served_once_its_checkpoint_
     assert_eq!(publish_manifests(agency.dir(), &origin, &mut store, &key, world.now()).unwrap(), 3);
     assert_eq!(newest(), 3);
     check(&agency.dir().logs().join("manifest"), &verifier, 3, world.now());
+}
+
+#[test]
+fn witnesses_of_third_parties_stand_before_platforms_and_the_note_stays_one() {
+    // SPEC §17.5
+    let log = Log::new();
+    log.append(1);
+    log.publish().unwrap();
+    let mut store = log.world.store();
+    let row = store.log(&log.origin.to_string()).unwrap().unwrap();
+    let text = Checkpoint::parse(Note::parse(&row.published_note).unwrap().text()).unwrap();
+    let mut add = |name: &str, at: u64| {
+        let cosigner = Cosigner::new(name, SigningKey::from_bytes(&[7; 32])).unwrap();
+        let cosignature = Cosignature { witness: name.to_owned(), line: cosigner.cosign(&text, at), at };
+        assert!(store.add_cosignature(row.id, row.published_size, &cosignature).unwrap());
+    };
+    add("platform.example/veilmatch/witness", NOON + 99);
+    for at in 0..60 {
+        add(&format!("{at:0>250}"), NOON + at);
+    }
+    let lines = store.cosignatures(row.id, row.published_size).unwrap();
+    assert_eq!((lines.len(), lines[0].at, lines[59].at), (61, NOON + 59, NOON));
+    assert_eq!(lines[60].witness, "platform.example/veilmatch/witness");
+    // So many lines of such names are longer than a note may be.
+    let note = with_cosignatures(&row, lines);
+    assert!(Note::parse(&note).is_ok() && note.len() > MAX_NOTE_LEN - 400);
+    publish_cosignatures(log.world.agency().dir(), &store, &log.origin).unwrap();
+    log.append(1);
+    assert_eq!(log.publish().unwrap(), 2);
 }

@@ -138,7 +138,7 @@ fn each_checkpoint_is_handed_to_the_witness_and_published_with_its_line() {
     let (work, _) = work(&world);
     let witnesses = policy(&world, &seen);
     let (witness, site) = witnesses.sites[0].clone();
-    let mut one = One { witness: witness.clone(), site, witnesses, work, last: HashMap::new() };
+    let mut one = One::new(&witness, &site, &witnesses, &work);
     for size in 1..=3 {
         one.round().unwrap();
         assert_eq!(seen.size_of(MANIFEST), size);
@@ -151,6 +151,54 @@ fn each_checkpoint_is_handed_to_the_witness_and_published_with_its_line() {
     one.last.clear();
     one.round().unwrap();
     assert_eq!(seen.size_of(MANIFEST), 4);
+}
+
+#[test]
+fn a_witness_that_was_away_is_asked_again_soon_and_not_all_the_time() {
+    let world = World::published(10);
+    let seen = Seen::serve(verifiers(&world));
+    let (work, _) = work(&world);
+    let witnesses = policy(&world, &seen);
+    let (witness, site) = witnesses.sites[0].clone();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let away = Site::new(&format!("http://{nobody}/"), &Access::default()).unwrap();
+    let mut one = One::new(&witness, &away, &witnesses, &work);
+    let mut pauses = Vec::new();
+    for _ in 0..6 {
+        one.round().unwrap();
+        one.round().unwrap();
+        let failed = one.failed.get_mut(MANIFEST).unwrap();
+        pauses.push(failed.1.as_secs());
+        failed.0 = Instant::now();
+    }
+    assert_eq!(pauses, [4, 8, 16, 32, 60, 60]);
+    one.site = site;
+    one.round().unwrap();
+    assert_eq!((seen.size_of(MANIFEST), one.failed.len()), (1, 0));
+}
+
+#[test]
+fn a_command_asks_the_witnesses_before_it_publishes_and_names_those_that_are_away() {
+    // SPEC §17.7
+    let world = World::published(10);
+    assert!(world.agency().ask_witnesses().unwrap().is_empty());
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    world.configure("policy", "\"policy\"");
+    let away = format!("witness w {} http://{nobody}/\nquorum w\n", cosigner().witness());
+    std::fs::write(world.root().join("policy"), away).unwrap();
+    assert_eq!(world.agency().ask_witnesses().unwrap(), ["witness.example"]);
+
+    let seen = Seen::serve(verifiers(&world));
+    std::fs::write(world.root().join("policy"), seen.policy()).unwrap();
+    assert!(world.agency().ask_witnesses().unwrap().is_empty());
+    let ahead = Checkpoint { origin: MANIFEST.into(), size: 7, root: [9; 32] };
+    let note = checkpoint::sign(&ahead, &manifest_key(&world)).unwrap().into_bytes();
+    seen.last.lock().unwrap().insert(MANIFEST.into(), (ahead, note));
+    assert_eq!(world.agency().ask_witnesses().unwrap_err().reason(), "LOG_HALTED");
+    // And it is remembered.
+    world.import(10..20, "A1");
+    let refused = world.agency().publish(&world.list, false, world.now(), &|_| ()).unwrap_err();
+    assert_eq!(refused.reason(), "LOG_HALTED");
 }
 
 #[test]
@@ -181,9 +229,12 @@ async fn a_server_does_not_start_behind_what_a_witness_has_seen() {
     let ahead = Checkpoint { origin: MANIFEST.into(), size: 7, root: [9; 32] };
     let note = checkpoint::sign(&ahead, &manifest_key(&world)).unwrap().into_bytes();
     seen.last.lock().unwrap().insert(MANIFEST.into(), (ahead, note));
+    world.write_a_version_and_no_checkpoint();
     let options = ServeOptions { listen: Some("127.0.0.1:0".parse().unwrap()), ..ServeOptions::default() };
     let refused = Server::start(&world.root(), options).await.err().unwrap();
     assert_eq!(refused.reason(), "LOG_HALTED");
+    let row = world.store().log(MANIFEST).unwrap().unwrap();
+    assert_eq!((row.head.size, world.store().log_len(row.id).unwrap()), (1, 2), "nothing was signed");
 }
 
 #[test]
