@@ -19,6 +19,9 @@ const AGENCY: &str = env!("CARGO_BIN_EXE_agency");
 const PLATFORM: &str = env!("CARGO_BIN_EXE_platform");
 const AUDITOR: &str = env!("CARGO_BIN_EXE_auditor");
 
+/// A quarter of the digest that the agency lists and its copy does not.
+const LISTED: &str = "0123456789abcdef";
+
 /// An agency, a copy of it with the same keys and another list, and a platform at each.
 struct Split {
     dir: TempDir,
@@ -46,9 +49,9 @@ impl Split {
         copy(&split.path("agency"), &split.path("twin"));
         split.edit("twin/config.toml", &honest, &twin);
         split.edit("two/invitation.json", &honest, &twin);
-        for (agency, digit) in [("agency", "a"), ("twin", "b")] {
+        for (agency, digest) in [("agency", LISTED.repeat(4)), ("twin", "fedcba9876543210".repeat(4))] {
             let sums = split.path(&format!("{agency}.sha256"));
-            fs::write(&sums, format!("{}  file\n", (digit.to_owned() + "0").repeat(32))).unwrap();
+            fs::write(&sums, format!("{digest}  file\n")).unwrap();
             split.agency(agency, &["list", "import", "baseline", sums.to_str().unwrap()]);
         }
         split
@@ -125,8 +128,7 @@ impl Split {
     }
 
     fn check(&self, platform: &str) -> Output {
-        let digest = "a0".repeat(32);
-        fs::write(self.path("digests"), format!("{digest}\n")).unwrap();
+        fs::write(self.path("digests"), LISTED.repeat(4) + "\n").unwrap();
         let digests = self.path("digests");
         self.run(PLATFORM, platform, &["check", "--hashes", digests.to_str().unwrap(), "--kind", "sha256"])
     }
