@@ -4,9 +4,8 @@
 use std::{
     sync::{
         Arc,
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+        mpsc::{Receiver, RecvTimeoutError},
     },
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -15,6 +14,7 @@ use veilmatch_protocol::name::{ListId, Origin};
 
 use crate::{
     Error,
+    background::Background,
     catalogue::Catalogue,
     clock::{Clock, rfc3339},
     config::Config,
@@ -35,12 +35,10 @@ const AFTER_FAILURE: Duration = Duration::from_secs(60);
 /// How long to wait after a failure to read what has changed: what was served before is served meanwhile.
 const AFTER_BAD_READ: Duration = Duration::from_secs(5);
 
-/// The thread that follows. It ends when it is stopped, or soon after this is dropped.
+/// The thread that follows. It ends when it is stopped, or soon after this is dropped: what it still does then it does under
+/// the lock of changes, so whoever comes after it is as safe as from a command.
 #[derive(Debug)]
-pub struct Follower {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct Follower(Background);
 
 impl Follower {
     /// Reads the catalogue and starts to keep it current. `health` learns of a log that may not go on.
@@ -55,31 +53,15 @@ impl Follower {
     ) -> Result<(Self, watch::Receiver<Arc<Catalogue>>), Error> {
         let poll = Duration::from_millis(config.process.poll_ms.into());
         let (mut following, current) = Following::open(dir, config, clock, health)?;
-        let (stop, stopped) = channel();
-        let thread = std::thread::Builder::new()
-            .name("follow".into())
-            .spawn(move || following.run(&stopped, poll))
-            .map_err(Error::io("start", std::path::Path::new("the following thread")))?;
-        Ok((Self { stop: Some(stop), thread: Some(thread) }, current))
+        let run = move |stopped: &Receiver<()>| following.run(stopped, poll);
+        Ok((Self(Background::start("follow", "the following thread", run)?), current))
     }
 }
 
 impl Follower {
     /// Stops, and waits until what was begun is finished: a publication may take minutes. For a thread that may wait.
-    pub fn stop(mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic of the thread was reported where it happened.
-            drop(thread.join());
-        }
-    }
-}
-
-impl Drop for Follower {
-    // Does not wait: this may be a worker of a runtime. What the thread still does it does under the lock of changes, so
-    // whoever comes after it is as safe as from a command.
-    fn drop(&mut self) {
-        self.stop = None;
+    pub fn stop(self) {
+        self.0.stop();
     }
 }
 

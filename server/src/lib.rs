@@ -26,6 +26,7 @@ pub mod status;
 pub mod store;
 pub mod tls;
 
+mod background;
 mod error;
 #[cfg(test)]
 mod world;

@@ -2,12 +2,10 @@
 //! shard that it belongs to.
 
 use std::{
-    path::Path,
     sync::{
         Arc,
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+        mpsc::{Receiver, RecvTimeoutError},
     },
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -17,6 +15,7 @@ use veilmatch_protocol::{manifest::Timestamp, name::AgencyName};
 use super::{LogHealth, LogKeys, LogState, keeper::Keeper};
 use crate::{
     Error,
+    background::Background,
     clock::Clock,
     state_dir::StateDir,
     status::Chain,
@@ -45,10 +44,7 @@ pub struct TaskOptions {
 }
 
 /// The running task. Dropped, it ends after what it is at.
-pub struct QueryLogTask {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct QueryLogTask(Background);
 
 impl QueryLogTask {
     /// Publishes what is there already, then starts the thread. `on_fatal` is called if the process must end.
@@ -63,28 +59,13 @@ impl QueryLogTask {
         let store = Store::open(&options.dir.database())?;
         let mut task = Task { options, store };
         task.publish()?;
-        let (stop, stopped) = channel();
-        let thread = std::thread::Builder::new()
-            .name("query-log".into())
-            .spawn(move || task.run(&stopped, &health, on_fatal))
-            .map_err(Error::io("start", Path::new("the thread of the query log")))?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        let run = move |stopped: &Receiver<()>| task.run(stopped, &health, on_fatal);
+        Background::start("query-log", "the thread of the query log", run).map(Self)
     }
 
     /// Publishes what is left and ends. For a thread that may wait.
-    pub fn stop(mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic of the thread was reported where it happened.
-            drop(thread.join());
-        }
-    }
-}
-
-impl Drop for QueryLogTask {
-    // Does not wait: this may be a worker of a runtime.
-    fn drop(&mut self) {
-        self.stop = None;
+    pub fn stop(self) {
+        self.0.stop();
     }
 }
 

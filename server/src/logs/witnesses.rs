@@ -7,7 +7,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+        mpsc::{Receiver, RecvTimeoutError, channel},
     },
     time::{Duration, Instant},
 };
@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     Error,
+    background::Background,
     clock::Clock,
     config::Config,
     state_dir::StateDir,
@@ -129,7 +130,7 @@ pub struct WitnessWork {
 
 /// The threads, one for each witness: one that does not answer keeps no other. They end soon after this is dropped.
 pub struct WitnessTask {
-    _stop: Vec<Sender<()>>,
+    _threads: Vec<Background>,
 }
 
 impl WitnessTask {
@@ -141,17 +142,13 @@ impl WitnessTask {
         for witness in witnesses.compare(work)? {
             tracing::warn!(witness, "a witness was not reached, and what it has seen is not compared");
         }
-        let mut stops = Vec::new();
+        let mut threads = Vec::new();
         for (witness, site) in &witnesses.sites {
-            let (stop, stopped) = channel();
             let mut one = One::new(witness, site, witnesses, work);
-            std::thread::Builder::new()
-                .name("witness".into())
-                .spawn(move || one.run(&stopped))
-                .map_err(Error::io("start", Path::new("the thread of a witness")))?;
-            stops.push(stop);
+            let run = move |stopped: &Receiver<()>| one.run(stopped);
+            threads.push(Background::start("witness", "the thread of a witness", run)?);
         }
-        Ok(Self { _stop: stops })
+        Ok(Self { _threads: threads })
     }
 }
 
