@@ -5,6 +5,7 @@ mod evaluation;
 mod frames;
 mod lists;
 mod logs;
+mod readers;
 mod refusals;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use veilmatch_proto::{
 pub use caller::Clients;
 pub use frames::{FrameEvidence, FrameRules, Frames};
 pub use logs::ServedLogs;
+pub(crate) use readers::Readers;
 
 use crate::{Error, catalogue::Catalogue, state_dir::StateDir};
 

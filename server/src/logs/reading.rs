@@ -1,9 +1,6 @@
 //! What platforms read of the agency's logs (SPEC §20.1), and the cosignatures that they hand in (SPEC §20.2).
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use veilmatch_audit::{
     checkpoint,
@@ -26,6 +23,7 @@ use super::{
 use crate::{
     Error,
     clock::Clock,
+    service::Readers,
     state_dir::StateDir,
     status::CallError,
     store::{ClientRow, Cosignature, LogRow, Store},
@@ -37,14 +35,14 @@ pub struct LogReader {
     keys: PublicKeys,
     health: Arc<LogHealth>,
     clock: Arc<dyn Clock>,
-    stores: Stores,
+    stores: Readers,
 }
 
 impl LogReader {
     /// Reads the logs in an agency's directory.
     #[must_use]
     pub fn new(dir: StateDir, keys: PublicKeys, health: Arc<LogHealth>, clock: Arc<dyn Clock>) -> Self {
-        let stores = Stores { database: dir.database(), kept: Mutex::default() };
+        let stores = Readers::new(dir.database());
         Self { dir, keys, health, clock, stores }
     }
 
@@ -56,7 +54,7 @@ impl LogReader {
         if self.health.state() == LogState::Sound { Ok(()) } else { Err(CallError::AuditUnavailable) }
     }
 
-    pub(crate) fn stores(&self) -> &Stores {
+    pub(crate) fn stores(&self) -> &Readers {
         &self.stores
     }
 
@@ -231,25 +229,5 @@ fn verify(witness: &Witness, text: &str, line: &str, latest: u64) -> Result<(), 
     match witness.cosigned(&note, latest) {
         Ok(Some(_)) => Ok(()),
         _ => Err(CallError::BadCheckpoint),
-    }
-}
-
-/// Connections to the store, one for each thread that reads at the same time.
-pub(crate) struct Stores {
-    database: PathBuf,
-    kept: Mutex<Vec<Store>>,
-}
-
-impl Stores {
-    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Store) -> Result<T, CallError>) -> Result<T, CallError> {
-        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = kept().pop();
-        let mut store = match free {
-            Some(store) => store,
-            None => Store::open(&self.database)?,
-        };
-        let result = work(&mut store);
-        kept().push(store);
-        result
     }
 }

@@ -3,10 +3,7 @@
 //! parse → authorise, verify signature → known batch id? → view, epoch, version → reserve budget → decode → evaluate and
 //! prove → one durable transaction (record, leaf, charge, batch id) → acknowledge → answer. No record, no answer.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{path::PathBuf, sync::Arc};
 
 use ed25519_dalek::Signature;
 use rand::Rng;
@@ -17,7 +14,10 @@ use veilmatch_protocol::{
     oprf::{self, Elements, Proof, SecretKey},
 };
 
-use super::refusals::{Refusals, is_recorded};
+use super::{
+    Readers,
+    refusals::{Refusals, is_recorded},
+};
 use crate::{
     budget::{Budgets, Claim, DayBudget, Refund, Reservation},
     catalogue::{Client, ServedList},
@@ -69,8 +69,7 @@ struct Work {
     budgets: Budgets,
     refusals: Refusals,
     clock: Arc<dyn Clock>,
-    database: PathBuf,
-    readers: Mutex<Vec<Store>>,
+    readers: Readers,
 }
 
 // A frame whose signature verified.
@@ -110,9 +109,9 @@ impl Frames {
         database: PathBuf,
     ) -> Self {
         let refusals = Refusals::new(rules.refusals_per_minute);
-        let (budgets, readers) = (Budgets::default(), Mutex::default());
+        let (budgets, readers) = (Budgets::default(), Readers::new(database));
         let origin = Origin::of(&evidence.agency);
-        let work = Arc::new(Work { origin, evidence, rules, budgets, refusals, clock, database, readers });
+        let work = Arc::new(Work { origin, evidence, rules, budgets, refusals, clock, readers });
         Self { cpu, writer, work }
     }
 
@@ -228,7 +227,7 @@ impl Work {
         client.request_key.verify_strict(&message, &signature).map_err(|_| CallError::BadSignature)?;
 
         let now = self.clock.now();
-        self.with_reader(|store| {
+        self.readers.with(|store| {
             let key = frame_key(&context);
             let asked = Asked { context: &context, client, list, frame, request, now };
             let outcome = match store.answered(&key)? {
@@ -338,19 +337,6 @@ impl Work {
     ) -> Result<FrameAnswer, CallError> {
         let acknowledgement = logs::record::acknowledge(&leaf, batch, minute, &self.evidence.keys)?;
         Ok(FrameAnswer { leaf: leaf.bytes, acknowledgement, ..answer })
-    }
-
-    // A connection of its own for each thread that reads at the same time.
-    fn with_reader<T>(&self, read: impl FnOnce(&Store) -> Result<T, CallError>) -> Result<T, CallError> {
-        let kept = || self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = kept().pop();
-        let store = match free {
-            Some(store) => store,
-            None => Store::open(&self.database)?,
-        };
-        let result = read(&store);
-        kept().push(store);
-        result
     }
 }
 
