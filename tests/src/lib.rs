@@ -76,13 +76,7 @@ impl World {
 
     /// Sets the frame sizes of versions that are published from now on, such as `[1, 4]`.
     pub fn frame_sizes(&self, sizes: &str) {
-        let path = self.agency_dir().join("config.toml");
-        let text = fs::read_to_string(&path).unwrap();
-        let lines = text.lines().map(|line| match line.trim_start_matches("# ").starts_with("frame_sizes = ") {
-            true => format!("frame_sizes = {sizes}\n"),
-            false => format!("{line}\n"),
-        });
-        fs::write(path, lines.collect::<String>()).unwrap();
+        frame_sizes(&self.agency_dir(), sizes);
     }
 
     /// A list of `n` entries labelled `A1`, published and served.
@@ -303,4 +297,15 @@ pub fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
         }
     }
     found
+}
+
+/// Sets the frame sizes that an agency's configuration names.
+pub fn frame_sizes(agency: &Path, sizes: &str) {
+    let path = agency.join("config.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let lines = text.lines().map(|line| match line.trim_start_matches("# ").starts_with("frame_sizes = ") {
+        true => format!("frame_sizes = {sizes}\n"),
+        false => format!("{line}\n"),
+    });
+    fs::write(path, lines.collect::<String>()).unwrap();
 }

@@ -11,9 +11,12 @@ use std::{
 };
 
 use rand::{SeedableRng, rngs::StdRng};
+use serde_json::Value;
 use tempfile::TempDir;
+use veilmatch_audit::date::Date;
+use veilmatch_protocol::manifest::Timestamp;
 
-use crate::PATIENCE;
+use crate::{PATIENCE, now};
 
 /// Where a package's build puts its programs; for `env!("CARGO_BIN_EXE_…")` of a test.
 #[derive(Debug, Clone, Copy)]
@@ -131,6 +134,41 @@ impl Pair {
         eventually(|| TcpStream::connect(self.address).ok());
     }
 
+    /// What `veilmatch-audit reconcile` says of today, from what both sides hand over.
+    pub fn audit(&self, auditor: &str) -> Ended {
+        let (bundle, today) = (self.path("bundle"), today());
+        for log in ["manifest", "query"] {
+            self.agency([
+                "log".as_ref(),
+                "export".as_ref(),
+                "--log".as_ref(),
+                log.as_ref(),
+                self.path(log).as_os_str(),
+            ]);
+        }
+        let export = ["log", "export", "--from", &today, "--to", &today, "--out"].map(OsStr::new);
+        let done = self.platform(export.into_iter().chain([bundle.as_os_str()]));
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        let logs = fs::read_dir(bundle.join("logs")).unwrap().map(|log| log.unwrap().path());
+        let (agency, platform) = (self.path("invitation.json"), self.platform_dir().join("request.json"));
+        let config = format!(
+            "agency = \"agency.example\"\nstate = \"audited\"\n[manifest]\nlog = \"manifest\"\nkey = {}\n\
+             [query]\nlogs = [\"query\"]\nkey = {}\nack_key = {}\n\
+             [[platform]]\nname = \"platform.example\"\nlogs = {:?}\nmatch_key = {}\nreceipt_key = {}\nrequest_key = {}\n",
+            member(&agency, "manifest_key"),
+            member(&agency, "query_log_key"),
+            member(&agency, "ack_key"),
+            logs.collect::<Vec<_>>(),
+            member(&platform, "match_log_key"),
+            member(&platform, "receipt_key"),
+            member(&platform, "request_key"),
+        );
+        let config = self.write("audit.toml", config);
+        let mut command = Command::new(auditor);
+        command.arg("reconcile").arg("--config").arg(config).args(["--from", &today, "--to", &today]);
+        Ended::of(&command.output().unwrap())
+    }
+
     /// Kills the server as a loss of power would.
     pub fn kill_server(&mut self) {
         let mut serving = self.serving.take().unwrap();
@@ -145,6 +183,17 @@ impl Drop for Pair {
             self.kill_server();
         }
     }
+}
+
+/// A member of a JSON file, in quotes.
+fn member(file: &Path, member: &str) -> String {
+    let json: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    json[member].to_string()
+}
+
+/// The day in UTC.
+fn today() -> String {
+    Date::of(Timestamp::from_unix(now())).to_string()
 }
 
 /// How a program ended.

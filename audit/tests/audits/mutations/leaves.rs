@@ -15,7 +15,7 @@ use super::{
     seeded,
 };
 use crate::{
-    scenarios::MONTH,
+    scenarios::{MANIFEST, MONTH},
     world::{BEFORE, COSIGNED, NOW, World, at, log::Log, log::Memory, shown::cosigners},
 };
 
@@ -152,6 +152,50 @@ fn a_changed_leaf_under_a_new_signature_is_a_fork_of_what_was_audited() {
             }
         }
     }
+}
+
+#[test]
+fn a_manifest_that_was_another_for_the_platforms_is_shown_by_every_view_behind_it() {
+    // SPEC §8.6, §21.1
+    let mut rng = seeded();
+    let index_of = |leaf: &Vec<u8>| matches!(Leaf::decode(leaf), Ok(Leaf::Manifest(_)));
+    let manifests: Vec<usize> =
+        (0..).zip(&MONTH.agency.manifest.leaves).filter(|leaf| index_of(leaf.1)).map(|leaf| leaf.0).collect();
+    for how in ALL {
+        for _ in 0..TIMES {
+            let index = manifests[rng.random_range(0..manifests.len())];
+            let shown = MONTH.edited(|logs| {
+                let leaf = &mut logs.get_mut(MANIFEST).unwrap().leaves[index];
+                *leaf = change(leaf, 1, how, &mut rng);
+                // An entry of no bytes cannot be written.
+                leaf.extend(leaf.is_empty().then_some(b'{'));
+            });
+            let findings = shown.findings(&MONTH);
+            let told: BTreeSet<&Place> =
+                findings.iter().filter(|finding| finding.code == Code::M03).map(|finding| &finding.place).collect();
+            let behind = views_behind(index as u64);
+            assert_eq!(told, behind.iter().collect(), "{how:?} leaf {index}");
+        }
+    }
+}
+
+/// The first leaf of each log that cites a tree of the manifest log with this leaf in it, for each such tree.
+fn views_behind(index: u64) -> BTreeSet<Place> {
+    let mut places = BTreeSet::new();
+    for log in MONTH.logs() {
+        let mut cited = BTreeSet::new();
+        for (at, leaf) in (0..).zip(&log.leaves) {
+            let view = match Leaf::decode(leaf).unwrap() {
+                Leaf::Adopt(adopt) => adopt.view,
+                Leaf::Query(query) => query.view,
+                _ => continue,
+            };
+            if view.size > index && cited.insert(view.size) {
+                places.insert(Place::leaf(&log.origin, at));
+            }
+        }
+    }
+    places
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! `kill -9` of both programs in the middle of a scan: exact results, nothing charged twice, nothing leaked.
 //!
-//! `VEILMATCH_KILL_ITEMS`, `VEILMATCH_KILLS` and `VEILMATCH_KILL_SEED` change size, number and moments; docs/benchmarks.md
-//! has the long run.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! `VEILMATCH_KILL_ITEMS` changes the size.
 
 use std::{
     collections::HashSet,
@@ -19,11 +17,11 @@ use veilmatch_tests::{
     files,
     leak::Needles,
     listed,
-    programs::{Ended, Pair, Paths, ended, eventually, moments, setting},
+    programs::{Ended, Pair, ended, eventually, moments, setting},
     unlisted,
 };
 
-const PROGRAMS: Paths = Paths { agency: env!("CARGO_BIN_EXE_agency"), platform: env!("CARGO_BIN_EXE_platform") };
+use crate::{PROGRAMS, wait};
 
 /// Items of a full frame.
 const FRAME: u64 = 4_096;
@@ -125,13 +123,6 @@ fn written(pair: &Pair) -> u64 {
 
 /// Bytes of an answer's line, roughly.
 const LINE: u64 = 170;
-
-fn wait(pause: Duration) {
-    let start = Instant::now();
-    while start.elapsed() < pause {
-        std::thread::yield_now();
-    }
-}
 
 /// Every line once, in order, and answered rightly.
 fn assert_exact(pair: &Pair, items: u64) {

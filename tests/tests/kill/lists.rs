@@ -1,9 +1,7 @@
 //! `kill -9` in the middle of an import, a publication, a synchronisation and a compaction: each has happened or it has not,
 //! and what it was to do can be done afterwards.
 //!
-//! `VEILMATCH_KILLS` and `VEILMATCH_KILL_SEED` change number and moments, `VEILMATCH_KILL_ENTRIES` the size;
-//! docs/benchmarks.md has the long run.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! `VEILMATCH_KILL_ENTRIES` changes the size.
 
 use std::{
     collections::BTreeSet,
@@ -15,9 +13,9 @@ use std::{
 
 use rand::{RngExt, rngs::StdRng};
 use sha2::{Digest, Sha256};
-use veilmatch_tests::programs::{Pair, Paths, ended, eventually, moments, setting};
+use veilmatch_tests::programs::{Pair, ended, eventually, moments, setting};
 
-const PROGRAMS: Paths = Paths { agency: env!("CARGO_BIN_EXE_agency"), platform: env!("CARGO_BIN_EXE_platform") };
+use crate::PROGRAMS;
 
 struct Plan {
     entries: u64,
