@@ -35,6 +35,7 @@ use crate::{
     Error,
     connection::Connection,
     enrol::Invitation,
+    frames::now,
     outcome::NotChecked,
     state_dir::StateDir,
     store::{Store, Watched},
@@ -148,12 +149,16 @@ impl Watch {
             .map_err(|_| self.unproven(origin, &note, "its checkpoint is not signed by the pinned key"))?;
         let Some(before) = before else { return Ok((note, checkpoint)) };
         if checkpoint.size < before.size {
+            self.show(connection, origin, before).await;
             return Err(self.rollback(origin, &note, before));
         }
         let (size, root) = (checkpoint.size, &checkpoint.root);
         match tree::verify_consistency(before.size, &before.root, size, root, &proven.consistency) {
             Ok(()) => Ok((note, checkpoint)),
-            Err(_) => Err(self.fork(origin, &note, before)),
+            Err(_) => {
+                self.show(connection, origin, before).await;
+                Err(self.fork(origin, &note, before))
+            }
         }
     }
 
@@ -165,6 +170,17 @@ impl Watch {
         };
         let answer = connection.read_logs(ask).await?;
         ProvenCheckpoint::try_from(answer).map_err(|_| Error::BadAnswer { what: "its checkpoint or proof is too long" })
+    }
+
+    /// Shows the agency a checkpoint of its own that it does not seem to know any more. One that restored a backup stops.
+    async fn show(&self, connection: &Connection, origin: &str, seen: &Watched) {
+        let checkpoint = Checkpoint { origin: origin.to_owned(), size: seen.size, root: seen.root };
+        let cosignature = self.cosigner.cosign(&checkpoint, now().unix());
+        let request = pb::AddCosignatureRequest { note: without_cosignatures(&seen.note), cosignature };
+        let mut logs = connection.logs();
+        if let Err(status) = connection.in_time(logs.add_cosignature(request)).await {
+            tracing::warn!(code = ?status.code(), log = origin, "the agency was shown a checkpoint that it signed before");
+        }
     }
 
     /// Hands this platform's cosignature in. Somebody who does not take it does harm to nobody but himself.

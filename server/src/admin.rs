@@ -10,18 +10,20 @@ mod keys;
 mod lists;
 mod logs;
 mod policy;
+mod recovery;
 
 use std::path::Path;
 
 pub use auditors::AuditorKey;
-pub use canaries::Cover;
 pub(crate) use canaries::opened as opened_canaries;
+pub use canaries::{Cover, Opened};
 pub use clients::{ClientAdded, ClientTerms};
 pub use editions::{Diff, Past, VersionChange};
 pub use init::{InitOptions, init};
 pub use keys::Rotated;
 pub use lists::{EpochStatus, ListStatus};
 pub use logs::{LogChecked, LogStatus};
+pub use recovery::{Recover, Recovered, Recovery};
 
 use crate::{Error, config::Config, state_dir::StateDir, store::Store};
 

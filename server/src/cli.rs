@@ -19,7 +19,7 @@ use clap::{CommandFactory, Parser};
 
 pub use args::Args;
 
-use args::{AuditorCommand, ClientCommand, Command, KeyCommand, ListCommand};
+use args::{AuditorCommand, ClientCommand, Command, KeyCommand, ListCommand, LogCommand};
 use progress::Bars;
 
 use crate::{
@@ -67,6 +67,7 @@ impl Exit {
             | Error::UnknownClient { .. }
             | Error::ClientExists { .. }
             | Error::UnknownAuditor { .. }
+            | Error::LogWhole { .. }
             | Error::KeyInUse
             | Error::EnrolmentRequest { .. }
             | Error::LabelTooLong { .. }
@@ -80,6 +81,7 @@ impl Exit {
             | Error::HeadUnclear(_)
             | Error::ClockBehind { .. }
             | Error::LogHalted { .. }
+            | Error::ManifestLogLost
             | Error::LogFindings { .. }
             | Error::Log(_)
             | Error::Network { .. }
@@ -138,14 +140,15 @@ fn writes_into_the_store(command: &Command) -> bool {
         },
         Command::Client { command } => !matches!(command, ClientCommand::List { .. }),
         Command::Auditor { command } => !matches!(command, AuditorCommand::List),
-        Command::Log { .. } | Command::Serve { .. } | Command::Completions { .. } | Command::Man { .. } => false,
+        Command::Log { command } => matches!(command, LogCommand::Recover { .. }),
+        Command::Serve { .. } | Command::Completions { .. } | Command::Man { .. } => false,
     }
 }
 
 fn execute(dir: &Path, command: Command, now: u64) -> Result<String, Error> {
     match command {
-        Command::Init { agency, address, listen } => {
-            init(dir, &InitOptions { agency, address, listen }, now)?;
+        Command::Init { agency, address, listen, log_listen } => {
+            init(dir, &InitOptions { agency, address, listen, log_listen }, now)?;
             Ok(report::initialised(dir))
         }
         Command::List { command } => lists::list(dir, command, now),

@@ -310,7 +310,12 @@ pub fn settings() -> Vec<Setting> {
 
 /// The file that `init` writes: what was told is set, every default stands there as a comment.
 #[must_use]
-pub fn commented_file(agency: &AgencyName, listen: SocketAddr, address: &str) -> String {
+pub fn commented_file(
+    agency: &AgencyName,
+    listen: SocketAddr,
+    address: &str,
+    log_listen: Option<SocketAddr>,
+) -> String {
     let mut file = String::from(
         "# Configuration of a Veilmatch agency. Unknown keys are refused.\n\
          # A line that begins with '#' shows a default; remove the '#' to set another value.\n",
@@ -322,12 +327,15 @@ pub fn commented_file(agency: &AgencyName, listen: SocketAddr, address: &str) ->
             file += &format!("\n[{table}]\n");
         }
         file += &wrapped_comment(&format!("{} ({})", setting.meaning, setting.unit));
-        match (setting.key, setting.default) {
-            ("agency", _) => file += &format!("agency = {}\n", in_toml(agency.as_str())),
-            ("listen", None) => file += &format!("listen = {}\n", in_toml(listen.to_string())),
-            ("address", None) => file += &format!("address = {}\n", in_toml(address)),
-            (key, default) => file += &format!("# {key} = {}\n", default.unwrap_or_default()),
-        }
+        let told = match (setting.key, setting.default.is_some()) {
+            ("agency", _) => Some(in_toml(agency.as_str())),
+            ("listen", false) => Some(in_toml(listen.to_string())),
+            ("listen", true) => log_listen.map(|listen| in_toml(listen.to_string())),
+            ("address", _) => Some(in_toml(address)),
+            _ => None,
+        };
+        let (key, default) = (setting.key, setting.default.unwrap_or_default());
+        file += &told.map_or_else(|| format!("# {key} = {default}\n"), |told| format!("{key} = {told}\n"));
     }
     file
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+use veilmatch_audit::origin::LogOrigin;
 
 /// A command or a part of the running server that could not do its work. Texts carry no digest, element or key.
 #[derive(Debug, Error)]
@@ -227,6 +228,17 @@ pub enum Error {
         why: String,
     },
 
+    /// The manifest log is halted, and cannot go on as another one.
+    #[error("the manifest log cannot go on as another one: platforms and witnesses hold it to what they have seen")]
+    ManifestLogLost,
+
+    /// Nothing is known to be lost of a log.
+    #[error("nothing is known to be lost of the {log} log")]
+    LogWhole {
+        /// Which.
+        log: &'static str,
+    },
+
     /// A check of the logs found something.
     #[error("the logs are not as they were signed: {findings} findings")]
     LogFindings {
@@ -267,6 +279,11 @@ impl Error {
             Self::ListExists { list } => format!("list import {list} FILE"),
             Self::NothingPublished { list } => format!("list publish {list}"),
             Self::EpochsOverlap { list } => format!("`list status {list}` tells when the old epoch retires"),
+            Self::LogHalted { origin, .. } if matches!(LogOrigin::parse(origin), Ok(LogOrigin::Query(..))) => {
+                "keep a copy of the directory; restore a newer backup, or if there is none let another log go on: `log recover \
+                 --log query`"
+                    .to_owned()
+            }
             Self::HashList { source, .. } => format!("{}; nothing was taken", source.hint()),
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 "make room on the disk, then repeat the command; nothing was half done".to_owned()
@@ -335,7 +352,9 @@ reasons! {
     Self::AuditFailed => "AUDIT_FAILED", "look at the disk and the system's log of it before you start again: it failed to keep what was written";
     Self::HeadUnclear(_) => "HEAD_UNCLEAR", "look at the disk, then start the server again: it finds out which head is in place";
     Self::ClockBehind { .. } => "CLOCK_BEHIND", "set the clock; nothing is signed or answered until it has caught up";
-    Self::LogHalted { .. } => "LOG_HALTED", "keep the directory as evidence; if it was restored from a backup, restore a newer one";
+    Self::LogHalted { .. } => "LOG_HALTED", "keep a copy of the directory; if it was restored from a backup, restore a newer one; docs/restoring.md";
+    Self::ManifestLogLost => "MANIFEST_LOG_LOST", "restore a newer backup of the whole directory; if there is none, found an agency of another name and enrol each platform anew; docs/restoring.md";
+    Self::LogWhole { .. } => "LOG_WHOLE", "nothing needs to be recovered; if `serve` starts, it finds what it can";
     Self::LogFindings { .. } => "LOG_FINDINGS", "keep the directory as it is; the findings are on standard output, their codes in SPEC §21.1";
     Self::Network { .. } => "NETWORK", "look whether the address is this machine's and the port is free";
     Self::Certificate { .. } => "CERTIFICATE", "restore the keys folder from your backup";

@@ -399,7 +399,7 @@ mod tests {
         let world = World::published(10);
         let (mut following, _catalogue) = self::following(&world);
         let row = world.store().logs().unwrap().remove(0);
-        world.store().halt_log(row.id, "another tree was seen").unwrap();
+        world.store().halt_log(row.id, "another tree was seen", b"").unwrap();
         assert!(!following.maintain());
         assert_eq!(following.health.state(), LogState::Halted);
     }

@@ -4,9 +4,11 @@
 //! and each step can be killed: [`keeper`] signs and publishes, [`task`] does it for the query log while the server runs.
 
 pub mod closing;
+mod compare;
 pub mod health;
 pub mod keeper;
 pub mod keys;
+pub mod lost;
 pub mod reading;
 pub mod record;
 pub mod task;
@@ -113,6 +115,7 @@ impl AgencyLogs {
             return Ok(None);
         };
         let work = witnesses::WitnessWork {
+            agency: self.config.agency(),
             dir: self.dir.clone(),
             reader: Arc::clone(&self.reader),
             clock: Arc::clone(&self.clock),

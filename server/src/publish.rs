@@ -345,7 +345,7 @@ impl<'a> Publisher<'a> {
     ) -> Result<SignedManifest, Error> {
         let previous = newest.map(|newest| self.open(newest)).transpose()?;
         let sizes = self.config.publication.frame_sizes.iter();
-        let manifest = Manifest::from(Publication {
+        let mut manifest = Manifest::from(Publication {
             agency: self.config.agency(),
             list: work.row.list.clone(),
             epoch: epoch.epoch,
@@ -363,6 +363,10 @@ impl<'a> Publisher<'a> {
             canary_root,
             software: SOFTWARE.to_owned(),
         });
+        let policy = &self.config.log.policy;
+        if !policy.as_os_str().is_empty() {
+            manifest.policy = Some(sha256_of(&self.dir.resolve(policy))?);
+        }
         let signed = SignedManifest::sign(manifest, &self.key)?;
         // A link that clients would refuse is never written.
         signed.follows(previous.as_ref())?;

@@ -98,6 +98,7 @@ impl World {
             agency: AgencyName::parse("agency.example").unwrap(),
             address: "localhost:7443".into(),
             listen: None,
+            log_listen: None,
         };
         init(&world.root(), &options, now).unwrap();
         let kinds = [Kind::Md5, Kind::Sha256];

@@ -67,6 +67,7 @@ impl World {
             agency: AgencyName::parse("agency.example").unwrap(),
             address: address.to_string(),
             listen: None,
+            log_listen: None,
         };
         init(&dir.path().join("agency"), &options, now()).unwrap();
         let world = Self { dir, list, options: ServeOptions::default(), address, server: None };

@@ -1,8 +1,11 @@
-//! What the platform's disk does to its copy of a list is mended by a synchronisation.
+//! What the platform's disk does to its copy of a list is mended by a synchronisation; what an agency loses with an old backup is
+//! stated.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     fs,
     io::{Seek, SeekFrom, Write},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -11,8 +14,11 @@ use std::{
 
 use veilmatch_client::{Client, Forget, NotChecked, Outcome};
 use veilmatch_proto::pb;
-use veilmatch_server::admin::ClientTerms;
-use veilmatch_tests::{PATIENCE, World, bare, listed, matched, middle::Acts};
+use veilmatch_server::{
+    Server,
+    admin::{ClientTerms, Recover},
+};
+use veilmatch_tests::{PATIENCE, World, bare, listed, matched, middle::Acts, now, unlisted};
 
 const PLATFORM: &str = "platform.example";
 
@@ -139,4 +145,62 @@ async fn catching_up_keeps_one_version_in_between_and_takes_the_shorter_way() {
     assert!(report.fetched < 7 * 4_096, "{}", report.fetched);
     assert_eq!(client.check(&world.list, bare(0, listed(13)), PATIENCE).await, matched("A1", 12));
     client.shutdown().await;
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (source, target) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if source.is_dir() {
+            copy(&source, &target);
+        } else {
+            fs::copy(source, target).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_old_backup_was_restored_a_platform_goes_on_once_what_is_lost_is_stated() {
+    // SPEC §17.1, §17.7, §18.4, §20.2
+    let mut world = World::serving(5).await;
+    let dir = world.enrol("platform.example", &ClientTerms::default());
+    let ask = async |world: &World, n: usize| {
+        let client = world.open(&dir).await;
+        let outcome = client.check(&world.list, bare(0, unlisted(n)), PATIENCE).await;
+        assert_eq!(outcome, Outcome::NoMatch { version: 1 });
+        client.shutdown().await;
+    };
+    ask(&world, 0).await;
+    world.stop().await;
+    let (agency, backup) = (world.agency_dir(), world.platform_dir("backup"));
+    copy(&agency, &backup);
+    world.start().await;
+    ask(&world, 1).await;
+    // What is recorded last is published at the end, and seen after it.
+    world.stop().await;
+    world.start().await;
+    world.open(&dir).await.shutdown().await;
+    world.stop().await;
+    fs::remove_dir_all(&agency).unwrap();
+    copy(&backup, &agency);
+
+    // The platform shows what it has seen, and the agency stops.
+    world.start().await;
+    let client = Client::open(&dir).unwrap();
+    assert_eq!(client.sync(&world.list, |_| {}).await.unwrap_err().reason(), "LOG_ROLLBACK");
+    let outcome = client.check(&world.list, bare(0, unlisted(2)), std::time::Duration::from_millis(500)).await;
+    assert!(matches!(outcome, Outcome::NotChecked(_)), "{outcome:?}");
+    client.shutdown().await;
+    world.stop().await;
+    let refused = Server::start(&agency, world.options.clone()).await.err().unwrap();
+    assert_eq!(refused.reason(), "LOG_HALTED");
+
+    let recovery = world.agency().log_recover(Recover::Query, now()).unwrap();
+    assert_eq!(recovery.logs[0].range, 1..2);
+    world.start().await;
+    ask(&world, 3).await;
+    world.stop().await;
+    let status = world.agency().log_status().unwrap();
+    let newest = &status.last().unwrap().row;
+    assert_eq!((newest.origin.as_str(), newest.published_size), (recovery.logs[0].log.as_str(), 2));
 }

@@ -325,7 +325,10 @@ fn canaries_are_matched_like_any_other_entry() {
     live.import("one.csv", &table(&[("a", 1)]), &[&ID[..], &["--source", "one", "--category", "uk:A"]].concat());
     let out = live.pair.path("canaries");
     let out = out.to_str().unwrap();
-    let told = live.list("canary", &["--as", "one", "--category", "uk:A", "--count", "3", "--out", out]);
+    let told = live.list(
+        "canary",
+        &["--platform", "p.example", "--as", "one", "--category", "uk:A", "--count", "3", "--out", out],
+    );
     assert!(told.contains("9 digests"), "{told}");
     // A policy of two sources leaves them listed.
     live.list("policy", &["--min-sources", "2"]);

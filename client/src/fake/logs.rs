@@ -31,6 +31,8 @@ pub(crate) struct FakeLogs(Arc<Mutex<State>>);
 pub(crate) struct State {
     /// The leaves of the manifest log.
     pub(crate) leaves: Vec<Vec<u8>>,
+    /// The leaves of query logs, by origin.
+    pub(crate) queries: BTreeMap<String, Vec<Vec<u8>>>,
     /// Lines of witnesses, which stand in every checkpoint.
     pub(crate) lines: Vec<String>,
     /// What platforms handed in.
@@ -55,8 +57,15 @@ impl FakeLogs {
 }
 
 impl State {
-    fn hashes(&self) -> Vec<tree::Hash> {
-        self.leaves.iter().map(|leaf| leaf::hash(leaf)).collect()
+    fn log(&self, origin: &str) -> Result<&[Vec<u8>], Status> {
+        if origin.ends_with("/manifest") {
+            return Ok(&self.leaves);
+        }
+        self.queries.get(origin).map(Vec::as_slice).ok_or_else(|| refuse(Reason::UnknownLog))
+    }
+
+    fn hashes(&self, origin: &str) -> Result<Vec<tree::Hash>, Status> {
+        Ok(self.log(origin)?.iter().map(|leaf| leaf::hash(leaf)).collect())
     }
 }
 
@@ -76,10 +85,8 @@ impl Logs for FakeLogs {
     ) -> Result<Response<pb::GetCheckpointResponse>, Status> {
         let pb::GetCheckpointRequest { origin, old_size } = request.into_inner();
         let state = self.state();
-        if !origin.ends_with("/manifest") {
-            return Err(refuse(Reason::UnknownLog));
-        }
-        let (hashes, size) = (state.hashes(), state.leaves.len() as u64);
+        let hashes = state.hashes(&origin)?;
+        let size = hashes.len() as u64;
         if old_size > size {
             return Err(refuse(Reason::CheckpointAhead));
         }
@@ -95,8 +102,8 @@ impl Logs for FakeLogs {
         &self,
         request: Request<pb::GetInclusionRequest>,
     ) -> Result<Response<pb::GetInclusionResponse>, Status> {
-        let pb::GetInclusionRequest { leaf_hash, size, .. } = request.into_inner();
-        let hashes = self.state().hashes();
+        let pb::GetInclusionRequest { origin, leaf_hash, size } = request.into_inner();
+        let hashes = self.state().hashes(&origin)?;
         let index = hashes.iter().position(|hash| hash[..] == leaf_hash).ok_or_else(|| refuse(Reason::UnknownLog))?;
         let index = index as u64;
         let proof = tree::inclusion_proof(&hashes[..], index, size).unwrap();
@@ -104,8 +111,14 @@ impl Logs for FakeLogs {
         Ok(Response::new(pb::GetInclusionResponse { index, inclusion }))
     }
 
-    async fn list_leaves(&self, _: Request<pb::ListLeavesRequest>) -> Result<Response<pb::ListLeavesResponse>, Status> {
-        Err(Status::unimplemented("nobody asks for them here"))
+    async fn list_leaves(
+        &self,
+        request: Request<pb::ListLeavesRequest>,
+    ) -> Result<Response<pb::ListLeavesResponse>, Status> {
+        let state = self.state();
+        let first = state.log(&request.into_inner().origin)?.iter().take(1);
+        let leaves = first.map(|leaf| pb::LogLeaf { index: 0, leaf: leaf.clone() }).collect();
+        Ok(Response::new(pb::ListLeavesResponse { leaves, next: 1 }))
     }
 
     async fn add_cosignature(

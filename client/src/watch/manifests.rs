@@ -110,13 +110,14 @@ impl Watch {
         Ok(watched)
     }
 
-    async fn included(
+    /// Where a leaf is in the tree of a checkpoint, proven.
+    pub(super) async fn included(
         &self,
         connection: &Connection,
         note: &[u8],
         checkpoint: &Checkpoint,
         leaf: &tree::Hash,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let (origin, size) = (checkpoint.origin.clone(), checkpoint.size);
         let request = pb::GetInclusionRequest { origin, leaf_hash: leaf.to_vec(), size };
         let ask = |mut logs: LogsClient<Channel>| {
@@ -127,7 +128,8 @@ impl Watch {
         let Inclusion { index, proof } =
             Inclusion::try_from(answer).map_err(|_| Error::BadAnswer { what: "its inclusion proof is too long" })?;
         tree::verify_inclusion(leaf, index, size, &proof, &checkpoint.root)
-            .map_err(|_| self.unproven(&checkpoint.origin, note, "the version's manifest is not proven to be in it"))
+            .map_err(|_| self.unproven(&checkpoint.origin, note, "a leaf that must be in it is not proven to be"))?;
+        Ok(index)
     }
 }
 

@@ -1,10 +1,21 @@
-//! The query log: its checkpoints must extend each other, and are cosigned.
+//! The query log: its checkpoints must extend each other, and are cosigned. One that was lost is left for the one that says so.
 
-use veilmatch_audit::origin::{LogOrigin, Shard};
-use veilmatch_proto::Reason;
+use tonic::transport::Channel;
+use veilmatch_audit::{
+    leaf::{Key, Leaf, Role},
+    origin::{LogOrigin, Shard},
+};
+use veilmatch_proto::{
+    ListedLeaves, Reason,
+    pb::{self, logs_client::LogsClient},
+};
+use veilmatch_protocol::{merkle, note::Verifier};
 
 use super::{COSIGN_AGAIN, Watch};
 use crate::{Error, connection::Connection, frames::now, store::Watched};
+
+/// Most logs that one half-year is looked for in: nobody loses so many.
+const MOST_SUCCESSORS: usize = 16;
 
 impl Watch {
     /// Takes note of the log that an acknowledgement is of: the newest one is watched.
@@ -21,13 +32,27 @@ impl Watch {
     /// [`Error::LogFork`], [`Error::LogRollback`], [`Error::UnprovenLog`], and what keeps it from being asked.
     pub(crate) async fn watch_queries(&self, connection: &Connection) -> Result<(), Error> {
         let _turn = self.turn.lock().await;
-        let log = self.query_log()?;
-        let (origin, verifier) =
-            (log.to_string(), log.verifier(&self.queries).expect("the name was checked when it was pinned"));
+        let mut log = self.query_log()?;
+        loop {
+            match self.watch_one(connection, &log).await {
+                Err(lost @ Error::LogRollback { .. }) => {
+                    log = self.successor(connection, &log).await?.ok_or(lost)?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn watch_one(&self, connection: &Connection, log: &LogOrigin) -> Result<(), Error> {
+        let (origin, verifier) = (log.to_string(), self.verifier(log));
         let before = self.store.watched(&origin)?;
         let next = match self.next(connection, &origin, &verifier, before.as_ref()).await {
-            // A half-year begins with the first frame.
-            Err(Error::Refused(refused)) if refused.reason == Reason::UnknownLog && before.is_none() => return Ok(()),
+            Err(Error::Refused(refused)) if refused.reason == Reason::UnknownLog => {
+                // A half-year begins with the first frame.
+                let Some(before) = &before else { return Ok(()) };
+                self.show(connection, &origin, before).await;
+                Err(self.rollback(&origin, &[], before))
+            }
             next => next,
         };
         let (note, checkpoint) = next?;
@@ -47,6 +72,54 @@ impl Watch {
             self.hand_in(connection, &origin, &note, &line, now).await;
         }
         Ok(())
+    }
+
+    /// The log that goes on from one of which less is shown than was seen: its first leaf says that all of that is lost.
+    async fn successor(&self, connection: &Connection, lost: &LogOrigin) -> Result<Option<LogOrigin>, Error> {
+        let Some(seen) = self.store.watched(&lost.to_string())? else { return Ok(None) };
+        let Some(mut shard) = lost.shard() else { return Ok(None) };
+        for _ in 0..MOST_SUCCESSORS {
+            shard = shard.successor();
+            let next = LogOrigin::Query(self.agency.clone(), shard);
+            let first = match self.first_leaf(connection, &next).await {
+                Err(Error::Refused(refused)) if refused.reason == Reason::UnknownLog => return Ok(None),
+                first => first?,
+            };
+            if first.is_some_and(|first| self.states(&first, lost, seen.size)) {
+                tracing::warn!(lost = %lost, log = %next, seen = seen.size, "the agency has lost a part of its query log, and says so");
+                return Ok(Some(next));
+            }
+        }
+        Ok(None)
+    }
+
+    fn states(&self, first: &Key, lost: &LogOrigin, seen: u64) -> bool {
+        first.role == Role::QueryLog
+            && first.key.key() == self.queries.key()
+            && first.previous.as_ref() == Some(lost)
+            && first.lost_to >= seen
+    }
+
+    /// The first leaf of a log, proven to be in it, if it is about a key.
+    async fn first_leaf(&self, connection: &Connection, log: &LogOrigin) -> Result<Option<Key>, Error> {
+        let origin = log.to_string();
+        let (note, checkpoint) = self.next(connection, &origin, &self.verifier(log), None).await?;
+        let request = pb::ListLeavesRequest { origin, from: 0 };
+        let ask = |mut logs: LogsClient<Channel>| {
+            let request = request.clone();
+            async move { logs.list_leaves(request).await }
+        };
+        let listed = ListedLeaves::decode(connection.read_logs(ask).await?, 0);
+        let listed =
+            listed.map_err(|_| Error::BadAnswer { what: "its leaves are too many, too long or out of order" })?;
+        let Some((0, leaf)) = listed.leaves.into_iter().next() else { return Ok(None) };
+        let index = self.included(connection, &note, &checkpoint, &merkle::leaf_hash(&leaf)).await?;
+        let Ok(Leaf::Key(key)) = Leaf::decode(&leaf) else { return Ok(None) };
+        Ok((index == 0).then_some(key))
+    }
+
+    fn verifier(&self, log: &LogOrigin) -> Verifier {
+        log.verifier(&self.queries).expect("the name was checked when it was pinned")
     }
 
     fn query_log(&self) -> Result<LogOrigin, Error> {

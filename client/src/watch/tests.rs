@@ -1,6 +1,10 @@
 use std::{fs, path::PathBuf};
 
-use veilmatch_audit::cosignature::Cosigner;
+use veilmatch_audit::{
+    cosignature::Cosigner,
+    leaf::{Key, Nonce, Role, VerifierKey},
+    origin::Shard,
+};
 use veilmatch_protocol::{
     manifest::{SignedManifest, Timestamp},
     merkle,
@@ -11,6 +15,8 @@ use crate::{
     fake::{self, FakeLogs, Home},
     frames::now,
 };
+
+const MANIFEST: &str = "agency.example/veilmatch/manifest";
 
 /// A platform, and an agency whose manifest log does as it is told.
 struct World {
@@ -84,7 +90,8 @@ async fn a_log_that_forks_is_refused_and_nothing_is_asked() {
     assert!(refused.hint().unwrap().contains("evidence"));
     assert_eq!(world.evidence().len(), 2, "both notes prove it");
     assert_eq!(standing(&world), Err(NotChecked::LogFork));
-    assert_eq!(world.logs.state().cosignatures.len(), cosigned, "nothing was cosigned");
+    assert_eq!(world.logs.state().cosignatures.len(), cosigned + 1, "the agency is shown what it signed before");
+    assert_eq!(world.home.store.watched(MANIFEST).unwrap().unwrap().size, 2, "nothing else was cosigned");
 }
 
 #[tokio::test]
@@ -150,4 +157,47 @@ async fn a_checkpoint_that_does_not_change_is_cosigned_once_an_hour() {
         world.prove().await.unwrap();
     }
     assert_eq!(world.logs.state().cosignatures.len(), 1);
+}
+
+/// The first leaf of a log that goes on from another.
+fn stated(previous: &LogOrigin, lost_to: u64) -> Vec<u8> {
+    let key = fake::invitation().query_log_key();
+    let key = VerifierKey::signer(key.name(), *key.key()).unwrap();
+    let (nonce, previous, role, t) = (Nonce([1; 16]), Some(previous.clone()), Role::QueryLog, now());
+    let first = Key { cross: None, key, lost_from: 0, lost_to, nonce, old: None, previous, role, t };
+    first.encode().unwrap()
+}
+
+#[tokio::test]
+async fn a_query_log_that_shrank_is_left_only_for_one_that_states_all_that_was_lost() {
+    // SPEC §17.1, §17.7
+    let world = World::new().await;
+    let log = |shard| LogOrigin::Query(fake::agency(), shard);
+    let shard = Shard::of(now());
+    let [lost, second, third] = [shard, shard.successor(), shard.successor().successor()].map(log);
+    let has = |log: &LogOrigin, leaves: Vec<Vec<u8>>| {
+        world.logs.state().queries.insert(log.to_string(), leaves);
+    };
+    let watch = async || world.home.watch.watch_queries(&world.connection).await.map_err(|error| error.reason());
+    let of = |size: u8| (0..size).map(|leaf| vec![leaf]).collect::<Vec<_>>();
+    has(&lost, of(3));
+    watch().await.unwrap();
+    has(&lost, of(2));
+    let handed_in = world.logs.state().cosignatures.len();
+    assert_eq!(watch().await, Err("LOG_ROLLBACK"));
+    assert_eq!(world.logs.state().cosignatures.len(), handed_in + 1, "the agency is shown what it signed before");
+
+    let other = log(Shard::of(Timestamp::from_unix(0)));
+    for first in [vec![1], stated(&lost, 2), stated(&other, 3)] {
+        has(&second, vec![first]);
+        assert_eq!(watch().await, Err("LOG_ROLLBACK"));
+    }
+    has(&third, vec![stated(&lost, 3), vec![1]]);
+    for _ in 0..2 {
+        assert_eq!(watch().await, Ok(()));
+    }
+    assert_eq!(world.home.store.watched(&third.to_string()).unwrap().unwrap().size, 2);
+    // One that is not there any more at all.
+    world.logs.state().queries.remove(&third.to_string());
+    assert_eq!(watch().await, Err("LOG_ROLLBACK"));
 }

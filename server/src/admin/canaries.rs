@@ -1,27 +1,30 @@
 //! `list canary`: files that nobody has but who is to find them.
 
+mod opening;
+
 use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 use rand::Rng;
 use sha2::{Digest, Sha256, Sha512};
-use veilmatch_audit::canary::{Canary, Commitments};
+use veilmatch_audit::canary::Canary;
 use veilmatch_lists::Category;
 use veilmatch_protocol::{
     derive::{EpochContext, Okm},
     item::{Item, Kind},
     label::FIELDS_LEN,
     manifest::Hash,
-    name::{Epoch, ListId},
+    name::{Epoch, ListId, PlatformId},
     oprf::{self, Mode, SecretKey},
 };
+
+pub use opening::Opened;
 
 use super::Agency;
 use crate::{
     Error,
     clock::DAY,
-    keys::{EpochSeeds, draw, read_signing_key},
-    publish::open_manifest,
-    state_dir::{create_private_dir, write_private},
+    keys::draw,
+    state_dir::create_private_dir,
     store::{CanaryRow, Change, ChangeRow, Entries, Said, Tally},
 };
 
@@ -39,6 +42,8 @@ pub struct Cover<'a> {
     pub action: &'a str,
     /// The case or series.
     pub reference: &'a str,
+    /// Where the files are uploaded.
+    pub platform: &'a PlatformId,
 }
 
 /// How long there is to upload canaries, if nothing else is said.
@@ -65,7 +70,7 @@ impl Agency {
         if deadline * 60 <= now {
             return Err(Error::argument("--deadline", "has passed already"));
         }
-        let Cover { source, category, action, reference } = *cover;
+        let Cover { source, category, action, reference, platform } = *cover;
         let row = self.store.list(list)?;
         let _lock = self.dir.lock_changes()?;
         create_private_dir(out)?;
@@ -93,7 +98,8 @@ impl Agency {
             let strongest = row.kinds.last().copied();
             if let Some(kind) = strongest {
                 let item = Item::new(kind, &digest(kind, &bytes))?;
-                canaries.push(CanaryRow { item, salt: *draw::<32>()?, deadline });
+                let platform = Some(platform.clone());
+                canaries.push(CanaryRow { item, salt: *draw::<32>()?, deadline, platform });
             }
             for kind in &row.kinds {
                 let stronger = strongest.is_some_and(|strongest| strongest.id() > kind.id());
@@ -119,34 +125,6 @@ impl Agency {
         };
         let id = ledger.keep(&row, false)?;
         Ok(Change { id, source: source.name, tally })
-    }
-
-    /// Writes what opens the newest version's commitments to its canaries, a line each: for an auditor who is to look for
-    /// them. Gives how many.
-    ///
-    /// # Errors
-    /// [`Error::NothingPublished`], [`Error::Damaged`] if they are not what the version commits to, [`Error::Io`],
-    /// [`Error::Store`], [`Error::KeyFile`].
-    pub fn canary_export(&self, list: &ListId, out: &Path) -> Result<usize, Error> {
-        let nothing = || Error::NothingPublished { list: list.to_string() };
-        let row = self.store.newest_version(list, None)?.ok_or_else(nothing)?;
-        let key = read_signing_key(&self.dir.manifest_key())?;
-        let manifest = open_manifest(&self.config, &key, &row)?;
-        let entries = Entries::open(&self.dir.entries_database())?;
-        let secret = EpochSeeds::read(&self.dir.epoch_seed(list, row.epoch))?.secret_key(list, row.epoch)?;
-        let canaries = opened(&secret, list, row.epoch, &entries.canaries(list, &row.edition)?)?;
-        let all = Commitments::new(&canaries);
-        if all.root() != manifest.manifest().canary_root {
-            let what = format!("version {} of list {list}", row.version.0);
-            return Err(Error::Damaged { what, why: "its canaries are not those that it commits to".into() });
-        }
-        let mut lines = Vec::new();
-        for canary in &canaries {
-            lines.extend(all.open(canary)?.encode()?);
-            lines.push(b'\n');
-        }
-        write_private(out, &lines)?;
-        Ok(canaries.len())
     }
 }
 
@@ -177,66 +155,4 @@ fn digest(kind: Kind, bytes: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use veilmatch_audit::canary::CanaryOpening;
-    use veilmatch_protocol::manifest::no_canaries;
-
-    use super::*;
-    use crate::world::{NOON, World, custom};
-
-    #[test]
-    fn a_version_commits_to_its_canaries_and_each_can_be_opened() {
-        // SPEC §18.7
-        let world = World::published(10);
-        assert_eq!(world.manifest(1).manifest().canary_root, no_canaries());
-        let category = custom("A1");
-        let cover = Cover { source: "local", category: &category, action: "", reference: "" };
-        let plant = |folder: &str, count, deadline| {
-            world.agency().canaries(&world.list, count, &world.path(folder), &cover, deadline, NOON)
-        };
-        plant("first", 3, Some(NOON + 600)).unwrap();
-        world.publish();
-        let root = world.manifest(2).manifest().canary_root;
-        assert_ne!(root, no_canaries());
-        let export = |file: &str| {
-            let path = world.path(file);
-            let count = world.agency().canary_export(&world.list, &path).unwrap();
-            let text = fs::read(&path).unwrap();
-            let lines: Vec<_> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
-            assert_eq!(lines.len(), count);
-            lines.iter().map(|line| CanaryOpening::decode(line).unwrap()).collect::<Vec<_>>()
-        };
-        let openings = export("openings");
-        assert_eq!(openings.len(), 3);
-        let artifact = world.artifact(2);
-        for opening in &openings {
-            opening.verify(&root).unwrap();
-            assert!(opening.verify(&no_canaries()).is_err());
-            assert_eq!(opening.canary().deadline, (NOON + 600) / 60);
-            assert!(artifact.lookup(&opening.canary().tag).unwrap().is_some());
-        }
-        // The same list again commits to the same; another canary, to one more.
-        world.agency().publish(&world.list, true, NOON + 1, &|_| ()).unwrap();
-        assert_eq!(world.manifest(3).manifest().canary_root, root);
-        plant("second", 1, None).unwrap();
-        world.publish();
-        assert_eq!(export("more").len(), 4);
-        assert_eq!(plant("late", 1, Some(NOON)).unwrap_err().reason(), "BAD_ARGUMENT");
-    }
-
-    #[test]
-    fn a_new_epoch_commits_to_the_same_canaries_by_other_tags() {
-        // SPEC §18.7
-        let world = World::published(10);
-        let category = custom("A1");
-        let cover = Cover { source: "local", category: &category, action: "", reference: "" };
-        world.agency().canaries(&world.list, 2, &world.path("files"), &cover, None, NOON).unwrap();
-        world.publish();
-        world.agency().rotate(&world.list, NOON, &|_| ()).unwrap();
-        let roots = [2, 4].map(|version| world.manifest(version).manifest().canary_root);
-        assert_ne!(roots[0], roots[1]);
-        assert_eq!(world.agency().canary_export(&world.list, &world.path("openings")).unwrap(), 2);
-    }
-}
+mod tests;

@@ -25,6 +25,8 @@ pub struct InitOptions {
     pub address: String,
     /// Where to listen, if not where the address says.
     pub listen: Option<SocketAddr>,
+    /// Where to serve the logs as files, if at all.
+    pub log_listen: Option<SocketAddr>,
 }
 
 impl InitOptions {
@@ -75,6 +77,7 @@ pub fn init(root: &Path, options: &InitOptions, now: u64) -> Result<StateDir, Er
         store.found_agency(&options.agency, now)?;
     }
     Entries::open(&dir.entries_database())?;
-    write_private(&dir.config(), commented_file(&options.agency, listen, &options.address).as_bytes())?;
+    let config = commented_file(&options.agency, listen, &options.address, options.log_listen);
+    write_private(&dir.config(), config.as_bytes())?;
     Ok(dir)
 }

@@ -19,7 +19,7 @@ use crate::{
         LogHealth, LogKeys,
         keeper::folder,
         reading::LogReader,
-        witnesses::{WitnessWork, Witnesses},
+        witnesses::{Compared, WitnessWork, Witnesses},
     },
     store::{Cosignature, LogRow},
 };
@@ -65,11 +65,16 @@ impl Agency {
     /// # Errors
     /// [`Error::LogHalted`] if one has seen a tree that is not ours; those of [`Witnesses::read`], [`LogKeys::read`].
     pub fn ask_witnesses(&self) -> Result<Vec<String>, Error> {
-        let Some(witnesses) = Witnesses::of(&self.dir, &self.config)? else { return Ok(Vec::new()) };
-        let keys = LogKeys::read(&self.dir, &self.config.agency())?.public().clone();
+        self.compare_with_witnesses()?.sound()
+    }
+
+    pub(super) fn compare_with_witnesses(&self) -> Result<Compared, Error> {
+        let Some(witnesses) = Witnesses::of(&self.dir, &self.config)? else { return Ok(Compared::default()) };
+        let agency = self.config.agency();
+        let keys = LogKeys::read(&self.dir, &agency)?.public().clone();
         let (health, clock) = (Arc::new(LogHealth::new(|_| ())), Arc::new(SystemClock));
         let reader = Arc::new(LogReader::new(self.dir.clone(), keys, health, clock.clone()));
-        witnesses.compare(&Arc::new(WitnessWork { dir: self.dir.clone(), reader, clock }))
+        witnesses.compare(&Arc::new(WitnessWork { agency, dir: self.dir.clone(), reader, clock }))
     }
 
     /// Looks whether files and store have the tree that was signed: its right edge, or with `full` every entry, tile and
@@ -99,7 +104,10 @@ impl Agency {
     ) -> Result<LogChecked, Error> {
         let path = folder(&self.dir, origin);
         let files = LogFolder::new(&path);
-        let mut findings: Vec<String> = row.halted.iter().map(|why| format!("halted: {why}")).collect();
+        let mut findings = Vec::new();
+        if let (Some(why), None) = (&row.halted, &row.lost) {
+            findings.push(format!("halted: {why}"));
+        }
         let leaves = self.store.log_len(row.id)?;
         if leaves < row.head.size {
             findings.push(format!("the store has {leaves} leaves, and a tree of {} was signed", row.head.size));
@@ -113,6 +121,8 @@ impl Agency {
             let mut failed = None;
             read_leaves(&files, &mut audited, 1, &|_: &Leaf| true, |read| match stored.leaf(read.index) {
                 Ok(leaf) if leaf == Some(&read.bytes) => {}
+                // The files of a log that was given up may have more than the store has.
+                Ok(None) if row.lost.is_some() => {}
                 Ok(_) => differs(read.index),
                 Err(error) => failed = failed.take().or(Some(error)),
             })
@@ -139,13 +149,15 @@ impl Agency {
     /// [`Error::Argument`], [`Error::Io`].
     pub fn log_export(&self, log: &str, out: &Path) -> Result<LogRow, Error> {
         let unknown = || Error::argument("--log", format!("there is no log {log}; `log status` names them"));
-        let is_meant = |row: &LogRow| match (log, LogOrigin::parse(&row.origin)) {
-            ("manifest", Ok(LogOrigin::Manifest(_))) | ("query", Ok(LogOrigin::Query(..))) => true,
+        let is_meant = |row: &LogRow, origin: &LogOrigin| match (log, origin) {
+            ("manifest", LogOrigin::Manifest(_)) | ("query", LogOrigin::Query(..)) => true,
             _ => row.origin == log,
         };
-        let published = self.store.logs()?.into_iter().rev().filter(|row| !row.published_note.is_empty());
-        let row = published.into_iter().find(is_meant).ok_or_else(unknown)?;
-        let origin = LogOrigin::parse(&row.origin)?;
+        let published = self.store.logs()?.into_iter().filter(|row| !row.published_note.is_empty());
+        let named = published.filter_map(|row| LogOrigin::parse(&row.origin).ok().map(|origin| (origin, row)));
+        // The newest half-year, and of that the last that goes on: a lost one of an earlier half-year may begin after it.
+        let meant = named.filter(|(origin, row)| is_meant(row, origin)).max_by_key(|(origin, _)| origin.shard());
+        let (origin, row) = meant.ok_or_else(unknown)?;
         let from = folder(&self.dir, &origin);
         let files = LogFolder::new(&from);
         // The published tree may grow meanwhile: what is copied is that of the row, and its files stay.

@@ -40,6 +40,7 @@ fn init_makes_a_directory_that_serves_and_nobody_else_reads() {
         agency: AgencyName::parse("agency.example").unwrap(),
         address: "localhost:1".into(),
         listen: None,
+        log_listen: None,
     };
     assert_eq!(init(&world.root(), &again, NOON).unwrap_err().reason(), "ALREADY_INITIALISED");
 }
@@ -76,6 +77,7 @@ fn an_init_that_was_killed_before_its_end_can_be_given_again() {
         agency: AgencyName::parse("agency.example").unwrap(),
         address: "192.0.2.1:7443".into(),
         listen: None,
+        log_listen: None,
     };
     init(&world.root(), &options, NOON).unwrap();
     assert_eq!(world.agency().config().network.listen, "192.0.2.1:7443".parse().unwrap());
@@ -90,6 +92,7 @@ fn a_killed_init_can_be_given_again_with_another_name() {
         agency: AgencyName::parse(agency).unwrap(),
         address: "localhost:7443".into(),
         listen: None,
+        log_listen: None,
     };
     init(&root, &options("misspelt.example"), NOON).unwrap();
     fs::remove_file(root.join("config.toml")).unwrap();

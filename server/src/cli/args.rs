@@ -4,7 +4,7 @@ mod lists;
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Parser, Subcommand, builder::RangedU64ValueParser, value_parser};
+use clap::{Parser, Subcommand, ValueEnum, builder::RangedU64ValueParser, value_parser};
 use clap_complete::Shell;
 use veilmatch_protocol::name::{AgencyName, ListId, PlatformId};
 
@@ -58,6 +58,9 @@ pub(super) enum Command {
         /// Address to listen on, if it is not the same
         #[arg(long, value_name = "ADDRESS:PORT")]
         listen: Option<SocketAddr>,
+        /// Serve the logs as files on this address, too, so that everybody can check them; not served if not given
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        log_listen: Option<SocketAddr>,
     },
     /// Create, fill and publish lists
     List {
@@ -79,7 +82,7 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: AuditorCommand,
     },
-    /// Look at the agency's logs, check them, and hand them to an auditor
+    /// Look at the agency's logs, check them, hand them to an auditor, and go on where one was lost
     Log {
         #[command(subcommand)]
         command: LogCommand,
@@ -143,6 +146,15 @@ pub(super) enum LogCommand {
         #[arg(long)]
         full: bool,
     },
+    /// Let another log go on from one that was lost: a backup was restored that is older than what others have seen
+    ///
+    /// The new log's first leaf states what is lost. The server must be stopped, and the witnesses of the policy are asked
+    /// what they have seen. docs/restoring.md tells what else is gone.
+    Recover {
+        /// Which log; a manifest log cannot go on as another one, and is told what to do instead
+        #[arg(long, value_enum)]
+        log: RecoverLog,
+    },
     /// Copy the files of a log, entries and all, into a folder
     Export {
         /// `manifest`, `query` for its newest half-year, or a log's whole name as `log status` shows it
@@ -152,6 +164,12 @@ pub(super) enum LogCommand {
         #[arg(value_name = "FOLDER")]
         out: PathBuf,
     },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum RecoverLog {
+    Manifest,
+    Query,
 }
 
 #[derive(Debug, Subcommand)]

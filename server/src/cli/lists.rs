@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Error,
-    admin::{Agency, Cover},
+    admin::{Agency, Cover, Opened},
     hardening::raise_open_files,
     import::{ImportOptions, Withdrawal},
 };
@@ -76,14 +76,34 @@ pub(super) fn list(dir: &Path, command: ListCommand, now: u64) -> Result<String,
             Ok(told + &report::listed_all_the_same(&name, &file, listed))
         }
         ListCommand::Canary { name, export: Some(file), .. } => {
-            let openings = agency.canary_export(&name, &file)?;
-            Ok(format!("{name}: {openings} openings of canaries in {}\n", file.display()))
+            let Opened { written, left_out } = agency.canary_export(&name, &file)?;
+            if left_out > 0 {
+                eprintln!(
+                    "veilmatch-server: warning: {left_out} canaries are left out: they would prove nothing; docs/lists.md"
+                );
+            }
+            Ok(format!("{name}: {written} openings of canaries in {}\n", file.display()))
         }
-        ListCommand::Canary { name, count, out, source, category, action, reference, deadline, export: None } => {
-            let (Some(out), Some(source), Some(category)) = (out, source, category) else {
-                return Err(Error::argument("list canary", "needs --out, --as and --category, or --export"));
+        ListCommand::Canary {
+            name,
+            count,
+            out,
+            platform,
+            source,
+            category,
+            action,
+            reference,
+            deadline,
+            export: None,
+        } => {
+            let (Some(out), Some(platform), Some(source), Some(category)) = (out, platform, source, category) else {
+                return Err(Error::argument(
+                    "list canary",
+                    "needs --out, --platform, --as and --category, or --export",
+                ));
             };
-            let cover = Cover { source: source.as_str(), category: &category, action: &action, reference: &reference };
+            let (source, action, reference) = (source.as_str(), action.as_str(), reference.as_str());
+            let cover = Cover { source, category: &category, action, reference, platform: &platform };
             let change = agency.canaries(&name, count, &out, &cover, deadline, now)?;
             Ok(report::canaries(&name, &out, &change))
         }

@@ -1,17 +1,18 @@
-//! `log status`, `log check` and `log export`, and `auditor add`, `list` and `suspend`.
+//! `log status`, `log check`, `log recover` and `log export`, and `auditor add`, `list` and `suspend`.
 
 use std::{fmt::Write, path::Path};
 
-use super::args::{AuditorCommand, LogCommand};
+use super::args::{AuditorCommand, LogCommand, RecoverLog};
 use crate::{
     Error,
-    admin::{Agency, AuditorKey, LogChecked, LogStatus},
+    admin::{Agency, AuditorKey, LogChecked, LogStatus, Recover, Recovered},
     clock::rfc3339,
 };
 
 pub(super) fn log(dir: &Path, command: LogCommand, now: u64) -> Result<String, Error> {
-    let agency = Agency::open(dir)?;
+    let mut agency = Agency::open(dir)?;
     match command {
+        LogCommand::Recover { log } => recover(&mut agency, log, now),
         LogCommand::Status => Ok(status(&agency.log_status()?)),
         LogCommand::Check { full } => {
             let checked = agency.log_check(full, now)?;
@@ -57,6 +58,24 @@ pub(super) fn auditor(dir: &Path, command: AuditorCommand, now: u64) -> Result<S
     }
 }
 
+fn recover(agency: &mut Agency, log: RecoverLog, now: u64) -> Result<String, Error> {
+    let which = match log {
+        RecoverLog::Manifest => Recover::Manifest,
+        RecoverLog::Query => Recover::Query,
+    };
+    let recovery = agency.log_recover(which, now)?;
+    for witness in &recovery.unreached {
+        eprintln!("veilmatch-server: warning: witness {witness} was not reached; what it has seen is not counted");
+    }
+    if recovery.manifest_halted {
+        eprintln!("veilmatch-server: warning: the manifest log is halted, too, and `serve` does not start");
+    }
+    let line = |Recovered { lost, log, range }: &Recovered| {
+        format!("{lost}: leaves {} up to {} are lost; it goes on as {log}\n", range.start, range.end)
+    };
+    Ok(recovery.logs.iter().map(line).collect())
+}
+
 fn status(logs: &[LogStatus]) -> String {
     if logs.is_empty() {
         return "no log yet; the first publication begins the manifest log, `serve` the query log\n".to_owned();
@@ -70,8 +89,14 @@ fn status(logs: &[LogStatus]) -> String {
         for cosignature in cosignatures {
             let _ = writeln!(out, "  cosigned {} by {}", rfc3339(cosignature.at), cosignature.witness);
         }
-        if let Some(why) = &row.halted {
-            let _ = writeln!(out, "  HALTED: {why}");
+        match (&row.halted, &row.lost) {
+            (_, Some(lost)) => {
+                let _ = writeln!(out, "  lost: leaves {} up to {}; another log goes on", lost.start, lost.end);
+            }
+            (Some(why), None) => {
+                let _ = writeln!(out, "  HALTED: {why}");
+            }
+            (None, None) => {}
         }
     }
     out + SPLIT_VIEW

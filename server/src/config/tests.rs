@@ -1,7 +1,12 @@
 use super::*;
 
 fn file() -> String {
-    commented_file(&AgencyName::parse("agency.example").unwrap(), "127.0.0.1:7443".parse().unwrap(), "localhost:7443")
+    file_with(None)
+}
+
+fn file_with(log_listen: Option<&str>) -> String {
+    let (agency, listen) = (AgencyName::parse("agency.example").unwrap(), "127.0.0.1:7443".parse().unwrap());
+    commented_file(&agency, listen, "localhost:7443", log_listen.map(|listen| listen.parse().unwrap()))
 }
 
 fn parse(text: &str) -> Result<Config, Error> {
@@ -14,6 +19,9 @@ fn the_file_that_init_writes_is_read_back() {
     assert_eq!(config.agency().as_str(), "agency.example");
     assert_eq!(config.server_name().unwrap(), "localhost");
     assert_eq!(config.publication.frame_sizes, [1, 4, 16, 256, 1_024, 4_096]);
+    assert_eq!(config.log.listen(), Ok(None));
+    let config = parse(&file_with(Some("0.0.0.0:7444"))).unwrap();
+    assert_eq!(config.log.listen(), Ok(Some("0.0.0.0:7444".parse().unwrap())));
 }
 
 #[test]

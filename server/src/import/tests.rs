@@ -473,7 +473,9 @@ fn categories_that_no_code_book_can_hold_are_refused_where_they_come_in() {
     agency.import("feed", &[line(1, 1, 1, 1)]);
     let cover = |code: &'static str| {
         let category = custom(code);
-        let cover = crate::admin::Cover { source: "feed", category: &category, action: "", reference: "" };
+        let platform = veilmatch_protocol::name::PlatformId::parse("platform.example").unwrap();
+        let (source, platform) = ("feed", &platform);
+        let cover = crate::admin::Cover { source, category: &category, action: "", reference: "", platform };
         agency.world.agency().canaries(&agency.world.list, 1, &agency.world.path(code), &cover, None, NOON).map(drop)
     };
     assert_eq!(cover("\u{7}").unwrap_err().reason(), "BAD_ARGUMENT");

@@ -65,7 +65,7 @@ impl ClosedDays {
         let Agreed { statement, day, leaf } = compared.await.map_err(|_| CallError::Lost)??;
         let note = String::from_utf8(day.statement.clone()).map_err(|_| malformed())?;
         match self.writer.close(day, leaf).await {
-            Recorded::Durable(_) | Recorded::AlreadyAnswered => {}
+            Recorded::Durable(..) | Recorded::AlreadyAnswered => {}
             Recorded::Differs => return Err(CallError::CloseDiffers),
             _ => return Err(CallError::AuditUnavailable),
         }

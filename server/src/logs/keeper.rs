@@ -15,7 +15,7 @@ use veilmatch_audit::{
 };
 use veilmatch_protocol::{
     name::{AgencyName, Origin},
-    note::{MAX_NOTE_LEN, Note},
+    note::{MAX_NOTE_LEN, Note, Verifier},
 };
 
 use crate::{
@@ -68,6 +68,17 @@ impl<'a> Keeper<'a> {
     /// process must end, [`Error::Io`], [`Error::Store`]: nothing is lost, and the next call goes on.
     pub fn publish(&self, store: &mut Store, now: u64) -> Result<u64, Error> {
         let _lock = lock(self.dir, &self.origin)?;
+        let published = self.publish_locked(store, now);
+        if let Err(Error::LogHalted { why, .. }) = &published
+            && let Some(row) = store.log(&self.origin.to_string())?.filter(|row| row.halted.is_none())
+        {
+            // Durable before anybody hears of it: a restart must not forget it.
+            store.halt_log(row.id, why, &self.larger(&row))?;
+        }
+        published
+    }
+
+    fn publish_locked(&self, store: &mut Store, now: u64) -> Result<u64, Error> {
         let path = folder(self.dir, &self.origin);
         create_private_dir(path.parent().unwrap_or(self.dir.root()))?;
         let files = LogFolder::create(&path).map_err(Error::io("write in", &path))?;
@@ -157,6 +168,14 @@ impl<'a> Keeper<'a> {
         let next = Checkpoint { origin: row.origin.clone(), size: growth.size(), root: growth.root() };
         let note = checkpoint::sign(&next, self.key)?.into_bytes();
         Ok(Head { size: next.size, root: next.root, note, at: now.max(row.head.at) })
+    }
+
+    // The checkpoint in the files, if it is ours and of a larger tree than was signed by what is here.
+    fn larger(&self, row: &LogRow) -> Vec<u8> {
+        let note = LogFolder::new(folder(self.dir, &self.origin)).checkpoint().ok().flatten().unwrap_or_default();
+        let verifier = Verifier::new(&row.origin, self.key.verifying_key());
+        let tree = verifier.ok().and_then(|verifier| checkpoint::open(&note, &row.origin, &verifier).ok());
+        if tree.is_some_and(|tree| tree.size > row.head.size) { note } else { Vec::new() }
     }
 
     fn halt(&self, why: &str) -> Error {

@@ -8,7 +8,7 @@ use veilmatch_audit::{
     folder::LogFolder,
     origin::{LogOrigin, platform_witness_key},
     policy::MAX_AHEAD,
-    tree::{consistency_proof, inclusion_proof, root_at},
+    tree::{consistency_proof, inclusion_proof},
 };
 use veilmatch_proto::{
     CheckpointAsked, Cosigned, Inclusion, InclusionAsked, LeavesAsked, ListedLeaves, MAX_LISTED_BYTES,
@@ -32,9 +32,9 @@ use crate::{
 /// The agency's logs, to be read. Its calls wait for the disk: they are for threads that may.
 pub struct LogReader {
     dir: StateDir,
-    keys: PublicKeys,
-    health: Arc<LogHealth>,
-    clock: Arc<dyn Clock>,
+    pub(super) keys: PublicKeys,
+    pub(super) health: Arc<LogHealth>,
+    pub(super) clock: Arc<dyn Clock>,
     stores: Readers,
 }
 
@@ -90,7 +90,7 @@ impl LogReader {
                 return Err(CallError::CheckpointAhead);
             }
             let (index, of) = store.leaf_index(row.id, &asked.leaf_hash)?.ok_or(CallError::UnknownLog)?;
-            let is_open = reads_all(&origin) || of == platform.as_str();
+            let is_open = reads_all(&origin) || of.is_empty() || of == platform.as_str();
             if !is_open || index >= asked.size {
                 return Err(CallError::UnknownLog);
             }
@@ -100,7 +100,8 @@ impl LogReader {
         })
     }
 
-    /// The published leaves from an index on: all of the manifest log, the platform's own of a query log.
+    /// The published leaves from an index on: all of the manifest log; of a query log the platform's own, and before them
+    /// the first one where it says from which log this one goes on.
     ///
     /// # Errors
     /// [`CallError::UnknownLog`], [`CallError::CheckpointAhead`], [`CallError::Store`].
@@ -110,6 +111,10 @@ impl LogReader {
             let size = row.published_size;
             if asked.from > size {
                 return Err(CallError::CheckpointAhead);
+            }
+            if asked.from == 0 && size > 0 && origin.shard().is_some_and(|shard| shard.generation() > 1) {
+                let first = store.leaves(row.id, 0..1)?;
+                return Ok(ListedLeaves { leaves: first.into_iter().map(|leaf| (0, leaf)).collect(), next: 1 });
             }
             let of = if reads_all(&origin) { None } else { Some(platform) };
             let leaves = store.leaves_of(row.id, of, asked.from..size, MAX_LISTED_LEAVES + 1, MAX_LISTED_BYTES)?;
@@ -124,12 +129,10 @@ impl LogReader {
     /// the note shows that our key has signed another tree than ours: then the log is halted.
     pub fn add_cosignature(&self, client: &ClientRow, cosigned: &Cosigned) -> Result<(), CallError> {
         let claimed = checkpoint::claimed_origin(&cosigned.note).map_err(|_| CallError::BadCheckpoint)?;
+        let claimed = LogOrigin::parse(&claimed).map_err(|_| CallError::UnknownLog)?;
+        let opened = self.judge(&claimed, &cosigned.note)?;
         self.stores.with(|store| {
-            let (origin, row) = self.published(store, &claimed)?;
-            let verifier = self.keys.of(&origin).ok_or(CallError::UnknownLog)?;
-            let opened = checkpoint::open(&cosigned.note, &claimed, &verifier).map_err(|_| CallError::BadCheckpoint)?;
-            self.compare(store, &origin, &row, opened.size, &opened.root)?;
-
+            let (origin, row) = self.published(store, &opened.origin)?;
             let keys = client.evidence_keys.ok_or(CallError::BadCheckpoint)?;
             let key = PublicKeys::decode(&keys.witness)?;
             let witness = Witness::new(&platform_witness_key(&client.platform), key).map_err(Error::from)?;
@@ -144,49 +147,6 @@ impl LogReader {
         })
     }
 
-    /// Judges a checkpoint that somebody else was shown, if our key has signed it.
-    ///
-    /// # Errors
-    /// [`CallError::AuditUnavailable`] if it is of another tree than ours: then the log is halted. [`CallError::UnknownLog`],
-    /// [`CallError::BadCheckpoint`] if it says nothing about us, [`CallError::Store`].
-    pub(crate) fn judge(&self, origin: &LogOrigin, note: &[u8]) -> Result<(), CallError> {
-        self.stores.with(|store| {
-            let (origin, row) = self.published(store, &origin.to_string())?;
-            let verifier = self.keys.of(&origin).ok_or(CallError::UnknownLog)?;
-            let opened = checkpoint::open(note, &row.origin, &verifier).map_err(|_| CallError::BadCheckpoint)?;
-            self.compare(store, &origin, &row, opened.size, &opened.root)
-        })
-    }
-
-    /// Compares a tree that our key has signed with ours. Another one ends the log (SPEC §17.7).
-    ///
-    /// # Errors
-    /// [`CallError::AuditUnavailable`] if it is another one, [`CallError::Store`].
-    pub(crate) fn compare(
-        &self,
-        store: &mut Store,
-        origin: &LogOrigin,
-        row: &LogRow,
-        size: u64,
-        root: &[u8; 32],
-    ) -> Result<(), CallError> {
-        let ours = if size <= row.published_size {
-            self.prove(origin, |files| root_at(&files.view(row.published_size), size))? == *root
-        } else {
-            // The head may have grown since the row was read, and is published in a moment.
-            let head = store.log(&row.origin)?.map_or(row.head.clone(), |row| row.head);
-            size < head.size || (size == head.size && head.root == *root)
-        };
-        if ours {
-            return Ok(());
-        }
-        let why = format!("a checkpoint of size {size} with our signature is of another tree");
-        tracing::error!(reason = "LOG_HALTED", origin = %origin, size, "{why}");
-        self.health.become_state(LogState::Halted);
-        store.halt_log(row.id, &why)?;
-        Err(CallError::AuditUnavailable)
-    }
-
     fn published(&self, store: &Store, claimed: &str) -> Result<(LogOrigin, LogRow), CallError> {
         let origin = LogOrigin::parse(claimed).map_err(|_| CallError::UnknownLog)?;
         self.keys.of(&origin).ok_or(CallError::UnknownLog)?;
@@ -194,7 +154,7 @@ impl LogReader {
         Ok((origin, row))
     }
 
-    fn prove<T>(
+    pub(super) fn prove<T>(
         &self,
         origin: &LogOrigin,
         read: impl FnOnce(&LogFolder) -> std::io::Result<T>,

@@ -113,10 +113,11 @@ impl Task {
         let Task { options, store } = self;
         let now = options.clock.now();
         let current = LogOrigin::Query(options.agency.clone(), Shard::of(Timestamp::from_unix(now)));
-        let mut due = vec![current];
+        let mut due = vec![store.newest_of(&current)?];
         for row in store.logs()? {
             let origin = LogOrigin::parse(&row.origin)?;
             if matches!(origin, LogOrigin::Query(..))
+                && row.lost.is_none()
                 && !due.contains(&origin)
                 && store.log_len(row.id)? > row.published_size
             {

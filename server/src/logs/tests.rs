@@ -15,7 +15,7 @@ fn a_halt_outlives_the_process_and_the_half_year() {
     let mut store = world.store();
     store.begin_log(origin).unwrap();
     let row = store.log(origin).unwrap().unwrap();
-    store.halt_log(row.id, "another tree was seen").unwrap();
+    store.halt_log(row.id, "another tree was seen", b"").unwrap();
     assert_eq!(open(&world).err().unwrap().reason(), "LOG_HALTED");
     // Also while a command is at work.
     let agency = world.agency();

@@ -15,14 +15,14 @@ use std::{
 use veilmatch_audit::{
     cosignature::Witness,
     folder::LogFolder,
-    origin::LogOrigin,
+    origin::{LogOrigin, Shard},
     policy::{MAX_AHEAD, Policy},
     source::{Access, Site, Submitted},
     tile::Files,
     tree::consistency_proof,
     witness::checkpoint_path,
 };
-use veilmatch_protocol::note::MAX_NOTE_LEN;
+use veilmatch_protocol::{manifest::Timestamp, name::AgencyName, note::MAX_NOTE_LEN};
 
 use super::{
     keeper::{folder, publish_cosignatures},
@@ -41,8 +41,11 @@ use crate::{
 /// How often it is looked whether there is a new checkpoint.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// How often a checkpoint that has not changed is cosigned anew: clients want one of the last 24 hours.
-const RENEW: Duration = Duration::from_secs(3 * 3_600);
+/// Seconds after which a checkpoint that has not changed is cosigned anew: clients want one of the last 24 hours.
+const RENEW: u64 = 3 * 3_600;
+
+/// Seconds that lead from any time into the half-year before it.
+const HALF_A_YEAR: u64 = 184 * 86_400;
 
 /// How long to wait after a first failure to have a checkpoint cosigned; twice as long after each further one.
 const AFTER_FAILURE: Duration = Duration::from_secs(4);
@@ -88,12 +91,14 @@ impl Witnesses {
         Ok(Self { policy, sites })
     }
 
-    /// Asks each witness what it has seen of the logs. Gives those that could not be reached in a few seconds.
+    /// Asks each witness what it has seen of the logs, and halts those of which one has seen a tree that is not ours. Gives the
+    /// first that it halted, and the witnesses that could not be reached in a few seconds.
     ///
     /// # Errors
-    /// [`Error::LogHalted`] if one has seen a tree that is not ours, [`Error::Io`].
-    pub fn compare(&self, work: &Arc<WitnessWork>) -> Result<Vec<String>, Error> {
+    /// [`Error::Io`], [`Error::Store`].
+    pub fn compare(&self, work: &Arc<WitnessWork>) -> Result<Compared, Error> {
         let mut unreached: Vec<String> = self.sites.iter().map(|(witness, _)| witness.name().to_owned()).collect();
+        let mut halted = None;
         let (told, telling) = channel();
         for (witness, site) in &self.sites {
             let (told, one) = (told.clone(), One::new(witness, site, self, work));
@@ -104,11 +109,15 @@ impl Witnesses {
         drop(told);
         let until = Instant::now() + START;
         while let Ok((name, reached)) = telling.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            if reached? {
-                unreached.retain(|other| *other != name);
+            match reached {
+                Ok(false) => continue,
+                Ok(true) => {}
+                Err(error @ Error::LogHalted { .. }) => halted = halted.or(Some(error)),
+                Err(error) => return Err(error),
             }
+            unreached.retain(|other| *other != name);
         }
-        Ok(unreached)
+        Ok(Compared { unreached, halted })
     }
 
     // A policy that names no logs is about all of the agency's.
@@ -118,8 +127,32 @@ impl Witnesses {
     }
 }
 
+/// What witnesses said when they were asked.
+#[derive(Debug, Default)]
+pub struct Compared {
+    /// Those that were not reached: what they have seen is not known.
+    pub unreached: Vec<String>,
+    /// That a log was halted.
+    pub halted: Option<Error>,
+}
+
+impl Compared {
+    /// The witnesses that were not reached.
+    ///
+    /// # Errors
+    /// [`Error::LogHalted`] if a log was halted.
+    pub fn sound(self) -> Result<Vec<String>, Error> {
+        match self.halted {
+            Some(error) => Err(error),
+            None => Ok(self.unreached),
+        }
+    }
+}
+
 /// What the threads work with.
 pub struct WitnessWork {
+    /// Whose logs they are.
+    pub agency: AgencyName,
     /// The agency's directory.
     pub dir: StateDir,
     /// The logs, to compare with.
@@ -137,9 +170,9 @@ impl WitnessTask {
     /// Begins to hand checkpoints to each witness, once they were asked what they have seen.
     ///
     /// # Errors
-    /// Those of [`Witnesses::compare`].
+    /// [`Error::LogHalted`]; those of [`Witnesses::compare`].
     pub fn start(witnesses: &Witnesses, work: &Arc<WitnessWork>) -> Result<Self, Error> {
-        for witness in witnesses.compare(work)? {
+        for witness in witnesses.compare(work)?.sound()? {
             tracing::warn!(witness, "a witness was not reached, and what it has seen is not compared");
         }
         let mut threads = Vec::new();
@@ -157,8 +190,8 @@ struct One {
     site: Site,
     witnesses: Witnesses,
     work: Arc<WitnessWork>,
-    // What it cosigned last of each log, and when.
-    last: HashMap<String, (u64, Instant)>,
+    // What it cosigned last of each log, and when by the clock of cosignatures.
+    last: HashMap<String, (u64, u64)>,
     // Of which log it did not cosign a checkpoint: when it is asked again, and after what pause.
     failed: HashMap<String, (Instant, Duration)>,
 }
@@ -180,15 +213,18 @@ impl One {
     // What the witness has seen of each log must be a tree of ours. Gives whether it said so of each: a witness that is not
     // there says nothing.
     fn compare(&self) -> Result<bool, Error> {
-        let mut reached = true;
-        for (origin, row) in self.logs()? {
-            match self.site.read(&checkpoint_path(&row.origin), MAX_NOTE_LEN) {
-                Ok(Some(note)) => self.judge(&origin, &note)?,
+        let (mut reached, mut halted) = (true, None);
+        for origin in self.possible()? {
+            match self.site.read(&checkpoint_path(&origin.to_string()), MAX_NOTE_LEN) {
+                Ok(Some(note)) => match self.judge(&origin, &note) {
+                    Err(error @ Error::LogHalted { .. }) => halted = halted.or(Some(error)),
+                    other => other?,
+                },
                 Ok(None) => {}
                 Err(_) => reached = false,
             }
         }
-        Ok(reached)
+        halted.map_or(Ok(reached), Err)
     }
 
     // A note that our key has not signed says nothing.
@@ -203,10 +239,33 @@ impl One {
         }
     }
 
+    // The logs of the store, and those that it does not have if it was restored from a backup: the manifest log, those of this
+    // half-year and the one before, and what may go on from each.
+    fn possible(&self) -> Result<Vec<LogOrigin>, Error> {
+        let (store, agency) = (Store::open(&self.work.dir.database())?, &self.work.agency);
+        let now = self.work.clock.now();
+        let mut possible = vec![LogOrigin::Manifest(agency.clone())];
+        let recent = [now.saturating_sub(HALF_A_YEAR), now].map(|t| Shard::of(Timestamp::from_unix(t)));
+        possible.extend(recent.map(|shard| LogOrigin::Query(agency.clone(), shard)));
+        for row in store.logs()? {
+            possible.push(LogOrigin::parse(&row.origin)?);
+        }
+        for origin in possible.clone() {
+            if let LogOrigin::Query(agency, newest) = store.newest_of(&origin)? {
+                possible.push(LogOrigin::Query(agency, newest.successor()));
+            }
+        }
+        possible.sort();
+        possible.dedup();
+        possible.retain(|origin| self.witnesses.is_about(origin));
+        Ok(possible)
+    }
+
+    // Those whose checkpoints are to be cosigned.
     fn logs(&self) -> Result<Vec<(LogOrigin, LogRow)>, Error> {
         let rows = Store::open(&self.work.dir.database())?.logs()?;
         let of = |row: LogRow| Some((LogOrigin::parse(&row.origin).ok()?, row));
-        let served = rows.into_iter().filter(|row| !row.published_note.is_empty()).filter_map(of);
+        let served = rows.into_iter().filter(|row| !row.published_note.is_empty() && row.lost.is_none()).filter_map(of);
         Ok(served.filter(|(origin, _)| self.witnesses.is_about(origin)).collect())
     }
 
@@ -222,7 +281,7 @@ impl One {
             });
             if cosigned {
                 self.failed.remove(&row.origin);
-                self.last.insert(row.origin, (row.published_size, Instant::now()));
+                self.last.insert(row.origin, (row.published_size, self.work.clock.now()));
             } else {
                 let pause = self.failed.get(&row.origin).map_or(AFTER_FAILURE, |failed| failed.1 * 2);
                 let pause = pause.min(AFTER_MANY_FAILURES);
@@ -235,7 +294,7 @@ impl One {
     // There is something new, or it is time; and time to ask again if it failed.
     fn is_due(&self, row: &LogRow) -> bool {
         let last = self.last.get(&row.origin);
-        last.is_none_or(|(size, at)| *size != row.published_size || at.elapsed() >= RENEW)
+        last.is_none_or(|(size, at)| *size != row.published_size || self.work.clock.now().abs_diff(*at) >= RENEW)
             && self.failed.get(&row.origin).is_none_or(|(again, _)| *again <= Instant::now())
     }
 

@@ -1,5 +1,6 @@
 use std::{fs, sync::Mutex};
 
+use sha2::{Digest, Sha256};
 use veilmatch_lists::Options;
 use veilmatch_protocol::{
     artifact::padded_count,
@@ -377,4 +378,21 @@ fn a_clock_that_is_set_back_over_a_date_stops_no_publication() {
     world.import(2..3, "A1");
     agency.publish(&world.list, false, early + 60, &|_| ()).unwrap();
     assert!(world.label(3, 0).is_some());
+}
+
+#[test]
+fn a_manifest_names_the_policy_of_the_logs_by_its_hash() {
+    // SPEC §8.2
+    let world = World::published(3);
+    assert_eq!(world.manifest(1).manifest().policy, None);
+    let text = "quorum none\n";
+    fs::write(world.root().join("policy"), text).unwrap();
+    world.configure("policy", "\"policy\"");
+    world.import(3..6, "A1");
+    world.publish();
+    assert_eq!(world.manifest(2).manifest().policy, Some(Hash(Sha256::digest(text).into())));
+    fs::remove_file(world.root().join("policy")).unwrap();
+    world.import(6..9, "A1");
+    let refused = world.agency().publish(&world.list, false, world.now(), &|_| ()).unwrap_err();
+    assert_eq!(refused.reason(), "IO");
 }

@@ -153,10 +153,10 @@ impl Frames {
         match self.cpu.run(platform, elements, move || work.evaluate(&client, &list, &frame)).await?? {
             Evaluated::Fresh { entry, reservation, answer } => {
                 let Entry { record, leaf } = entry;
-                let (batch, minute, logged) = (answer.batch, record.minute, leaf.clone());
+                let (batch, minute, bytes) = (answer.batch, record.minute, leaf.bytes.clone());
                 match self.record(record, leaf, Some(reservation)).await {
-                    Recorded::Durable(index) => {
-                        let logged = LoggedLeaf { origin: logged.origin, index, bytes: logged.bytes };
+                    Recorded::Durable(origin, index) => {
+                        let logged = LoggedLeaf { origin: origin.to_string(), index, bytes };
                         Ok(Some(self.work.acknowledged(answer, batch, minute, logged)?))
                     }
                     Recorded::AlreadyAnswered => Ok(None),
@@ -173,7 +173,7 @@ impl Frames {
                 Err(CallError::ResponseMismatch)
             }
             Evaluated::Refused { entry: Entry { record, leaf }, why } => match self.record(record, leaf, None).await {
-                Recorded::Durable(_) => Err(why),
+                Recorded::Durable(..) => Err(why),
                 _ => Err(CallError::AuditUnavailable),
             },
         }
@@ -197,7 +197,7 @@ impl Frames {
         let task = tokio::spawn(async move {
             let day = reservation.as_ref().map_or(0, Reservation::day);
             let recorded = writer.record(record, leaf, day).await;
-            if let Some(reservation) = reservation.filter(|_| matches!(recorded, Recorded::Durable(_))) {
+            if let Some(reservation) = reservation.filter(|_| matches!(recorded, Recorded::Durable(..))) {
                 reservation.charged();
             }
             recorded

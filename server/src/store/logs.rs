@@ -1,9 +1,11 @@
 //! The agency's logs: their leaves in order, the heads that were signed, and what witnesses said of them.
 //!
-//! A leaf is written in the transaction of what it records, with its index; it is never changed and never moved. Tiles are
-//! made from here, and can be made again.
+//! A leaf is written in the transaction of what it records, with its index; it is never changed, and never moved once it is
+//! under a signed head. Tiles are made from here, and can be made again.
 
-use std::{collections::HashMap, ops::Range};
+mod lost;
+
+use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior};
 use veilmatch_protocol::{
@@ -29,6 +31,10 @@ pub struct LogRow {
     pub published_note: Vec<u8>,
     /// Why it may not go on.
     pub halted: Option<String>,
+    /// The checkpoint of another tree that halted it, with our signature; empty where none did.
+    pub seen: Vec<u8>,
+    /// What is lost of it, once another log goes on from it.
+    pub lost: Option<Range<u64>>,
 }
 
 /// A signed tree.
@@ -47,7 +53,7 @@ pub struct Head {
 /// A leaf on its way into a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewLeaf {
-    /// The log.
+    /// The log, or the first one of its half-year: where that was lost, the leaf goes into the one that goes on from it.
     pub origin: String,
     /// Whose leaf it is.
     pub platform: PlatformId,
@@ -96,12 +102,12 @@ impl Store {
         Ok(rows.query_map([], log_row)?.collect::<Result<_, _>>()?)
     }
 
-    /// Refuses if one of the logs is halted.
+    /// Refuses if one of the logs is halted and none goes on from it.
     ///
     /// # Errors
     /// [`Error::LogHalted`] for the oldest that is, [`Error::Store`].
     pub fn check_halted(&self) -> Result<(), Error> {
-        for row in self.logs()? {
+        for row in self.logs()?.into_iter().filter(|row| row.lost.is_none()) {
             if let Some(why) = row.halted {
                 return Err(Error::LogHalted { origin: row.origin, why });
             }
@@ -270,15 +276,6 @@ impl Store {
         Ok(row.published_size < len(&self.connection, row.id)?)
     }
 
-    /// Ends a log: nothing is signed for it any more, and a server does not answer.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub fn halt_log(&mut self, log: i64, why: &str) -> Result<(), Error> {
-        self.connection.execute("UPDATE log SET halted = ?2 WHERE id = ?1", (log, why))?;
-        Ok(())
-    }
-
     /// Keeps a witness's line for the tree that is published, in place of its earlier one. Gives whether that tree is still
     /// the published one.
     ///
@@ -330,7 +327,8 @@ impl Store {
 }
 
 const LOG: &str =
-    "SELECT id, origin, head_size, head_root, head_note, head_at, published_size, published_note, halted FROM log";
+    "SELECT id, origin, head_size, head_root, head_note, head_at, published_size, published_note, halted, seen,
+                          lost_from, lost_to FROM log";
 
 fn log_row(row: &Row<'_>) -> rusqlite::Result<LogRow> {
     let halted: String = row.get(8)?;
@@ -341,6 +339,8 @@ fn log_row(row: &Row<'_>) -> rusqlite::Result<LogRow> {
         published_size: unsigned(row.get(6)?),
         published_note: row.get(7)?,
         halted: (!halted.is_empty()).then_some(halted),
+        seen: row.get(9)?,
+        lost: row.get::<_, Option<i64>>(10)?.zip(row.get(11)?).map(|(from, to)| unsigned(from)..unsigned(to)),
     })
 }
 
@@ -358,21 +358,33 @@ pub(super) fn not_swapped(error: rusqlite::Error) -> Error {
 
 /// Where the logs end, as one transaction sees and moves it.
 #[derive(Default)]
-pub(super) struct Ends(HashMap<String, (i64, u64)>);
+pub(super) struct Ends(HashMap<String, End>);
+
+struct End {
+    log: i64,
+    origin: Arc<str>,
+    next: u64,
+}
 
 impl Ends {
-    /// Appends a leaf; gives its log's number and its index.
-    pub(super) fn append(&mut self, tx: &Transaction<'_>, leaf: &NewLeaf) -> rusqlite::Result<(i64, u64)> {
-        let (log, next) = match self.0.get_mut(&leaf.origin) {
+    /// Appends a leaf; gives its log's number and where it is.
+    pub(super) fn append(&mut self, tx: &Transaction<'_>, leaf: &NewLeaf) -> rusqlite::Result<(i64, Arc<str>, u64)> {
+        let end = match self.0.get_mut(&leaf.origin) {
             Some(end) => end,
-            None => {
-                let log = log_id(tx, &leaf.origin)?;
-                self.0.entry(leaf.origin.clone()).or_insert((log, len(tx, log)?))
-            }
+            None => self.0.entry(leaf.origin.clone()).or_insert(End::of(tx, &leaf.origin)?),
         };
-        insert_leaf(tx, *log, *next, leaf.platform.as_str(), &leaf.bytes)?;
-        *next += 1;
-        Ok((*log, *next - 1))
+        let index = end.next;
+        insert_leaf(tx, end.log, index, leaf.platform.as_str(), &leaf.bytes)?;
+        end.next += 1;
+        Ok((end.log, Arc::clone(&end.origin), index))
+    }
+}
+
+impl End {
+    fn of(tx: &Transaction<'_>, first: &str) -> rusqlite::Result<Self> {
+        let origin = lost::newest(tx, first)?;
+        let log = log_id(tx, &origin)?;
+        Ok(Self { log, origin: origin.into(), next: len(tx, log)? })
     }
 }
 

@@ -132,8 +132,17 @@ ALTER TABLE manifest ADD COLUMN as_of BIGINT NOT NULL DEFAULT 0;
 UPDATE manifest SET as_of = not_before;
 ",
         LOGS,
+        LOST,
     ],
 };
+
+const LOST: &str = "
+-- seen: the checkpoint of another tree, signed by our key, that halted the log, if one did. lost_from, lost_to: once another
+-- log goes on from this one, what that one states as lost of it; NULL until then.
+ALTER TABLE log ADD COLUMN seen BLOB NOT NULL DEFAULT x'';
+ALTER TABLE log ADD COLUMN lost_from BIGINT;
+ALTER TABLE log ADD COLUMN lost_to BIGINT;
+";
 
 const LOGS: &str = "
 -- A log of ours: head_*, the tree that was signed last; published_*, the one whose files were written last. The second is
@@ -149,7 +158,8 @@ CREATE TABLE log (
     published_note BLOB    NOT NULL,
     halted         TEXT    NOT NULL
 );
--- Rows are appended and never changed. platform: whose leaf it is, empty for nobody's.
+-- Rows are appended and never changed; those that a lost log has not signed move to the log that goes on from it. platform:
+-- whose leaf it is, empty for nobody's.
 CREATE TABLE log_leaf (
     log      INTEGER NOT NULL REFERENCES log (id),
     idx      BIGINT  NOT NULL,
@@ -394,8 +404,14 @@ CREATE TABLE withdrawn (
 );
 ",
         CANARIES,
+        PLANTED,
     ],
 };
+
+const PLANTED: &str = "
+-- Where the canary's file is uploaded; empty where nobody said so.
+ALTER TABLE canary ADD COLUMN platform TEXT NOT NULL DEFAULT '';
+";
 
 const CANARIES: &str = "
 -- What the agency commits itself to beforehand: one row for each file of a canary, its item of the strongest kind. since: the

@@ -39,10 +39,10 @@ const RECORD_PAGES: usize = 2;
 const PROBE: Duration = Duration::from_secs(1);
 
 /// What became of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recorded {
-    /// It is on the disk, and its leaf has this index in its log.
-    Durable(u64),
+    /// It is on the disk, and its leaf has this index in this log.
+    Durable(Arc<str>, u64),
     /// It was counted, on the disk.
     Counted,
     /// The batch id has an answered frame, or the day is closed; nothing was written or charged.
@@ -298,15 +298,15 @@ fn apply(tx: &Transaction<'_>, ends: &mut Ends, work: &Work) -> rusqlite::Result
                 }
                 frames::charge(tx, &record.key, record.n, *day)?;
             }
-            let (log, index) = ends.append(tx, leaf)?;
+            let (log, origin, index) = ends.append(tx, leaf)?;
             frames::insert(tx, record, log, index)?;
-            Ok(Recorded::Durable(index))
+            Ok(Recorded::Durable(origin, index))
         }
         Work::Close { day, leaf } => {
             if !closings::is_as_compared(tx, day)? {
                 Ok(Recorded::Differs)
             } else if closings::insert(tx, day)? {
-                ends.append(tx, leaf).map(|(_, index)| Recorded::Durable(index))
+                ends.append(tx, leaf).map(|(_, origin, index)| Recorded::Durable(origin, index))
             } else {
                 Ok(Recorded::AlreadyAnswered)
             }

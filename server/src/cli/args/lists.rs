@@ -7,7 +7,7 @@ use veilmatch_lists::{Category, Columns, Condition, Format, Options};
 use veilmatch_protocol::{
     codebook::CUSTOM,
     item::Kind,
-    name::{ListId, Version},
+    name::{ListId, PlatformId, Version},
 };
 
 use crate::{import::ImportOptions, store::Rule};
@@ -109,6 +109,9 @@ pub(in crate::cli) enum ListCommand {
         /// Folder to write them into, which is made
         #[arg(long, required_unless_present = "export")]
         out: Option<PathBuf>,
+        /// The platform to whose service they will be uploaded
+        #[arg(long, required_unless_present = "export")]
+        platform: Option<PlatformId>,
         /// The source that their labels name, so that they look like its entries
         #[arg(long = "as", value_name = "SOURCE", required_unless_present = "export")]
         source: Option<ListId>,
@@ -124,8 +127,8 @@ pub(in crate::cli) enum ListCommand {
         /// By when they will be uploaded, as 2026-06-30T12:00:00Z; within 30 days if not given
         #[arg(long, value_name = "TIME", value_parser = time)]
         deadline: Option<u64>,
-        /// Make none: write what opens the newest version's commitments to its canaries, for an auditor
-        #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "source", "category", "deadline"])]
+        /// Make none: write what opens the commitments to the canaries, for an auditor
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "platform", "source", "category", "deadline"])]
         export: Option<PathBuf>,
     },
     /// Say which claims list an entry; it counts from the next publication on

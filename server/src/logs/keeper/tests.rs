@@ -46,7 +46,7 @@ impl Log {
             writer.record(frame, leaf, 0)
         });
         let written = futures::executor::block_on(futures::future::join_all(written));
-        assert!(written.iter().all(|outcome| matches!(outcome, Recorded::Durable(_))));
+        assert!(written.iter().all(|outcome| matches!(outcome, Recorded::Durable(..))));
     }
 
     fn keeper<'a>(&'a self, dir: &'a StateDir) -> Keeper<'a> {

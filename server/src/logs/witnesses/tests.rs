@@ -1,7 +1,10 @@
 use std::{
     io::{Read, Write},
     net::TcpListener,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use ed25519_dalek::SigningKey;
@@ -36,6 +39,8 @@ type Last = HashMap<String, (Checkpoint, Vec<u8>)>;
 struct Seen {
     url: String,
     last: Arc<Mutex<Last>>,
+    // How often it cosigned.
+    cosigned: Arc<AtomicU64>,
 }
 
 impl Seen {
@@ -44,11 +49,16 @@ impl Seen {
         let url = format!("http://{}/w", listener.local_addr().unwrap());
         let last = Arc::new(Mutex::new(HashMap::new()));
         let seen = Arc::clone(&last);
+        let cosigned = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&cosigned);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 let (path, body) = request(&mut stream);
                 let (status, kind, body) = answer(&keys, &mut seen.lock().unwrap(), &path, &body);
+                if status == 200 && path.ends_with("add-checkpoint") {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                }
                 let head = format!(
                     "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
                     body.len()
@@ -56,7 +66,7 @@ impl Seen {
                 let _ = stream.write_all(&[head.as_bytes(), &body].concat());
             }
         });
-        Self { url, last }
+        Self { url, last, cosigned }
     }
 
     fn policy(&self) -> String {
@@ -121,7 +131,8 @@ fn work(world: &World) -> (Arc<WitnessWork>, Arc<LogHealth>) {
     let health = Arc::new(LogHealth::new(|_| ()));
     let clock: Arc<dyn Clock> = Arc::new(world.clock.clone());
     let reader = LogReader::new(dir.clone(), keys.public().clone(), Arc::clone(&health), Arc::clone(&clock));
-    (Arc::new(WitnessWork { dir, reader: Arc::new(reader), clock }), health)
+    let agency = AgencyName::parse("agency.example").unwrap();
+    (Arc::new(WitnessWork { agency, dir, reader: Arc::new(reader), clock }), health)
 }
 
 fn policy(world: &World, seen: &Seen) -> Witnesses {
@@ -151,6 +162,56 @@ fn each_checkpoint_is_handed_to_the_witness_and_published_with_its_line() {
     one.last.clear();
     one.round().unwrap();
     assert_eq!(seen.size_of(MANIFEST), 4);
+}
+
+#[test]
+fn a_checkpoint_that_does_not_change_is_cosigned_anew_long_before_it_is_stale() {
+    // SPEC §17.6: clients want a cosignature of the last 24 hours.
+    let world = World::published(10);
+    let seen = Seen::serve(verifiers(&world));
+    let (work, _) = work(&world);
+    let witnesses = policy(&world, &seen);
+    let (witness, site) = witnesses.sites[0].clone();
+    let mut one = One::new(&witness, &site, &witnesses, &work);
+    let log = world.store().log(MANIFEST).unwrap().unwrap().id;
+    for (pause, cosigned) in [(0, 1), (60, 1), (RENEW - 61, 1), (1, 2), (RENEW, 3), (86_400, 4)] {
+        world.clock.advance(pause);
+        one.round().unwrap();
+        assert_eq!(seen.cosigned.load(Ordering::SeqCst), cosigned, "after {pause} more seconds");
+    }
+    assert_eq!(world.store().cosignatures(log, 1).unwrap()[0].at, world.now());
+}
+
+#[test]
+fn a_log_that_the_store_does_not_know_is_asked_for_too() {
+    // SPEC §17.7: it began, or went on as another, after the backup that the store was restored from.
+    for (origin, asked) in [
+        ("agency.example/veilmatch/query/2024h2", true),
+        ("agency.example/veilmatch/query/2024h1", true),
+        ("agency.example/veilmatch/query/2024h2.2", true),
+        ("agency.example/veilmatch/query/2023h2", false),
+    ] {
+        let world = World::published(10);
+        let seen = Seen::serve(verifiers(&world));
+        let key = read_signing_key(&world.root().join("keys/query-log.key")).unwrap();
+        let other = Checkpoint { origin: origin.into(), size: 4, root: [9; 32] };
+        let note = checkpoint::sign(&other, &key).unwrap().into_bytes();
+        seen.last.lock().unwrap().insert(origin.into(), (other, note.clone()));
+        let (work, _) = work(&world);
+        let started = WitnessTask::start(&policy(&world, &seen), &work);
+        assert_eq!(started.err().map(|error| error.reason()), asked.then_some("LOG_HALTED"), "{origin}");
+        let row = world.store().log(origin).unwrap();
+        assert_eq!(row.map(|row| (row.halted.is_some(), row.seen)), asked.then_some((true, note)), "{origin}");
+        // What is stated as lost of it is not asked for again, and the server may start.
+        if asked {
+            let recovered =
+                world.agency().log_recover(crate::admin::Recover::Query, world.now()).unwrap().logs.remove(0);
+            assert_eq!((recovered.lost.as_str(), recovered.range), (origin, 0..4));
+            let (work, health) = self::work(&world);
+            drop(WitnessTask::start(&policy(&world, &seen), &work).unwrap());
+            assert_eq!(health.state(), LogState::Sound);
+        }
+    }
 }
 
 #[test]

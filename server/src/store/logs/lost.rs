@@ -1,0 +1,94 @@
+//! Logs that were halted, and those that go on from them (SPEC §17.1, §17.7).
+
+use std::ops::Range;
+
+use rusqlite::{Connection, TransactionBehavior};
+use veilmatch_audit::{
+    checkpoint::Checkpoint,
+    origin::{LogOrigin, Shard},
+};
+use veilmatch_protocol::note::Note;
+
+use super::{LogRow, insert_leaf, log_id};
+use crate::{
+    Error,
+    store::{Store, signed},
+};
+
+impl LogRow {
+    /// The tree that halted it, as its checkpoint has it.
+    #[must_use]
+    pub fn seen_tree(&self) -> Option<Checkpoint> {
+        tree_of(&self.seen)
+    }
+}
+
+impl Store {
+    /// Ends a log: nothing is signed for it any more, and a server does not answer. `seen` is the checkpoint of another tree
+    /// that shows it, empty for none: of several that of the largest tree is kept, and the first reason.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn halt_log(&mut self, log: i64, why: &str, seen: &[u8]) -> Result<(), Error> {
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let before: Vec<u8> = tx.query_row("SELECT seen FROM log WHERE id = ?1", [log], |row| row.get(0))?;
+        let size = |note: &[u8]| tree_of(note).map(|tree| tree.size);
+        let kept = if size(seen) > size(&before) { seen } else { &before };
+        let sql = "UPDATE log SET halted = CASE halted WHEN '' THEN ?2 ELSE halted END, seen = ?3 WHERE id = ?1";
+        tx.execute(sql, (log, why, kept))?;
+        Ok(tx.commit()?)
+    }
+
+    /// The newest log of the half-year that this one is of.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn newest_of(&self, log: &LogOrigin) -> Result<LogOrigin, Error> {
+        Ok(LogOrigin::parse(&newest(&self.connection, &log.to_string())?)?)
+    }
+
+    /// Lets another log go on from a halted one, or once more from one that was given up. Its first leaf is `first`, which
+    /// states that `lost` is lost; what was recorded and never signed comes behind it.
+    ///
+    /// # Errors
+    /// [`Error::Store`]; [`Error::Internal`] if the log is not the one that was looked at, or the other one is there.
+    pub fn go_on(&mut self, from: &LogRow, lost: &Range<u64>, next: &LogOrigin, first: &[u8]) -> Result<(), Error> {
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let next = next.to_string();
+        let there: bool =
+            tx.query_row("SELECT EXISTS (SELECT 1 FROM log WHERE origin = ?1)", [&next], |row| row.get(0))?;
+        let given_up = tx.execute(
+            "UPDATE log SET lost_from = ?2, lost_to = ?3 WHERE id = ?1 AND head_size = ?4 AND halted <> ''",
+            (from.id, signed(lost.start), signed(lost.end), signed(from.head.size)),
+        )?;
+        if there || given_up != 1 {
+            return Err(Error::Internal("a log that was to be given up has changed"));
+        }
+        let (new, head) = (log_id(&tx, &next)?, signed(from.head.size));
+        insert_leaf(&tx, new, 0, "", first)?;
+        tx.execute(
+            "INSERT INTO log_leaf (log, idx, platform, leaf)
+             SELECT ?2, idx - ?3 + 1, platform, leaf FROM log_leaf WHERE log = ?1 AND idx >= ?3",
+            (from.id, new, head),
+        )?;
+        tx.execute("UPDATE frame SET log = ?2, idx = idx - ?3 + 1 WHERE log = ?1 AND idx >= ?3", (from.id, new, head))?;
+        tx.execute("DELETE FROM log_leaf WHERE log = ?1 AND idx >= ?2", (from.id, head))?;
+        Ok(tx.commit()?)
+    }
+}
+
+/// The newest log of the half-year that this one is of: that itself if no other went on from it.
+pub(super) fn newest(connection: &Connection, origin: &str) -> rusqlite::Result<String> {
+    let shard = origin.rfind('/').map_or(0, |slash| slash + 1);
+    let first = origin[shard..].find('.').map_or(origin, |dot| &origin[..shard + dot]);
+    let mut rows = connection.prepare_cached("SELECT origin FROM log WHERE substr(origin, 1, length(?1)) = ?1")?;
+    let of_it = rows.query_map([first], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let generation = |origin: &String| LogOrigin::parse(origin).ok()?.shard().map(Shard::generation);
+    let newest = of_it.into_iter().chain([origin.to_owned()]).filter(|origin| generation(origin).is_some());
+    Ok(newest.max_by_key(generation).unwrap_or_else(|| origin.to_owned()))
+}
+
+// What a checkpoint says that was verified when it was stored; nothing where there is none.
+fn tree_of(note: &[u8]) -> Option<Checkpoint> {
+    Checkpoint::parse(Note::parse(note).ok()?.text()).ok()
+}
