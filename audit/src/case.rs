@@ -1,5 +1,7 @@
 //! A whole audit: every log by itself, then both sides against each other.
 
+mod shards;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -14,10 +16,14 @@ use veilmatch_protocol::{
 use crate::{
     finding::{Code, Finding},
     leaf::{Certificate, Leaf, Role},
+    origin::LogOrigin,
     reconcile::{
         self, Acknowledged, Agency, Artifacts, CanaryLine, Disclosed, Items, Paper, Period, Platform, Reconciled, Terms,
     },
-    verify::{Audited, KeySet, Known, LogFiles, Manifests, Matches, Queries, read_leaves, verify},
+    verify::{
+        Audited, Continuity, Coverage, KeySet, Known, LogFiles, Manifests, Matches, Queries, Remembered, follow,
+        read_leaves, verify,
+    },
 };
 
 /// A log to be read, and what is known of it.
@@ -46,6 +52,8 @@ pub struct Case<'a> {
     pub certificates: Vec<(String, Hash, Certificate)>,
     /// The platforms.
     pub platforms: Vec<Member<'a>>,
+    /// Checkpoints of query and match logs that were seen before, of whatever log, shown or not.
+    pub remembered: Vec<Remembered>,
     /// Published files that are at hand.
     pub artifacts: &'a dyn Artifacts,
     /// Terms outside of the logs.
@@ -92,54 +100,93 @@ pub struct Examined {
 ///
 /// # Errors
 /// If a file could not be read, which says nothing about any log.
-pub fn examine(case: Case<'_>) -> io::Result<Examined> {
-    let mut findings = Vec::new();
-    let mut not_given = not_given(&case);
+pub fn examine(mut case: Case<'_>) -> io::Result<Examined> {
+    let mut told = Told { not_judged: not_given(&case), ..Told::default() };
     let mut request_keys = Vec::new();
     let mut platforms = Vec::new();
-    for member in case.platforms {
-        let mut keys = KeySet::pinned(Role::Request, member.request_key);
-        let mut receipt_keys = KeySet::pinned(Role::Receipt, member.receipt_key);
-        let mut logs = Vec::new();
-        for source in &member.logs {
-            let (audited, log) = match_log(source, case.now, case.threads, &mut findings)?;
-            log.keys.iter().for_each(|change| {
-                keys.follow(change);
-                receipt_keys.follow(change);
-            });
-            logs.push((audited, log));
-        }
-        request_keys.push((member.name.clone(), keys));
-        platforms.push(Platform {
-            name: member.name,
-            logs,
-            acks: member.acks.unwrap_or_default(),
-            openings: member.openings,
-            receipt_keys,
-            budget: member.budget,
-        });
+    for mut member in std::mem::take(&mut case.platforms) {
+        let sources = shards::once_each(std::mem::take(&mut member.logs), &mut told.not_judged)?;
+        let (platform, keys) = platform(&case, member, sources, &mut told)?;
+        request_keys.push((platform.name.clone(), keys));
+        platforms.push(platform);
     }
     let mut ack_keys = KeySet::pinned(Role::Ack, case.ack_key);
     let mut queries = Vec::new();
-    for source in &case.queries {
-        let (audited, log) = query_log(source, &request_keys, case.now, case.threads, &mut findings)?;
-        log.keys.iter().for_each(|change| ack_keys.follow(change));
+    for source in shards::once_each(std::mem::take(&mut case.queries), &mut told.not_judged)? {
+        let (audited, log) = query_log(&source, &request_keys, case.now, case.threads, &mut told.findings)?;
+        log.keys.iter().for_each(|(_, change)| ack_keys.follow(change));
         queries.push((audited, log));
     }
-    let manifests = manifest_log(&case.manifest, &case.agency, case.now, &mut findings)?;
+    let coverage = told.continuity(follow(&queries, &of_agency(&case), &case.period.range(), case.now));
+    let mut manifests = manifest_log(&case.manifest, &case.agency, case.now, &mut told.findings)?;
+    told.findings.extend(manifests.0.take_unfollowed());
     let (canaries, items, certificates) = (case.canaries, case.items, case.certificates);
-    let agency = Agency { manifests, queries, ack_keys, canaries, items, certificates };
+    let agency = Agency { manifests, queries, coverage, ack_keys, canaries, items, certificates };
     let mut reconciled = reconcile::reconcile(&agency, &platforms, case.artifacts, &case.terms, case.period, case.now);
     let strangers: BTreeSet<String> = agency.queries.iter().flat_map(|(_, log)| log.not_judged()).collect();
     reconciled.not_judged.extend(strangers);
     let versions = &agency.manifests.1.versions;
     if !versions.keys().any(|(list, version)| case.artifacts.artifact(list, *version).is_some()) {
-        not_given.push("lists: no artifact was at hand".to_owned());
+        told.not_judged.push("lists: no artifact was at hand".to_owned());
     }
-    reconciled.not_judged.append(&mut not_given);
+    reconciled.not_judged.append(&mut told.not_judged);
+    let mut findings = told.findings;
     findings.extend(reconciled.findings.iter().cloned());
     findings.sort_by(|a, b| (b.code.severity(), a.code, &a.place).cmp(&(a.code.severity(), b.code, &b.place)));
     Ok(Examined { agency, platforms, reconciled, findings })
+}
+
+/// What is said while the logs are read.
+#[derive(Default)]
+struct Told {
+    findings: Vec<Finding>,
+    not_judged: Vec<String>,
+}
+
+impl Told {
+    fn continuity(&mut self, continuity: Continuity) -> Coverage {
+        self.findings.extend(continuity.findings);
+        self.not_judged.extend(continuity.not_judged);
+        continuity.coverage
+    }
+}
+
+fn platform(
+    case: &Case<'_>,
+    member: Member<'_>,
+    sources: Vec<Source<'_>>,
+    told: &mut Told,
+) -> io::Result<(Platform, KeySet)> {
+    let mut keys = KeySet::pinned(Role::Request, member.request_key);
+    let mut receipt_keys = KeySet::pinned(Role::Receipt, member.receipt_key);
+    let mut logs = Vec::new();
+    for source in &sources {
+        let (audited, log) = match_log(source, case.now, case.threads, &mut told.findings)?;
+        for (_, change) in &log.keys {
+            keys.follow(change);
+            receipt_keys.follow(change);
+        }
+        logs.push((audited, log));
+    }
+    let of_platform = |origin: &LogOrigin| matches!(origin, LogOrigin::Match(of, about, _) if (of, about) == (&member.name, &case.agency));
+    let remembered: Vec<Remembered> =
+        case.remembered.iter().filter(|seen| of_platform(&seen.origin)).cloned().collect();
+    let coverage = told.continuity(follow(&logs, &remembered, &case.period.range(), case.now));
+    let platform = Platform {
+        name: member.name,
+        logs,
+        coverage,
+        acks: member.acks.unwrap_or_default(),
+        openings: member.openings,
+        receipt_keys,
+        budget: member.budget,
+    };
+    Ok((platform, keys))
+}
+
+fn of_agency(case: &Case<'_>) -> Vec<Remembered> {
+    let of_it = |seen: &&Remembered| matches!(&seen.origin, LogOrigin::Query(agency, _) if *agency == case.agency);
+    case.remembered.iter().filter(of_it).cloned().collect()
 }
 
 /// What was not given to the audit, one sentence each: without it there can be no finding, which is no good sign.
@@ -171,7 +218,7 @@ pub fn manifest_log(
 ) -> io::Result<(Audited, Manifests)> {
     let known = Known { every_root: true, ..source.known.clone() };
     let mut audited = verify(&*source.files, &known)?;
-    let mut told = Told::default();
+    let mut told = Leaves::default();
     let mut log = Manifests::new(&audited.origin, agency.as_str(), now);
     read_leaves(&*source.files, &mut audited, 1, &|_| true, |read| told.extend(log.take(read)))?;
     findings.append(&mut audited.findings);
@@ -191,7 +238,7 @@ pub fn query_log(
     findings: &mut Vec<Finding>,
 ) -> io::Result<(Audited, Queries)> {
     let mut audited = verify(&*source.files, &source.known)?;
-    let mut told = Told::default();
+    let mut told = Leaves::default();
     let known = request_keys.iter().map(|(platform, _)| platform.clone()).collect();
     let mut log = Queries::new(&audited.origin, now, &audited.bounds, known);
     let signed = |leaf: &Leaf| match leaf {
@@ -219,14 +266,11 @@ pub fn match_log(
     findings: &mut Vec<Finding>,
 ) -> io::Result<(Audited, Matches)> {
     let mut audited = verify(&*source.files, &source.known)?;
-    let mut told = Told::default();
+    let mut told = Leaves::default();
     let mut log = Matches::new(&audited.origin, now, &audited.bounds);
     read_leaves(&*source.files, &mut audited, threads, &|_| true, |read| told.extend(log.take(read)))?;
     findings.append(&mut audited.findings);
     told.finish(findings);
-    if audited.complete() {
-        findings.extend(log.finish());
-    }
     Ok((audited, log))
 }
 
@@ -235,12 +279,12 @@ const TOLD: usize = 100;
 
 /// Collects findings of one log: a key that was pinned wrongly would otherwise be found in each of a million leaves.
 #[derive(Default)]
-struct Told {
+struct Leaves {
     findings: Vec<Finding>,
     more: BTreeMap<Code, (usize, usize)>,
 }
 
-impl Told {
+impl Leaves {
     fn extend(&mut self, findings: Vec<Finding>) {
         for finding in findings {
             let (number, last) = self.more.entry(finding.code).or_default();

@@ -2,6 +2,7 @@
 //!
 //! Results go to stdout, everything else to stderr: `veilmatch-audit: error: …`, `… hint: …`.
 
+mod alone;
 mod args;
 mod artifacts;
 mod config;
@@ -49,7 +50,7 @@ pub fn run(args: Args) -> Result<Outcome, Failure> {
     let clock = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let now = args.at.map_or_else(clock, Timestamp::unix);
     match args.command {
-        Command::Verify(verify) => whole::verify(&verify, now),
+        Command::Verify(verify) => alone::verify(&verify, now),
         Command::Reconcile(reconcile) => whole::reconcile(&reconcile, now),
         Command::Report(report) => whole::report(&report, now),
         Command::VerifyReport { note, key } => whole::verify_report(&note, &key),

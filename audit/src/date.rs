@@ -30,6 +30,12 @@ impl Date {
         Self::of(Timestamp::from_unix(self.0.unix() + 86_400))
     }
 
+    /// The day before it; the first day of 1970 has none, and stays.
+    #[must_use]
+    pub fn previous(self) -> Self {
+        Self::of(Timestamp::from_unix(self.0.unix().saturating_sub(86_400)))
+    }
+
     /// Whether a time is in it.
     #[must_use]
     pub fn contains(self, time: Timestamp) -> bool {
@@ -74,6 +80,7 @@ mod tests {
         let date = Date::parse("2026-05-28").unwrap();
         assert_eq!(date.to_string(), "2026-05-28");
         assert_eq!(Date::parse("2026-05-31").unwrap().next().to_string(), "2026-06-01");
+        assert_eq!(Date::parse("2026-06-01").unwrap().previous().to_string(), "2026-05-31");
         assert!(date.contains(Timestamp::parse("2026-05-28T23:59:59Z").unwrap()));
         assert!(!date.contains(date.next().start()));
         for bad in ["2026-02-29", "2026-5-28", "2026-05-28T00:00:00Z", "", "2026-05-28 "] {

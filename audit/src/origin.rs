@@ -53,6 +53,22 @@ impl LogOrigin {
         }
     }
 
+    /// The same log in another shard; a manifest log stays.
+    #[must_use]
+    pub fn in_shard(&self, shard: Shard) -> Self {
+        match self {
+            Self::Manifest(agency) => Self::Manifest(agency.clone()),
+            Self::Query(agency, _) => Self::Query(agency.clone(), shard),
+            Self::Match(platform, agency, _) => Self::Match(platform.clone(), agency.clone(), shard),
+        }
+    }
+
+    /// The log that this one goes on from, if its name says that it does.
+    #[must_use]
+    pub fn predecessor(&self) -> Option<Self> {
+        Some(self.in_shard(self.shard()?.predecessor()?))
+    }
+
     /// The agency whose log it is, or whom it is about.
     #[must_use]
     pub fn agency(&self) -> &AgencyName {

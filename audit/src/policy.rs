@@ -122,10 +122,29 @@ impl Policy {
             Ok(time.filter(|_| !self.keeps(&witness.key, &origin)))
         });
         let times: Vec<Option<u64>> = times.collect::<Result<_, Error>>()?;
-        let counted = self.witnesses().zip(&times).filter(|(_, time)| time.is_some());
-        let names = counted.map(|(witness, _)| witness.key.name().to_owned()).collect();
         let met = self.quorum.is_none_or(|member| self.met(member, &times));
-        Ok(Counted { met, newest: times.iter().copied().flatten().max(), names })
+        let counted = self.counted(&times, met);
+        let names = self.witnesses().zip(&counted).filter(|(_, time)| time.is_some());
+        let names = names.map(|(witness, _)| witness.key.name().to_owned()).collect();
+        Ok(Counted { met, newest: counted.into_iter().flatten().max(), names })
+    }
+
+    /// The times of the witnesses that make the quorum: those below a group that is not met, or outside of the quorum, say
+    /// nothing about its freshness. Without a quorum, or as long as it is not met, whoever is in it.
+    fn counted(&self, times: &[Option<u64>], met: bool) -> Vec<Option<u64>> {
+        let Some(quorum) = self.quorum else { return times.to_vec() };
+        let mut counted = vec![None; times.len()];
+        let mut open = vec![quorum];
+        while let Some(member) = open.pop() {
+            match member {
+                Member::Witness(at) => counted[at] = times[at],
+                Member::Group(at) => {
+                    let members = self.groups[at].value.members.iter().copied();
+                    open.extend(members.filter(|&member| !met || self.met(member, times)));
+                }
+            }
+        }
+        counted
     }
 
     /// Whether a witness belongs to whoever keeps the log.

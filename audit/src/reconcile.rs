@@ -5,14 +5,17 @@ mod acknowledgements;
 mod budgets;
 mod canaries;
 mod closings;
+mod coverage;
 mod frames;
 mod papers;
 mod published;
 mod receipts;
+mod reused;
+mod totals;
 mod validity;
 mod views;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use veilmatch_protocol::{
     manifest::{Hash, Quota, Timestamp},
@@ -27,7 +30,7 @@ use crate::{
     date::Date,
     finding::Finding,
     leaf::Certificate,
-    verify::{Audited, KeySet, Manifests, Matches, Queries},
+    verify::{Audited, Coverage, KeySet, Manifests, Matches, Queries},
 };
 
 /// First and last day that are judged.
@@ -54,6 +57,12 @@ impl Period {
         Self { from: self.from, to: self.to.min(last) }
     }
 
+    /// The same, as a range.
+    #[must_use]
+    pub fn range(&self) -> RangeInclusive<Date> {
+        self.from..=self.to
+    }
+
     /// Its days, ascending.
     pub fn days(&self) -> impl Iterator<Item = Date> {
         let (mut next, to) = (self.from, self.to);
@@ -74,8 +83,10 @@ impl Period {
 pub struct Agency {
     /// The manifest log.
     pub manifests: (Audited, Manifests),
-    /// The query logs that overlap the period.
+    /// The query logs that were shown, oldest first.
     pub queries: Vec<(Audited, Queries)>,
+    /// What they cover.
+    pub coverage: Coverage,
     /// Keys of acknowledgements.
     pub ack_keys: KeySet,
     /// Canaries that it opens; none if it opens none.
@@ -90,8 +101,10 @@ pub struct Agency {
 pub struct Platform {
     /// Its name.
     pub name: PlatformId,
-    /// Its match logs that overlap the period.
+    /// Its match logs that were shown, oldest first.
     pub logs: Vec<(Audited, Matches)>,
+    /// What they cover.
+    pub coverage: Coverage,
     /// Acknowledgements that it kept.
     pub acks: Paper<Acknowledged>,
     /// Receipts that it released; none if it released none at all.
@@ -124,6 +137,8 @@ pub struct Cell {
     pub match_only: u64,
     /// Frames that both have, with a difference.
     pub differ: u64,
+    /// Frames that were answered, and that the platform says it never finished.
+    pub unfinished: u64,
     /// Frames that were refused.
     pub refused: u64,
     /// Elements of answered frames.
@@ -168,12 +183,16 @@ pub fn reconcile(
         ));
     }
     all.findings.extend(views::compare(agency, platforms));
+    all.findings.extend(reused::queries(agency));
     all.findings.extend(published::check(agency, artifacts, terms));
     all.findings.extend(validity::frames(agency, period));
     canaries::strangers(agency, platforms, &mut all);
     for platform in platforms {
         let mut days = period.days().map(|date| (date, Cell::default())).collect();
+        coverage::tell(agency, platform, period, &mut all);
         frames::join(agency, platform, settled, &mut days, &mut all);
+        all.findings.extend(reused::frames(platform));
+        all.findings.extend(totals::judge(agency, platform, settled));
         acknowledgements::check(agency, platform, &mut all);
         closings::compare(agency, platform, settled, &mut days, &mut all);
         all.findings.extend(budgets::check(agency, platform, period));
@@ -185,20 +204,6 @@ pub fn reconcile(
         all.days.insert(platform.name.clone(), days);
     }
     all
-}
-
-impl Agency {
-    /// Whether something can be missed in the query logs.
-    fn complete(&self) -> bool {
-        !self.queries.is_empty() && self.queries.iter().all(|(audited, _)| audited.complete())
-    }
-}
-
-impl Platform {
-    /// Whether something can be missed in the match logs.
-    fn complete(&self) -> bool {
-        !self.logs.is_empty() && self.logs.iter().all(|(audited, _)| audited.complete())
-    }
 }
 
 #[cfg(test)]

@@ -87,8 +87,28 @@ pub struct LogRow {
     /// Seconds between the newest counted cosignature and the audit; none if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_s: Option<u64>,
+    /// What of those before it is not there, as its first leaf says or because it was not shown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<GapRow>,
     /// Number of findings.
     pub findings: u64,
+}
+
+/// Leaves that are not there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GapRow {
+    /// Origin of the log that they stood in.
+    pub log: String,
+    /// First index.
+    pub from: u64,
+    /// First index behind them; `from` where nobody knows how many they are.
+    pub to: u64,
+    /// First and last day on which one of them can have been written.
+    pub since: String,
+    /// Last day.
+    pub until: String,
+    /// Whether they are lost; else they were not shown.
+    pub lost: bool,
 }
 
 /// One finding.
@@ -130,6 +150,8 @@ pub struct DayCell {
     pub agreed: u64,
     /// Frames in the query log alone.
     pub query_only: u64,
+    /// Frames that were answered, and that the platform says it never finished.
+    pub unfinished: u64,
     /// Frames in the match log alone, abandoned ones aside.
     pub match_only: u64,
     /// Frames that both have, with a difference.

@@ -1,5 +1,8 @@
 //! One log, with nobody's word for it: its checkpoint, every tile and the root from the entries, and each leaf by itself.
 
+mod coverage;
+mod days;
+mod generations;
 mod keys;
 mod leaves;
 mod manifests;
@@ -12,6 +15,9 @@ use std::{collections::BTreeMap, io};
 
 use veilmatch_protocol::note::Verifier;
 
+pub use coverage::{Coverage, Gap};
+pub use days::{Totals, judge as judge_days};
+pub use generations::{Continuity, Remembered, Sharded, follow};
 pub use keys::KeySet;
 pub use leaves::{Read, read_leaves};
 pub use manifests::{Manifests, Published};
@@ -60,6 +66,8 @@ pub enum Source {
     LastAudit,
     /// A witness of this name.
     Witness(String),
+    /// The log itself, in other files of it that were given.
+    OtherFiles,
 }
 
 /// What an audit of one log gives.
@@ -87,6 +95,10 @@ pub struct Audited {
     pub stretches: Vec<Hash>,
     /// Roots by size, as far as they were wanted.
     pub roots: BTreeMap<u64, Hash>,
+    /// Checkpoints that were seen with more leaves, by size: a finding each, unless the next log states what is lost.
+    pub shrunk: Vec<(u64, Finding)>,
+    /// That no counted cosignature is fresh: a finding, unless the log has ended and another goes on from it.
+    pub stale: Option<Finding>,
     /// What was found.
     pub findings: Vec<Finding>,
 }
@@ -96,6 +108,12 @@ impl Audited {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size)
+    }
+
+    /// What is a finding unless another log goes on from this one.
+    pub fn take_unfollowed(&mut self) -> impl Iterator<Item = Finding> {
+        let shrunk = std::mem::take(&mut self.shrunk).into_iter().map(|(_, finding)| finding);
+        shrunk.chain(self.stale.take())
     }
 
     /// Whether leaves can be missed in it: only a whole tree shows that something is not there.
@@ -123,6 +141,8 @@ pub fn verify(files: &LogFiles<'_>, known: &Known<'_>) -> io::Result<Audited> {
         holes: Vec::new(),
         stretches: Vec::new(),
         roots: BTreeMap::new(),
+        shrunk: Vec::new(),
+        stale: None,
         findings: Vec::new(),
     };
     let Some(checkpoint) = signed::checkpoint(files, known, &mut audited)? else { return Ok(audited) };
@@ -134,7 +154,10 @@ pub fn verify(files: &LogFiles<'_>, known: &Known<'_>) -> io::Result<Audited> {
     (audited.sound, audited.holes, audited.roots) = (derived.sound, derived.holes, derived.roots);
     audited.stretches = derived.stretches;
     for other in others {
-        audited.findings.extend(signed::compare(&checkpoint, &audited, &other));
+        match signed::compare(&checkpoint, &audited, &other) {
+            Some(finding) if finding.code == Code::L03 => audited.shrunk.push((other.checkpoint.size, finding)),
+            found => audited.findings.extend(found),
+        }
     }
     audited.checkpoint = Some(checkpoint);
     Ok(audited)

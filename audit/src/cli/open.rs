@@ -16,7 +16,7 @@ use crate::{
     origin::LogOrigin,
     policy::Policy,
     source::{self, Access},
-    verify::{Known, LogFiles, Seen},
+    verify::{Known, LogFiles, Remembered, Seen, Source as SeenBy},
 };
 
 /// What is known of all logs of an audit.
@@ -64,12 +64,48 @@ pub(super) fn log<'a>(
     if let Some(state) = around.state {
         let last = state::last(state, key.name())?;
         if last.as_ref().is_some_and(|last| checkpoint::open(&last.note, key.name(), &key).is_err()) {
-            let why = "has a checkpoint of the last audit that the pinned key did not sign";
-            return Err(Failure::Given { what: "state of", value: key.name().to_owned(), why });
+            return Err(not_signed(&key));
         }
         seen.extend(last);
     }
     Ok(Source { files, known: Known { key, policy: around.policy, now: around.now, seen, every_root: false } })
+}
+
+/// What the last audit and witnesses saw of the logs of a pinned key, whether or not they are shown.
+pub(super) fn remembered(around: &Around<'_>, pinned: &str) -> Result<Vec<Remembered>, Failure> {
+    let given = |_| Failure::Given { what: "key", value: pinned.to_owned(), why: "is not a verifier key" };
+    let pinned = Verifier::parse(pinned).map_err(given)?;
+    let mut remembered = Vec::new();
+    for note in around.state.map_or(Ok(Vec::new()), state::all)? {
+        let Some((origin, key)) = of_key(&note, &pinned) else { continue };
+        let Ok(checkpoint) = checkpoint::open(&note, key.name(), &key) else { return Err(not_signed(&key)) };
+        remembered.push(Remembered { origin, size: checkpoint.size, by: SeenBy::LastAudit, note });
+    }
+    for Seen { by, note } in around.seen {
+        let opened = of_key(note, &pinned)
+            .and_then(|(origin, key)| Some((origin, checkpoint::open(note, key.name(), &key).ok()?.size)));
+        let seen = opened.map(|(origin, size)| Remembered { origin, size, by: by.clone(), note: note.clone() });
+        remembered.extend(seen);
+    }
+    Ok(remembered)
+}
+
+/// The log that a checkpoint claims to be of, and its verifier, if that is of the pinned key.
+fn of_key(note: &[u8], pinned: &Verifier) -> Option<(LogOrigin, Verifier)> {
+    let origin = LogOrigin::parse(&checkpoint::claimed_origin(note).ok()?).ok()?;
+    let key = origin.verifier(pinned).ok()?;
+    Some((origin, key))
+}
+
+fn not_signed(key: &Verifier) -> Failure {
+    let why = "has a checkpoint of the last audit that the pinned key did not sign";
+    Failure::Given { what: "state of", value: key.name().to_owned(), why }
+}
+
+/// A checkpoint that somebody shows.
+pub(super) fn seen(path: &Path, by: &str) -> Result<Seen, Failure> {
+    let note = fs::read(path).map_err(|error| Failure::file(path, error))?;
+    Ok(Seen { by: SeenBy::Witness(by.to_owned()), note })
 }
 
 /// Reads a policy.

@@ -21,6 +21,24 @@ pub(super) fn last(state: &Path, origin: &str) -> Result<Option<Seen>, Failure> 
     }
 }
 
+/// The notes of all logs that were audited before.
+pub(super) fn all(state: &Path) -> Result<Vec<Vec<u8>>, Failure> {
+    let refused = |error| Failure::file(state, error);
+    let entries = match fs::read_dir(state) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(refused(error)),
+    };
+    let mut notes = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(refused)?.path();
+        if path.extension().is_some_and(|extension| extension == "checkpoint") {
+            notes.push(fs::read(&path).map_err(|error| Failure::file(&path, error))?);
+        }
+    }
+    Ok(notes)
+}
+
 /// Keeps the checkpoints of an audit, each whole or not at all. A log whose files are not its tree, or that was forked or
 /// rolled back, stays where it was.
 pub(super) fn advance<'a>(

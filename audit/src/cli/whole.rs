@@ -1,4 +1,4 @@
-//! The commands: one log, both sides, and the report.
+//! The commands about both sides, and the report.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use veilmatch_protocol::{
 
 use super::{
     Failure,
-    args::{Reconcile, Report, Verify},
+    args::{Reconcile, Report},
     artifacts,
     config::Config,
     key, open,
@@ -25,66 +25,15 @@ use super::{
 use crate::{
     case::{self, Case, Examined, Member},
     finding::Finding,
-    leaf::{Certificate, Role},
+    leaf::Certificate,
     opening::Opening,
     origin::{LogOrigin, ack_key},
     policy::Policy,
     reconcile::{Acknowledged, CanaryLine, Items, Paper, Period, Terms},
     report,
     source::Access,
-    verify::{KeySet, Seen, Source as SeenBy, verify as verify_tree},
+    verify::{Remembered, Seen},
 };
-
-/// Verifies one log.
-pub(super) fn verify(args: &Verify, now: u64) -> Result<Outcome, Failure> {
-    let policy = args.policy.as_deref().map(open::policy).transpose()?;
-    let seen = args.seen.iter().map(|path| seen(path, "--seen")).collect::<Result<Vec<_>, _>>()?;
-    let base = Path::new("");
-    let access = Access {
-        authorities: args.ca.clone(),
-        certificate: args.certificate.clone().zip(args.certificate_key.clone()),
-    };
-    let state = args.state.as_deref();
-    let around = Around { base, state, policy: policy.as_ref(), seen: &seen, access: &access, now };
-    let source = open::log(&around, &args.log, &args.key, args.origin.as_deref())?;
-    let (mut findings, mut not_judged) = (Vec::new(), Vec::new());
-    let origin = LogOrigin::parse(source.known.key.name());
-    let audited = match origin {
-        Ok(LogOrigin::Manifest(agency)) if !args.tree_only => {
-            case::manifest_log(&source, &agency, now, &mut findings)?.0
-        }
-        Ok(LogOrigin::Query(..)) if !args.tree_only => {
-            let keys = request_keys(&args.request_key)?;
-            let (audited, log) = case::query_log(&source, &keys, now, args.threads, &mut findings)?;
-            not_judged.extend(log.not_judged());
-            audited
-        }
-        Ok(LogOrigin::Match(..)) if !args.tree_only => case::match_log(&source, now, args.threads, &mut findings)?.0,
-        _ => {
-            let mut audited = verify_tree(&*source.files, &source.known)?;
-            findings.append(&mut audited.findings);
-            audited
-        }
-    };
-    let logs = vec![report::log_row(&audited, &findings, now)];
-    let findings = findings.iter().map(|finding| report::FindingRow::new(finding, Vec::new())).collect();
-    Ok(Outcome::Audit { logs, findings, not_judged, report: None, json: args.json })
-}
-
-fn request_keys(given: &[String]) -> Result<Vec<(PlatformId, KeySet)>, Failure> {
-    let read = |text: &String| {
-        let refused = || Failure::Given { what: "request key", value: text.clone(), why: "is not PLATFORM=KEY" };
-        let (name, key) = text.split_once('=').ok_or_else(refused)?;
-        let name = PlatformId::parse(name).map_err(|_| refused())?;
-        Ok((name, KeySet::pinned(Role::Request, open::key(key)?)))
-    };
-    given.iter().map(read).collect()
-}
-
-fn seen(path: &Path, by: &str) -> Result<Seen, Failure> {
-    let note = fs::read(path).map_err(|error| Failure::file(path, error))?;
-    Ok(Seen { by: SeenBy::Witness(by.to_owned()), note })
-}
 
 /// Checks the signature of a report.
 pub(super) fn verify_report(note: &Path, key: &str) -> Result<Outcome, Failure> {
@@ -174,7 +123,7 @@ impl Prepared {
         let mut witnessed = Vec::new();
         for witness in &config.witness {
             for path in &witness.checkpoints {
-                witnessed.push(seen(&base.join(path), &witness.name)?);
+                witnessed.push(open::seen(&base.join(path), &witness.name)?);
             }
         }
         let artifacts = match &config.manifest.artifacts {
@@ -196,12 +145,17 @@ fn examine(prepared: &Prepared, args: &Reconcile, now: u64) -> Result<(Examined,
     let around = Around { base, state: Some(&state), policy: policy.as_ref(), seen, access: &access, now };
     let case = Case {
         manifest: open::log(&around, &config.manifest.log, &config.manifest.key, None)?,
-        queries: logs(&around, &config.query.logs, &config.query.key)?,
+        queries: logs(&around, &config.query.logs, &config.query.key, agency)?,
         ack_key: pinned(&config.query.ack_key, &ack_key(agency))?,
         canaries: open::paper(base, config.canaries.as_ref())?.map(|bytes| Paper::read(&bytes, CanaryLine::decode)),
         items: items(base, config)?,
         certificates: certificates(base, config)?,
-        platforms: config.platform.iter().map(|platform| member(&around, platform)).collect::<Result<_, _>>()?,
+        platforms: config
+            .platform
+            .iter()
+            .map(|platform| member(&around, platform, agency))
+            .collect::<Result<_, _>>()?,
+        remembered: remembered(&around, config)?,
         artifacts,
         terms: Terms {
             receipt_days: config.terms.receipt_days,
@@ -221,8 +175,30 @@ fn examine(prepared: &Prepared, args: &Reconcile, now: u64) -> Result<(Examined,
     Ok((examined, state))
 }
 
-fn logs<'a>(around: &Around<'a>, places: &[String], key: &str) -> Result<Vec<case::Source<'a>>, Failure> {
-    places.iter().map(|place| open::log(around, place, key, None)).collect()
+/// Opens logs of one party, which must be about this agency.
+fn logs<'a>(
+    around: &Around<'a>,
+    places: &[String],
+    key: &str,
+    agency: &AgencyName,
+) -> Result<Vec<case::Source<'a>>, Failure> {
+    let open = |place: &String| {
+        let log = open::log(around, place, key, None)?;
+        let other = LogOrigin::parse(log.known.key.name()).is_ok_and(|origin| origin.agency() != agency);
+        let refused = || Failure::Given { what: "log", value: place.clone(), why: "is about another agency" };
+        if other { Err(refused()) } else { Ok(log) }
+    };
+    places.iter().map(open).collect()
+}
+
+/// What was seen before of all query and match logs.
+fn remembered(around: &Around<'_>, config: &Config) -> Result<Vec<Remembered>, Failure> {
+    let keys = config.platform.iter().map(|platform| &platform.match_key);
+    let mut remembered = Vec::new();
+    for key in keys.chain([&config.query.key]) {
+        remembered.extend(open::remembered(around, key)?);
+    }
+    Ok(remembered)
 }
 
 fn pinned(text: &str, name: &str) -> Result<ed25519_dalek::VerifyingKey, Failure> {
@@ -231,7 +207,11 @@ fn pinned(text: &str, name: &str) -> Result<ed25519_dalek::VerifyingKey, Failure
     if verifier.name() == name { Ok(*verifier.key()) } else { Err(given("has another name than the party's")) }
 }
 
-fn member<'a>(around: &Around<'a>, platform: &super::config::PlatformLogs) -> Result<Member<'a>, Failure> {
+fn member<'a>(
+    around: &Around<'a>,
+    platform: &super::config::PlatformLogs,
+    agency: &AgencyName,
+) -> Result<Member<'a>, Failure> {
     let refused = |_| Failure::Given { what: "platform", value: platform.name.clone(), why: "is not a name" };
     let name = PlatformId::parse(&platform.name).map_err(refused)?;
     let acks = open::paper(around.base, platform.acknowledgements.as_ref())?;
@@ -239,7 +219,7 @@ fn member<'a>(around: &Around<'a>, platform: &super::config::PlatformLogs) -> Re
     Ok(Member {
         request_key: open::key(&platform.request_key)?,
         receipt_key: pinned(&platform.receipt_key, &crate::origin::receipt_key(&name))?,
-        logs: logs(around, &platform.logs, &platform.match_key)?,
+        logs: logs(around, &platform.logs, &platform.match_key, agency)?,
         acks: acks.map(|bytes| Paper::read(&bytes, Acknowledged::decode)),
         openings: openings.map(|bytes| Paper::read(&bytes, |line| Opening::decode(line).ok())),
         budget: platform.budget.map(|budget| Quota { elements: budget.elements, frames: budget.frames }),

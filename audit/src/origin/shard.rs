@@ -38,6 +38,41 @@ impl Shard {
         self.generation
     }
 
+    /// The log that this one goes on from; the first of a half-year goes on from none.
+    #[must_use]
+    pub fn predecessor(self) -> Option<Self> {
+        (self.generation > 1).then(|| Self { generation: self.generation - 1, ..self })
+    }
+
+    /// The first log of the same half-year: the half-year's own name.
+    #[must_use]
+    pub fn first(self) -> Self {
+        Self { generation: 1, ..self }
+    }
+
+    /// The first log of the half-year after this one; the last of the year 9999 has none, and stays.
+    #[must_use]
+    pub fn next_half(self) -> Self {
+        let (year, half) = if self.half == 1 || self.year == 9_999 { (self.year, 2) } else { (self.year + 1, 1) };
+        Self { year, half, generation: 1 }
+    }
+
+    /// The first second behind the half-year.
+    #[must_use]
+    pub fn end(self) -> Timestamp {
+        self.next_half().start()
+    }
+
+    /// The first second of the half-year.
+    ///
+    /// # Panics
+    /// Never: a legal year and the first of a month make a time.
+    #[must_use]
+    pub fn start(self) -> Timestamp {
+        let month = if self.half == 1 { 1 } else { 7 };
+        Timestamp::parse(&format!("{:04}-{month:02}-01T00:00:00Z", self.year)).expect("a legal year")
+    }
+
     /// The log that goes on from this one, once it is lost.
     ///
     /// # Panics

@@ -49,7 +49,13 @@ fn a_half_year_of_utc_is_a_shard() {
     let second: Shard = "2026h2.2".parse().unwrap();
     assert!(second.contains(Timestamp::parse("2026-08-01T00:00:00Z").unwrap()));
     assert!(!second.contains(Timestamp::parse("2026-06-30T00:00:00Z").unwrap()));
-    assert_eq!("2026h2".parse::<Shard>().unwrap().successor(), second);
+    let first = "2026h2".parse::<Shard>().unwrap();
+    assert_eq!((first.successor(), second.predecessor(), first.predecessor()), (second, Some(first), None));
+    assert_eq!((second.first(), second.start().to_string().as_str()), (first, "2026-07-01T00:00:00Z"));
+    let log = LogOrigin::parse("platform.example/veilmatch/match/agency.example/2026h1.3").unwrap();
+    let before = log.predecessor().unwrap();
+    assert_eq!(before.to_string(), "platform.example/veilmatch/match/agency.example/2026h1.2");
+    assert_eq!(LogOrigin::parse("agency.example/veilmatch/manifest").unwrap().predecessor(), None);
 }
 
 #[test]

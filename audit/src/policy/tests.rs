@@ -78,14 +78,21 @@ fn a_quorum_is_one_witness_or_none() {
     assert!(met(&one, &[1]) && !met(&one, &[2]));
     assert!(met("quorum none\n", &[]));
     let newest = count(&one, &note(&[(2, NOW), (1, NOW - 5)]));
-    assert_eq!(
-        newest,
-        Counted {
-            met: true,
-            newest: Some(NOW),
-            names: vec!["witness1.example/w".to_owned(), "witness2.example/w".to_owned()]
-        }
-    );
+    assert_eq!(newest, Counted { met: true, newest: Some(NOW - 5), names: vec!["witness1.example/w".to_owned()] });
+}
+
+#[test]
+fn only_witnesses_that_make_the_quorum_count_for_freshness() {
+    // SPEC §17.6: a known witness outside of the quorum made an old checkpoint look fresh.
+    let policy = format!("{}group pair all w1 w2\ngroup enough any pair w3\nquorum enough\n", witnesses(4));
+    let newest = |cosigners: &[(u8, u64)]| count(&policy, &note(cosigners)).newest;
+    assert_eq!(newest(&[(3, NOW - 90), (4, NOW)]), Some(NOW - 90));
+    // Half of a pair is no pair.
+    assert_eq!(newest(&[(1, NOW), (3, NOW - 90)]), Some(NOW - 90));
+    assert_eq!(newest(&[(1, NOW), (2, NOW - 60), (3, NOW - 90)]), Some(NOW));
+    assert_eq!(count("quorum none\n", &note(&[(1, NOW)])).newest, None);
+    let unmet = count(&policy, &note(&[(1, NOW), (4, NOW)]));
+    assert_eq!((unmet.met, unmet.names), (false, vec!["witness1.example/w".to_owned()]));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What the agency acknowledged is in its query log, at the index it named (Q01, Q04).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use sha2::{Digest, Sha256};
 use veilmatch_protocol::{frame::BatchId, note::Verifier};
@@ -9,8 +9,9 @@ use super::{Acknowledged, Agency, Platform, Reconciled, frames, papers::Line};
 use crate::{
     acknowledgement::Acknowledgement,
     finding::{Code, Finding, Place},
-    leaf, origin,
-    verify::{Audited, Queries},
+    leaf,
+    origin::{self, LogOrigin},
+    verify::{Audited, Gap, Queries},
 };
 
 /// Seconds until an acknowledged leaf is under a checkpoint: the promise of 60, and what its minute and clocks round.
@@ -20,22 +21,39 @@ const PROMISE: u64 = 60 + 60 + 600;
 const PAPER: &str = "acknowledgement";
 
 pub(super) fn check(agency: &Agency, platform: &Platform, all: &mut Reconciled) {
+    let promises = Promises::of(agency);
+    let mut hidden: BTreeMap<String, u64> = BTreeMap::new();
     for line in &platform.acks.lines {
         let place = Place::line(platform.name.as_str(), PAPER, line.number);
-        let found = match read(agency, line) {
-            None => Some((Code::Q04, "it is not one of the agency's acknowledgements, or not of this leaf".to_owned())),
-            Some(ack) => differs(platform, &ack, line).or_else(|| absent(agency, &ack)),
+        let Some(ack) = read(agency, line) else {
+            let text = "it is not one of the agency's acknowledgements, or not of this leaf";
+            all.findings.push(with(Finding::new(Code::Q04, place, text), line));
+            continue;
         };
-        if let Some((code, text)) = found {
-            all.findings.push(Finding::new(code, place, text).with("acknowledgement.json", line.bytes.clone()));
+        if let Some(text) = differs(platform, &ack, line) {
+            all.findings.push(with(Finding::new(Code::Q04, place, text), line));
+            continue;
+        }
+        match promises.kept(&ack) {
+            Kept::Yes => {}
+            Kept::No(text) => all.findings.push(with(Finding::new(Code::Q01, place, text), line)),
+            Kept::Hidden => *hidden.entry(ack.origin.to_string()).or_default() += 1,
         }
     }
+    let name = &platform.name;
+    let told = |(origin, number)| format!("{number} acknowledgements of {name}: {origin} was not shown");
+    all.not_judged.extend(hidden.into_iter().map(told));
+}
+
+fn with(finding: Finding, line: &Line<Acknowledged>) -> Finding {
+    finding.with("acknowledgement.json", line.bytes.clone())
 }
 
 /// Batches whose acknowledgement speaks for itself: what is wrong with them is found here, not by their absence.
 pub(super) fn proven(agency: &Agency, platform: &Platform) -> BTreeSet<BatchId> {
+    let promises = Promises::of(agency);
     let acks = platform.acks.lines.iter().filter_map(|line| read(agency, line));
-    acks.filter(|ack| absent(agency, ack).is_some()).map(|ack| ack.batch).collect()
+    acks.filter(|ack| matches!(promises.kept(ack), Kept::No(_))).map(|ack| ack.batch).collect()
 }
 
 fn read(agency: &Agency, line: &Line<Acknowledged>) -> Option<Acknowledgement> {
@@ -46,31 +64,67 @@ fn read(agency: &Agency, line: &Line<Acknowledged>) -> Option<Acknowledgement> {
     (leaf::hash(said.leaf.as_bytes()) == ack.leaf_hash.0).then_some(ack)
 }
 
-/// Whether the platform's own log names another acknowledgement for the frame.
-fn differs(platform: &Platform, ack: &Acknowledgement, line: &Line<Acknowledged>) -> Option<(Code, String)> {
+/// Whether the platform's own log names another acknowledgement for the frame, or an end without an answer.
+fn differs(platform: &Platform, ack: &Acknowledgement, line: &Line<Acknowledged>) -> Option<String> {
     let (origin, index, frame) = frames::frame_of(platform, &ack.batch)?;
     let note = line.said.as_ref()?.note.as_bytes();
     let digest: [u8; 32] = Sha256::digest(note).into();
-    // A retry has the same note, so a frame has one.
-    let same = frame.ack.is_none_or(|named| named.0 == digest);
-    (!same).then(|| (Code::Q04, format!("leaf {index} of {origin} names another acknowledgement")))
+    match frame.ack {
+        // A retry has the same note, so a frame has one.
+        Some(named) if named.0 == digest => None,
+        Some(_) => Some(format!("leaf {index} of {origin} names another acknowledgement")),
+        None => Some(format!("leaf {index} of {origin} has the frame as one without an answer")),
+    }
 }
 
-/// Why the acknowledged leaf is not where it was promised.
-fn absent(agency: &Agency, ack: &Acknowledgement) -> Option<(Code, String)> {
-    let named = ack.origin.to_string();
-    let (audited, log) = agency.queries.iter().find(|(audited, _)| audited.origin == named)?;
+/// What the agency promised, and the logs that show whether it kept it.
+struct Promises<'a> {
+    agency: &'a Agency,
+    // Leaves of logs that go on from another: what was acknowledged there may have been taken along.
+    moved: HashSet<[u8; 32]>,
+}
+
+enum Kept {
+    Yes,
+    No(String),
+    /// The log is not shown.
+    Hidden,
+}
+
+impl<'a> Promises<'a> {
+    fn of(agency: &'a Agency) -> Self {
+        let follow = |audited: &Audited| LogOrigin::parse(&audited.origin).is_ok_and(|of| of.predecessor().is_some());
+        let later = agency.queries.iter().filter(|(audited, _)| follow(audited));
+        Self { agency, moved: later.flat_map(|(_, log)| &log.frames).map(|frame| frame.leaf_hash).collect() }
+    }
+
+    /// Whether the acknowledged leaf is where it was promised.
+    fn kept(&self, ack: &Acknowledgement) -> Kept {
+        let named = ack.origin.to_string();
+        let shown = self.agency.queries.iter().find(|(audited, _)| audited.origin == named);
+        let size = shown.map_or(0, |(audited, _)| audited.size());
+        let of_it = |gap: &&Gap| gap.lost && gap.log == ack.origin && gap.from <= ack.index;
+        if let Some(gap) = self.agency.coverage.gaps.iter().find(of_it).filter(|_| ack.index >= size) {
+            let lost = || Kept::No(format!("leaf {} of {named} is lost, as {} says", ack.index, gap.said_by));
+            return if self.moved.contains(&ack.leaf_hash.0) { Kept::Yes } else { lost() };
+        }
+        let Some((audited, log)) = shown else { return Kept::Hidden };
+        absent(audited, log, ack).map_or(Kept::Yes, Kept::No)
+    }
+}
+
+/// Why the acknowledged leaf is not in its log.
+fn absent(audited: &Audited, log: &Queries, ack: &Acknowledgement) -> Option<String> {
     if !audited.sound {
         return None;
     }
     if ack.index >= audited.size() {
         let late = audited.newest.is_some_and(|newest| newest > ack.t.unix() + PROMISE);
-        return late.then(|| {
-            (Code::Q01, format!("leaf {} was promised by {}, and the log has {}", ack.index, ack.t, audited.size()))
-        });
+        return late
+            .then(|| format!("leaf {} was promised by {}, and the log has {}", ack.index, ack.t, audited.size()));
     }
     let other = hash_at(audited, log, ack.index)? != ack.leaf_hash.0;
-    other.then(|| (Code::Q01, format!("leaf {} of the log is another than was acknowledged", ack.index)))
+    other.then(|| format!("leaf {} of the log is another than was acknowledged", ack.index))
 }
 
 /// The hash of a leaf; one that cannot be read is a finding of its own.

@@ -1,6 +1,6 @@
-//! Joins the query log with a platform's match logs, frame by frame (Q02 to Q04), and asks for each day's totals (D01).
+//! Joins the query logs with a platform's match logs, frame by frame (Q02 to Q04).
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use veilmatch_protocol::frame::BatchId;
@@ -43,7 +43,8 @@ pub(super) fn join(
             cell.refused += 1;
         }
         let Some((origin, index, frame)) = frame_of(platform, &query.batch) else {
-            if query.signed && platform.complete() && settled.contains(date) {
+            // It ended on that day or, at midnight, on the next.
+            if query.signed && platform.coverage.covers_with_next(date) && settled.contains(date) {
                 cell.query_only += u64::from(query.answered());
                 let text = format!("no leaf of batch {}, asked at {}", STANDARD.encode(query.batch.0), query.t);
                 all.findings.push(Finding::new(Code::Q02, query.place(), text));
@@ -61,17 +62,11 @@ pub(super) fn join(
                 let text = format!("{text}; leaf {} of {}", query.index, query.origin);
                 all.findings.push(Finding::new(Code::Q04, Place::leaf(origin, index), text));
             }
+            _ if frame.status != FrameStatus::Answered => cell.unfinished += 1,
             _ => cell.agreed += 1,
         }
     }
     only_in_match_log(agency, platform, &asked, settled, days, all);
-    silent_days(platform, settled, all);
-    for (side, complete) in [("query logs", agency.complete()), ("match logs", platform.complete())] {
-        if !complete {
-            let text = format!("what is missing in the {side}, for {}: they were not shown whole", platform.name);
-            all.not_judged.push(text);
-        }
-    }
 }
 
 fn asked_by<'a>(agency: &'a Agency, platform: &Platform) -> BTreeMap<BatchId, Vec<&'a Asked>> {
@@ -122,47 +117,21 @@ fn only_in_match_log(
             if !period.contains(date) || queries.iter().any(|query| query.answered()) {
                 continue;
             }
+            let proven = proven.contains(&frame.batch);
             let cell = days.entry(date).or_default();
-            cell.match_only += 1;
+            cell.match_only += u64::from(!queries.is_empty() || proven || recorded_there(agency, date));
             let place = Place::leaf(&log.origin, *index);
             if !queries.is_empty() {
                 let text = "answered in the match log, refused in the query log";
                 all.findings.push(Finding::new(Code::Q04, place, text));
-            } else if agency.complete() && !proven.contains(&frame.batch) {
+            } else if recorded_there(agency, date) && !proven {
                 all.findings.push(Finding::new(Code::Q03, place, "the query log has no leaf of this frame"));
             }
         }
     }
 }
 
-/// Every day of the period has totals of each list that the platform uses, from the day on which it began; gaps between
-/// totals are found in the log itself.
-fn silent_days(platform: &Platform, period: Period, all: &mut Reconciled) {
-    if !platform.complete() {
-        return;
-    }
-    let mut begun: BTreeMap<&str, Date> = BTreeMap::new();
-    let mut totals: BTreeMap<&str, BTreeSet<Date>> = BTreeMap::new();
-    let mut uses = |list, date: Date| {
-        let first = begun.entry(list).or_insert(date);
-        *first = date.min(*first);
-    };
-    for (_, log) in &platform.logs {
-        log.frames.iter().for_each(|(_, frame)| uses(frame.list.as_str(), Date::of(frame.t)));
-        log.adopts.iter().for_each(|(_, adopt)| uses(adopt.list.as_str(), Date::of(adopt.t)));
-        for (_, day) in &log.days {
-            uses(day.list.as_str(), day.date);
-            totals.entry(day.list.as_str()).or_default().insert(day.date);
-        }
-    }
-    for (list, first) in begun {
-        let dates = totals.remove(list).unwrap_or_default();
-        let between = |date: &Date| {
-            dates.first().is_some_and(|first| first < date) && dates.last().is_some_and(|last| date < last)
-        };
-        for date in period.days().filter(|date| *date >= first && !dates.contains(date) && !between(date)) {
-            let place = Place::day(&platform.logs[0].1.origin, &date.to_string(), list, 0);
-            all.findings.push(Finding::new(Code::D01, place, "the day has no totals"));
-        }
-    }
+/// Whether a frame that ended on this day would be in the query logs that were shown: it was asked then or the day before.
+fn recorded_there(agency: &Agency, date: Date) -> bool {
+    agency.coverage.covers(date) && agency.coverage.covers(date.previous())
 }

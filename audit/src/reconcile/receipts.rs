@@ -12,8 +12,9 @@ use veilmatch_protocol::{
 
 use super::{Agency, Disclosed, Platform, Reconciled, Terms, frames, papers::Line};
 use crate::{
+    date::Date,
     finding::{Code, Finding, Part, Place},
-    origin,
+    origin::{self, LogOrigin},
     verify::Asked,
 };
 
@@ -204,11 +205,14 @@ impl<'a> Judge<'a> {
     /// Step 4: the match leaf is in the log, and its commitment opens to this note.
     fn committed(&self, said: &Disclosed, signed: &SignedReceipt) -> Result<(), Wrong> {
         let named = said.log.to_string();
-        let log = self.platform.logs.iter().find(|(_, log)| log.origin == named);
-        let (_, log) = log.ok_or_else(|| wrong(Code::R03, "its match log is not one of the platform's"))?;
+        let Some((audited, log)) = self.platform.logs.iter().find(|(_, log)| log.origin == named) else {
+            let hidden = self.may_be_hidden(said, signed.receipt());
+            return Err(wrong(Code::R03, "its match log is not one of the platform's").filter(|_| !hidden));
+        };
         let leaf = log.matches.get(&said.index);
-        let whole = self.platform.complete();
-        let leaf = leaf.ok_or_else(|| wrong(Code::R03, "the leaf that it names is not a match").filter(|_| whole))?;
+        let lost = self.platform.coverage.gap_of(&said.log, said.index).is_some();
+        let judged = audited.complete() && !lost;
+        let leaf = leaf.ok_or_else(|| wrong(Code::R03, "the leaf that it names is not a match").filter(|_| judged))?;
         if let Some(erased) = log.erased.get(&said.index) {
             return Err(wrong(Code::E01, &format!("its record was erased on {erased}, and it still opens")));
         }
@@ -223,11 +227,14 @@ impl<'a> Judge<'a> {
     fn evaluated(&self, signed: &SignedReceipt) -> Result<&'a Asked, Wrong> {
         let receipt = signed.receipt();
         let asked = self.asked.get(&receipt.batch).copied();
-        let (there, here) = (self.agency.complete(), self.platform.complete());
-        let unasked = || wrong(Code::R04, "no query of this platform was answered under its batch");
-        let asked = asked.ok_or_else(|| unasked().filter(|_| there))?;
         let frame = frames::frame_of(self.platform, &receipt.batch).map(|(_, _, frame)| frame);
-        if frame.is_none() && !here {
+        let unasked = || wrong(Code::R04, "no query of this platform was answered under its batch");
+        let (since, matched) = (self.since(receipt), Date::of(receipt.matched));
+        let ended = frame.map_or(since..=matched, |frame| Date::of(frame.t).previous()..=Date::of(frame.t));
+        let there = self.agency.coverage.covers_all(*ended.start(), *ended.end());
+        let asked = asked.ok_or_else(|| unasked().filter(|_| there))?;
+        let ends = Date::of(asked.t);
+        if frame.is_none() && !self.platform.coverage.covers_all(ends, matched.max(ends.next())) {
             return Err(None);
         }
         let alike = frame.is_some_and(|frame| frame.req == asked.req && frame.resp == asked.resp);
@@ -240,6 +247,24 @@ impl<'a> Judge<'a> {
             return Err(wrong(Code::T01, "it was matched before its frame was answered"));
         }
         Ok(asked)
+    }
+
+    /// Whether the log that an opening names may be one that is not shown: of another half-year, or before one that is.
+    fn may_be_hidden(&self, said: &Disclosed, receipt: &Receipt) -> bool {
+        let LogOrigin::Match(platform, agency, shard) = &said.log else { return false };
+        let of_both = *platform == self.platform.name && agency.as_str() == self.agency.manifests.1.agency();
+        let coverage = &self.platform.coverage;
+        let other = !coverage.halves.contains_key(&shard.first()) && shard.contains(receipt.matched);
+        of_both && (other || coverage.gap_of(&said.log, said.index).is_some())
+    }
+
+    /// The first day on which the receipt's epoch can have been asked.
+    fn since(&self, receipt: &Receipt) -> Date {
+        let versions = self.agency.manifests.1.versions.values().map(|version| &version.manifest);
+        let of_epoch =
+            versions.filter(|version| version.list == receipt.list.as_str() && version.epoch == receipt.epoch.0);
+        let first = of_epoch.map(|version| version.not_before).min();
+        Date::of(first.unwrap_or(receipt.matched)).previous()
     }
 
     /// All receipts for one place of a frame name one tag.

@@ -7,7 +7,7 @@ mod papers;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{LogRow, Report};
+use super::{GapRow, LogRow, Report};
 use crate::finding::Severity;
 
 /// The whole style; the page may load nothing else.
@@ -155,7 +155,11 @@ fn logs(report: &Report) -> Markup {
             .age_s
             .map_or_else(|| html! { span.muted { "unknown" } }, |age| html! { span.number { (duration(age)) } });
         let grown = html! { (number(log.from)) " → " (number(log.size)) };
-        vec![html! { strong { (origin(&log.origin)) } }, grown, root, cosigners, age, number(log.findings)]
+        let name = html! {
+            strong { (origin(&log.origin)) }
+            @for gap in &log.gaps { (missing(gap)) }
+        };
+        vec![name, grown, root, cosigners, age, number(log.findings)]
     };
     html! {
         section {
@@ -163,6 +167,19 @@ fn logs(report: &Report) -> Markup {
             p { "Every tile and the root were computed anew from the entries. Size is that of the last audited checkpoint, and \
                  of this one." }
             (table(&["Origin", "Size", "Root", "Cosigned by", "Age", "Findings"], report.logs.iter().map(row)))
+        }
+    }
+}
+
+/// What a log that goes on from another leaves out.
+fn missing(gap: &GapRow) -> Markup {
+    let what = if gap.lost { "Stated to be lost: " } else { "Not shown: " };
+    html! {
+        span.line.muted {
+            (what)
+            @if gap.from < gap.to { "leaves " (number(gap.from)) " to " (number(gap.to - 1)) " of " }
+            (origin(&gap.log)) ", written from "
+            (gap.since) " to " (gap.until) " at most"
         }
     }
 }

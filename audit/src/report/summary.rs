@@ -7,15 +7,15 @@ use sha2::{Digest, Sha256};
 use veilmatch_protocol::{codebook::CodeBook, label::CodedLabel, manifest::Timestamp, receipt::Receipt};
 
 use super::{
-    CanaryRow, CategoryRow, Command, Count, DayCell, FindingRow, LogRow, NOT_PROVED, PlatformDays, ReceiptRow, Report,
-    VersionRow, omission_bound,
+    CanaryRow, CategoryRow, Command, Count, DayCell, FindingRow, GapRow, LogRow, NOT_PROVED, PlatformDays, ReceiptRow,
+    Report, VersionRow, omission_bound,
 };
 use crate::{
     case::Examined,
     date::Date,
     finding::{Finding, Part},
     reconcile::{Artifacts, Cell, Period, Platform, Status},
-    verify::Audited,
+    verify::{Audited, Gap},
 };
 
 /// What a report says beside what was examined.
@@ -67,7 +67,24 @@ fn audited(examined: &Examined) -> impl Iterator<Item = &Audited> {
 /// The logs of an audit, with the number of findings of each.
 #[must_use]
 pub fn log_rows(examined: &Examined, now: u64) -> Vec<LogRow> {
-    audited(examined).map(|log| log_row(log, &examined.findings, now)).collect()
+    let platforms = examined.platforms.iter().map(|platform| &platform.coverage);
+    let gaps: Vec<&Gap> = platforms.chain([&examined.agency.coverage]).flat_map(|coverage| &coverage.gaps).collect();
+    let row = |log: &Audited| {
+        let of_it = gaps.iter().filter(|gap| gap.said_by.to_string() == log.origin);
+        LogRow { gaps: of_it.map(|gap| gap_row(gap)).collect(), ..log_row(log, &examined.findings, now) }
+    };
+    audited(examined).map(row).collect()
+}
+
+fn gap_row(gap: &Gap) -> GapRow {
+    GapRow {
+        log: gap.log.to_string(),
+        from: gap.from,
+        to: gap.to,
+        since: gap.since.to_string(),
+        until: gap.until.to_string(),
+        lost: gap.lost,
+    }
 }
 
 /// The row of one log.
@@ -80,6 +97,7 @@ pub fn log_row(audited: &Audited, findings: &[Finding], now: u64) -> LogRow {
         root: audited.checkpoint.as_ref().map(|checkpoint| STANDARD.encode(checkpoint.root)).unwrap_or_default(),
         cosigners: audited.cosigners.clone(),
         age_s: audited.newest.map(|newest| now.saturating_sub(newest)),
+        gaps: Vec::new(),
         findings: findings.iter().filter(|finding| finding.place.origin == audited.origin).count() as u64,
     }
 }
@@ -93,8 +111,13 @@ fn id(examined: &Examined, now: u64) -> String {
 fn scope(examined: &Examined, made: &Made<'_>) -> Vec<String> {
     let logs = audited(examined).filter(|log| log.sound).count();
     let leaves: u64 = audited(examined).map(Audited::size).sum();
-    let frames: u64 =
-        examined.reconciled.days.values().flat_map(BTreeMap::values).map(|cell| cell.agreed + cell.differ).sum();
+    let frames: u64 = examined
+        .reconciled
+        .days
+        .values()
+        .flat_map(BTreeMap::values)
+        .map(|cell| cell.agreed + cell.differ + cell.unfinished)
+        .sum();
     let names: Vec<&str> = examined.platforms.iter().map(|platform| platform.name.as_str()).collect();
     let receipts: u64 = examined.reconciled.receipts.values().map(|all| all.good.len() as u64).sum();
     let files = examined.agency.manifests.1.versions.values();
@@ -129,6 +152,7 @@ fn days(examined: &Examined) -> Vec<PlatformDays> {
             query_only: cell.query_only,
             match_only: cell.match_only,
             differ: cell.differ,
+            unfinished: cell.unfinished,
             refused: cell.refused,
             elements: cell.elements,
             closed: cell.unclosed == 0,

@@ -5,6 +5,7 @@ use ed25519_dalek::VerifyingKey;
 use crate::{
     finding::{Code, Finding, Place},
     leaf::{Key, Role},
+    origin::LogOrigin,
 };
 
 /// The keys of one role that an auditor accepts: the pinned one, and those that followed or went before it.
@@ -42,10 +43,15 @@ impl KeySet {
     }
 }
 
-/// What is wrong with a `key` leaf by itself: a change that the old key did not sign (L01), or a new beginning that is not
-/// the first leaf of its log (L08).
+/// What is wrong with a `key` leaf by itself: a change that the old key did not sign (L01), a new beginning that is not the
+/// first leaf of its log, or a log before that its name does not have (L08).
 pub(super) fn judge(origin: &str, index: u64, change: &Key) -> Option<Finding> {
     let place = Place::leaf(origin, index);
+    let goes_on = index == 0 && LogOrigin::parse(origin).is_ok_and(|origin| origin.predecessor().is_some());
+    if change.previous.is_some() && !goes_on {
+        let text = "only the first leaf of a log that goes on from another may say from which";
+        return Some(Finding::new(Code::L08, place, text));
+    }
     match &change.old {
         Some(_) if change.verify_cross().is_err() => {
             Some(Finding::new(Code::L01, place, "the key change is not signed by the old key"))

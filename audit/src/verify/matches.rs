@@ -1,12 +1,11 @@
-//! The leaves of a match log by themselves: versions adopted, days, erasures, references (D01, D02, L08, M01, Q05, T01).
+//! The leaves of a match log by themselves: versions adopted, days, erasures, references (D02, L08, M01, Q05, T01).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use veilmatch_protocol::{frame::BatchId, manifest::Timestamp};
 
 use super::{Read, keys, manifests::SLACK, queries::back_dated};
 use crate::{
-    date::Date,
     finding::{Code, Finding, Place},
     leaf::{Action, Adopt, Close, Day, Erase, Frame, FrameStatus, Key, Leaf, Match},
 };
@@ -35,8 +34,8 @@ pub struct Matches {
     pub closes: Vec<(u64, Close)>,
     /// Match leaves whose openings are destroyed, and when.
     pub erased: BTreeMap<u64, Timestamp>,
-    /// Key changes.
-    pub keys: Vec<Key>,
+    /// Key changes, with the index of the leaf.
+    pub keys: Vec<(u64, Key)>,
     // First leaf of each batch id.
     batches: HashMap<BatchId, usize>,
     adopted: BTreeMap<(String, u32), u32>,
@@ -87,7 +86,7 @@ impl Matches {
             Some(Leaf::Pad(_)) => None,
             Some(Leaf::Key(leaf)) => {
                 let finding = keys::judge(&origin, index, &leaf);
-                self.keys.push(leaf);
+                self.keys.push((index, leaf));
                 finding.map(|finding| (finding.code, finding.evidence.text))
             }
             Some(_) => Some((Code::L08, "a leaf of this type does not belong into a match log".to_owned())),
@@ -157,68 +156,5 @@ impl Matches {
             back_dated(&self.bounds, index, t + rounding + PROMISE)
         };
         text.map(|text| (Code::T01, text))
-    }
-
-    /// What only the whole log shows: days without totals, and totals that the leaves of their day do not give.
-    #[must_use]
-    pub fn finish(&self) -> Vec<Finding> {
-        let mut findings = self.silent_days();
-        for (index, day) in &self.days {
-            if let Some(text) = self.wrong_totals(day) {
-                findings.push(Finding::new(Code::D02, Place::leaf(&self.origin, *index), text));
-            }
-        }
-        findings
-    }
-
-    /// Between the first and the last day with totals of a list, each day has them: one finding for each gap.
-    fn silent_days(&self) -> Vec<Finding> {
-        let mut lists: BTreeMap<&str, BTreeSet<Date>> = BTreeMap::new();
-        for (_, day) in &self.days {
-            lists.entry(day.list.as_str()).or_default().insert(day.date);
-        }
-        let mut findings = Vec::new();
-        for (list, dates) in lists {
-            for (&before, &after) in dates.iter().zip(dates.iter().skip(1)) {
-                let first = before.next();
-                if first == after {
-                    continue;
-                }
-                let last = Date::of(Timestamp::from_unix(after.start().unix() - 86_400));
-                let place = Place::day(&self.origin, &first.to_string(), list, 0);
-                let text = format!("there are totals before {first} and after {last}, and none between");
-                findings.push(Finding::new(Code::D01, place, text));
-            }
-        }
-        findings
-    }
-
-    fn wrong_totals(&self, day: &Day) -> Option<String> {
-        let of_day = |t| day.date.contains(t);
-        // A match may cite a frame of an earlier shard, whose list is not known here.
-        let of_list = |batch: &BatchId| self.frame(batch).is_none_or(|(_, frame)| frame.list == day.list);
-        let elsewhere = |leaf: &Match| of_day(leaf.t) && self.frame(&leaf.batch).is_none();
-        let unknown = self.matches.values().filter(|leaf| elsewhere(leaf)).count() as u64;
-        let frames = self.frames.iter().filter(|(_, frame)| of_day(frame.t) && frame.list == day.list);
-        let asked: u64 = frames.clone().map(|(_, frame)| frame.n.len() as u64).sum();
-        let matches = self.matches.values().filter(|leaf| of_day(leaf.t) && of_list(&leaf.batch)).count() as u64;
-        let match_of = |action: &Action| self.matches.get(&action.index);
-        let actions = self
-            .actions
-            .iter()
-            .filter(|(_, action)| of_day(action.t) && match_of(action).is_some_and(|leaf| of_list(&leaf.batch)));
-        let (frames, actions) = (frames.count() as u64, actions.count() as u64);
-        let said = day.actions.values().fold(0, |sum: u64, number| sum.saturating_add(*number));
-        let differs = [("frames", day.frames, frames), ("matches", day.matches, matches), ("actions", said, actions)];
-        let possible = |(what, said, are): &(&str, u64, u64)| match *what {
-            "frames" => said == are,
-            _ => (are.saturating_sub(unknown)..=*are).contains(said),
-        };
-        let differs = differs.into_iter().find(|total| !possible(total));
-        match differs {
-            Some((what, said, are)) => Some(format!("it says {said} {what}, and there are {are}")),
-            None if day.queried > asked => Some(format!("it says {} asked, in frames of {asked}", day.queried)),
-            None => None,
-        }
     }
 }

@@ -81,8 +81,8 @@ pub struct Queries {
     pub frames: Vec<Asked>,
     /// Closing statements, with the index of the leaf.
     pub closes: Vec<(u64, Close)>,
-    /// Key changes.
-    pub keys: Vec<Key>,
+    /// Key changes, with the index of the leaf.
+    pub keys: Vec<(u64, Key)>,
     /// Platforms that asked and of which no request key is known: their signatures are not judged.
     pub strangers: BTreeSet<PlatformId>,
     known: BTreeSet<PlatformId>,
@@ -130,7 +130,7 @@ impl Queries {
             }
             Some(Leaf::Key(leaf)) => {
                 let finding = keys::judge(&self.origin, read.index, &leaf);
-                self.keys.push(leaf);
+                self.keys.push((read.index, leaf));
                 finding.into_iter().collect()
             }
             Some(Leaf::Pad(_)) => Vec::new(),

@@ -8,6 +8,7 @@ use super::{Audited, Known, LogFiles, Source, of_checkpoint};
 use crate::{
     checkpoint::{self, Checkpoint},
     finding::{Code, Finding},
+    origin::{LogOrigin, Shard},
     policy::MAX_AHEAD,
 };
 
@@ -63,11 +64,14 @@ fn count(known: &Known<'_>, audited: &mut Audited, note: &[u8]) {
             format!("counted: {}", if counted.names.is_empty() { "nobody".into() } else { counted.names.join(", ") });
         audited.findings.push(of_checkpoint(Code::L05, origin, note, &text));
     }
-    let age = counted.newest.map(|newest| known.now.saturating_sub(newest));
+    let ended = LogOrigin::parse(origin).ok().and_then(|origin| origin.shard()).map(Shard::end);
+    // Nothing has to be cosigned any more once a half-year is over.
+    let until = ended.map_or(known.now, |ended| ended.unix().min(known.now));
+    let age = counted.newest.map(|newest| until.saturating_sub(newest));
     if counted.met && age.is_none_or(|age| age >= FRESH) {
         let text =
             age.map_or("no cosignature was counted".to_owned(), |age| format!("the newest is {} h old", age / 3_600));
-        audited.findings.push(of_checkpoint(Code::L06, origin, note, &text));
+        audited.stale = Some(of_checkpoint(Code::L06, origin, note, &text));
     }
     (audited.cosigners, audited.newest) = (counted.names, counted.newest);
 }
@@ -105,19 +109,21 @@ pub(super) fn compare(ours: &Checkpoint, audited: &Audited, other: &Other) -> Op
         if root.is_none_or(|root| *root == theirs.root || (!audited.sound && theirs.size < ours.size)) {
             return None;
         }
-        let code = if other.source == Source::LastAudit { Code::L02 } else { Code::L07 };
+        let code = if matches!(other.source, Source::Witness(_)) { Code::L07 } else { Code::L02 };
         (code, format!("{} has another root for {} leaves", by(&other.source), theirs.size))
     };
     let name = match &other.source {
         Source::LastAudit => "checkpoint-last-audit".to_owned(),
         Source::Witness(name) => format!("checkpoint-{}", name.replace(['/', '.'], "-")),
+        Source::OtherFiles => "checkpoint-other-files".to_owned(),
     };
     Some(of_checkpoint(code, &ours.origin, &audited.note, &text).with(&name, other.note.clone()))
 }
 
-fn by(source: &Source) -> String {
+pub(super) fn by(source: &Source) -> String {
     match source {
         Source::LastAudit => "the checkpoint of the last audit".to_owned(),
         Source::Witness(name) => format!("the checkpoint that {name} shows"),
+        Source::OtherFiles => "the checkpoint in other files of the log".to_owned(),
     }
 }

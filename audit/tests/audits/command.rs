@@ -7,7 +7,10 @@ use veilmatch_audit::cli::{Args, Exit, run};
 
 use crate::{
     scenarios::{MANIFEST, MATCH, MONTH, QUERY},
-    world::{NOW, World, shown::Shown},
+    world::{
+        COSIGNED, NOW, World, at,
+        shown::{Shown, cosigners},
+    },
 };
 
 /// Writes everything that the parties show, and the configuration; `edit` may change files of a log.
@@ -206,4 +209,90 @@ fn a_key_of_another_log_is_a_configuration_that_cannot_be_audited() {
     let (exit, text) = report(dir.path(), "october");
     assert_eq!(exit, Exit::Failed);
     assert!(text.contains("is of another log"), "{text}");
+}
+
+/// The configuration with another line of match logs for the first platform.
+fn show(dir: &Path, logs: &str) {
+    let path = dir.join("audit.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    fs::write(&path, config.replace(&format!("logs = [\"logs/{MATCH}\"]"), &format!("logs = [{logs}]"))).unwrap();
+}
+
+#[test]
+fn a_log_that_begins_anew_does_not_escape_what_was_audited() {
+    // SPEC §21.5
+    let dir = tempfile::tempdir().unwrap();
+    write(&MONTH.shown(), dir.path());
+    assert_eq!(report(dir.path(), "first").0, Exit::Clean);
+    let mut anew = MONTH.platforms[0].log.clone();
+    anew.origin += ".2";
+    let files = anew.files(anew.leaves.len(), &cosigners(&anew), at(COSIGNED).unix());
+    for (path, bytes) in &files.0 {
+        let path = dir.path().join("anew").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    show(dir.path(), "\"anew\"");
+    let (exit, text) = report(dir.path(), "second");
+    assert_eq!(exit, Exit::Findings);
+    assert!(text.contains(&format!("L03 critical: {MATCH}.2: leaf 0: it does not begin with")), "{text}");
+    // None at all is what the auditor may have left out.
+    write(&MONTH.shown(), dir.path());
+    show(dir.path(), "");
+    let (_, text) = report(dir.path(), "third");
+    assert!(!text.contains("L03"), "{text}");
+    assert!(text.contains(&format!("not judged: {MATCH}: seen before with ")), "{text}");
+}
+
+#[test]
+fn two_logs_of_one_origin_are_a_fork() {
+    // SPEC §17.4
+    let dir = tempfile::tempdir().unwrap();
+    write(&MONTH.shown(), dir.path());
+    fs::rename(dir.path().join("logs").join(MATCH), dir.path().join("one")).unwrap();
+    write(&MONTH.edited(|logs| logs.get_mut(MATCH).unwrap().leaves.swap(1, 2)), dir.path());
+    show(dir.path(), &format!("\"one\", \"logs/{MATCH}\""));
+    let (exit, text) = report(dir.path(), "october");
+    assert_eq!(exit, Exit::Findings);
+    assert!(text.contains(&format!("L02 critical: {MATCH}: checkpoint: the checkpoint in other files")), "{text}");
+    write(&MONTH.shown(), dir.path());
+    show(dir.path(), &format!("\"one\", \"logs/{MATCH}\""));
+    let (exit, text) = report(dir.path(), "again");
+    assert_eq!(exit, Exit::Clean, "{text}");
+    assert!(text.contains("given more than once"), "{text}");
+}
+
+#[test]
+fn a_match_log_about_another_agency_cannot_be_audited() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&MONTH.shown(), dir.path());
+    let mut other = MONTH.platforms[0].log.clone();
+    other.origin = "platform.example/veilmatch/match/other.example/2026h2".into();
+    fs::create_dir_all(dir.path().join("other")).unwrap();
+    let note = other.checkpoint(other.leaves.len(), &[], 0);
+    fs::write(dir.path().join("other/checkpoint"), note).unwrap();
+    show(dir.path(), "\"other\"");
+    let (exit, text) = report(dir.path(), "october");
+    assert!(exit == Exit::Failed && text.contains("about another agency"), "{text}");
+}
+
+#[test]
+fn a_log_that_is_verified_without_a_policy_says_so() {
+    // SPEC §17.5
+    let dir = tempfile::tempdir().unwrap();
+    write(&MONTH.shown(), dir.path());
+    let log = dir.path().join("logs").join(MATCH).display().to_string();
+    let pinned = veilmatch_protocol::note::Verifier::new(
+        "platform.example/veilmatch/match",
+        MONTH.platforms[0].log.key.verifying_key(),
+    );
+    let (pinned, policy) = (pinned.unwrap().to_string(), dir.path().join("policy.txt").display().to_string());
+    let args = ["veilmatch-audit", "verify", &log, "--key", &pinned, "--at", NOW];
+    for (more, told) in [(&[][..], 1), (&["--policy", &policy][..], 0)] {
+        let outcome = run(Args::parse_from(args.iter().chain(more))).unwrap();
+        assert_eq!(outcome.exit(), Exit::Clean, "{}", outcome.text());
+        assert_eq!(outcome.text().matches("not judged: cosignatures: no policy was given").count(), told);
+    }
+    let outcome = run(Args::parse_from(args.iter().chain(&["--tree-only"]))).unwrap();
+    assert!(outcome.text().contains("not judged: leaves: only the tree was asked for"), "{}", outcome.text());
 }

@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "tests: their names are sentences")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod chains;
 mod clean;
 mod command;
 mod dishonest;

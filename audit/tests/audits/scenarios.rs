@@ -1,5 +1,7 @@
 //! One scenario per finding code: exactly that code, at the right place.
 
+mod generations;
+mod halves;
 mod logs;
 mod manifests;
 pub mod papers;

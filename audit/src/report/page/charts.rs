@@ -50,7 +50,7 @@ fn bar(value: u64, largest: u64) -> Markup {
 }
 
 fn by_day(platform: &PlatformDays) -> Markup {
-    let of = |day: &crate::report::DayCell| day.agreed + day.query_only + day.match_only + day.differ;
+    let of = |day: &crate::report::DayCell| day.agreed + day.unfinished + day.query_only + day.match_only + day.differ;
     let largest = platform.days.iter().map(of).max().unwrap_or(0).max(1);
     let width = platform.days.len() * 10;
     let (first, last) = (platform.days.first(), platform.days.last());

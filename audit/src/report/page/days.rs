@@ -36,7 +36,8 @@ fn matrix(platform: &PlatformDays) -> Markup {
         div.platform {
             h3 { (platform.platform) }
             p.muted {
-                (number(sum(|day| day.agreed))) " frames agree, " (number(sum(|day| day.elements))) " elements, "
+                (number(sum(|day| day.agreed))) " frames agree, "
+                (number(sum(|day| day.unfinished))) " answered and never finished by the platform, " (number(sum(|day| day.elements))) " elements, "
                 (number(sum(|day| day.refused))) " refused, "
                 (number(sum(|day| day.query_only + day.match_only + day.differ))) " differ"
             }
@@ -50,7 +51,7 @@ fn matrix(platform: &PlatformDays) -> Markup {
 }
 
 fn state(day: &DayCell) -> &'static str {
-    let frames = day.agreed + day.refused;
+    let frames = day.agreed + day.unfinished + day.refused;
     match () {
         () if day.findings + day.query_only + day.match_only + day.differ > 0 => "wrong",
         () if frames == 0 => "quiet",
@@ -61,15 +62,30 @@ fn state(day: &DayCell) -> &'static str {
 
 fn square(day: &DayCell) -> Markup {
     let date = day.date.get(8..).unwrap_or(&day.date);
-    let title = format!("{}: {} frames agree, {} findings", day.date, day.agreed, day.findings);
+    let title = format!(
+        "{}: {} frames agree, {} never finished, {} findings",
+        day.date, day.agreed, day.unfinished, day.findings
+    );
     html! { span class={ "day " (state(day)) } title=(title) { (date) } }
 }
 
 fn numbers(platform: &PlatformDays) -> Markup {
-    let columns =
-        ["Day", "Agree", "Query log only", "Match log only", "Differ", "Refused", "Elements", "Closed", "Findings"];
+    let columns = [
+        "Day",
+        "Agree",
+        "Unfinished",
+        "Query log only",
+        "Match log only",
+        "Differ",
+        "Refused",
+        "Elements",
+        "Closed",
+        "Findings",
+    ];
     let row = |day: &DayCell| {
-        let counts = [day.agreed, day.query_only, day.match_only, day.differ, day.refused, day.elements].map(number);
+        let counts =
+            [day.agreed, day.unfinished, day.query_only, day.match_only, day.differ, day.refused, day.elements];
+        let counts = counts.map(number);
         let closed = text(if day.closed { "yes" } else { "no" });
         [vec![html! { span.number { (day.date) } }], counts.to_vec(), vec![closed, number(day.findings)]].concat()
     };

@@ -24,7 +24,10 @@ const TIMES: usize = 10;
 fn audit(log: &Log, files: &Memory, seen: Vec<Seen>) -> Vec<Finding> {
     let policy = World::policy();
     let known = Known { key: log.verifier(), policy: Some(&policy), now: at(NOW).unix(), seen, every_root: false };
-    verify(files, &known).unwrap().findings
+    let mut audited = verify(files, &known).unwrap();
+    let unfollowed: Vec<Finding> = audited.take_unfollowed().collect();
+    audited.findings.extend(unfollowed);
+    audited.findings
 }
 
 fn kind(leaf: &[u8]) -> &'static str {

@@ -143,7 +143,7 @@ fn a_changed_delta_is_not_the_signed_one() {
 }
 
 /// Exactly that file of that version is another than its manifest says.
-fn only(findings: &[Finding], version: u32, file: &str, how: Change) {
+fn only(findings: &[Finding], version: u32, file: &'static str, how: Change) {
     let place = Place::version(MANIFEST, "baseline", version, file);
     let found: Vec<_> = findings.iter().map(|finding| (finding.code, &finding.place)).collect();
     assert_eq!(found, [(Code::M02, &place)], "{how:?} version {version}");

@@ -15,6 +15,7 @@ use veilmatch_protocol::{
 };
 
 use super::{MATCH, MONTH, PLATFORM, QUERY, change_day, find, find_last, leaf, leaves, only, pad, put};
+use crate::world::shown::Shown;
 
 /// An answered frame of the match log without a match, and its index.
 fn plain_frame() -> (u64, Frame) {
@@ -100,11 +101,78 @@ fn an_answer_that_was_recorded_and_never_arrived_is_no_difference() {
     for (code, found) in [("NOT_SERVING", false), ("DEADLINE_EXCEEDED", false), ("CLOCK_SKEW", true)] {
         let code = Some(veilmatch_audit::leaf::Code::parse(code).unwrap());
         let refused = Frame { ack: None, code, resp: None, status: FrameStatus::Refused, ..frame.clone() };
-        let shown = MONTH.edited(|logs| put(logs, MATCH, index, &Leaf::Frame(refused)));
-        let findings = shown.findings(&MONTH);
+        let findings = without_answer(index, refused).findings(&MONTH);
         let differs = |finding: &veilmatch_audit::finding::Finding| finding.code == Code::Q04;
         assert_eq!(findings.iter().any(differs), found, "{findings:?}");
     }
+}
+
+/// A frame that ended without its answer: there is no acknowledgement, and nobody could close the day.
+fn without_answer(index: u64, frame: Frame) -> Shown {
+    let (batch, date) = (frame.batch, Date::of(frame.t));
+    let closes = |origin: &str| {
+        find(
+            origin,
+            |leaf| matches!(leaf, Leaf::Close(close) if close.date == date && close.platform.as_str() == PLATFORM),
+        )
+    };
+    let mut shown = MONTH.edited(|logs| {
+        put(logs, MATCH, index, &Leaf::Frame(frame));
+        [QUERY, MATCH].iter().for_each(|origin| put(logs, origin, closes(origin), &pad()));
+    });
+    shown.acks.get_mut(PLATFORM).unwrap().retain(|line| !is_about(line, batch));
+    shown
+}
+
+/// A frame that was answered, and that the platform calls abandoned.
+fn abandoned() -> (u64, Frame) {
+    let (index, frame) = plain_frame();
+    (index, Frame { ack: None, resp: None, status: FrameStatus::Abandoned, ..frame })
+}
+
+#[test]
+fn q04_an_answer_is_in_the_closing_statement_and_was_never_finished() {
+    // SPEC §21.1
+    let (index, frame) = abandoned();
+    let batch = frame.batch;
+    let mut shown = MONTH.edited(|logs| put(logs, MATCH, index, &Leaf::Frame(frame)));
+    let line = shown.acks[PLATFORM].iter().position(|line| is_about(line, batch)).unwrap();
+    shown.acks.get_mut(PLATFORM).unwrap().remove(line);
+    only(&shown, Code::Q04, &Place::leaf(MATCH, index));
+    assert_eq!(shown.findings(&MONTH)[0].proves, veilmatch_audit::finding::Proves::Platform);
+}
+
+#[test]
+fn q04_an_answer_that_was_acknowledged_was_never_finished() {
+    // SPEC §21.1
+    let (index, frame) = abandoned();
+    let batch = frame.batch;
+    let shown = MONTH.edited(|logs| put(logs, MATCH, index, &Leaf::Frame(frame)));
+    let line = shown.acks[PLATFORM].iter().position(|line| is_about(line, batch)).unwrap();
+    let findings = shown.findings(&MONTH);
+    let found: Vec<_> = findings.iter().map(|finding| (finding.code, finding.place.clone())).collect();
+    let of_ack = Place::line(PLATFORM, "acknowledgement", line as u64 + 1);
+    assert_eq!(found, [(Code::Q04, of_ack), (Code::Q04, Place::leaf(MATCH, index))], "{findings:?}");
+}
+
+#[test]
+fn a_lost_answer_is_counted_and_leaves_its_day_open() {
+    // SPEC §21.1: the platform cannot sign a statement with an answer that it never had.
+    let (index, frame) = abandoned();
+    let date = Date::of(frame.t);
+    let shown = without_answer(index, frame);
+    let examined = shown.examine(&MONTH);
+    assert!(examined.findings.iter().all(|finding| finding.code == Code::Q06), "{:?}", examined.findings);
+    assert!(examined.findings.len() == 2 && examined.findings[0].evidence.text.contains("1 of the day's frames"));
+    let cell = examined.reconciled.days[&MONTH.platforms[0].name][&date];
+    assert_eq!((cell.unfinished, cell.unclosed), (1, 1));
+    let clean = MONTH.shown().examine(&MONTH).reconciled.days[&MONTH.platforms[0].name][&date];
+    assert_eq!((clean.unfinished, clean.agreed), (0, cell.agreed + 1));
+}
+
+fn is_about(line: &[u8], batch: BatchId) -> bool {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    Acknowledged::decode(line).is_some_and(|line| line.note.contains(&STANDARD.encode(batch.0)))
 }
 
 #[test]

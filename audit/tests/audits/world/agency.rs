@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use veilmatch_audit::{
     canary::{Canary, Commitments},
     leaf::{Absent, Code, Key, Leaf, Role, Signature, VerifierKey, Withdraw},
+    origin::Shard,
     reconcile::{Artifacts, CanaryLine},
 };
 use veilmatch_protocol::{
@@ -83,7 +84,10 @@ pub const UNSEEN: usize = 20;
 pub struct Agency {
     pub name: AgencyName,
     pub manifest: Log,
+    /// The newest query log.
     pub query: Log,
+    /// Those before it.
+    pub earlier: Vec<Log>,
     pub ack_key: SigningKey,
     pub keys: Vec<SecretKey>,
     pub entries: Vec<Entry>,
@@ -116,7 +120,11 @@ impl Agency {
         Self {
             entries: (0..44).map(entry).collect(),
             manifest: Log::new("agency.example/veilmatch/manifest", &key(1)),
-            query: Log::new("agency.example/veilmatch/query/2026h2", &key(2)),
+            query: Log::new(
+                &format!("agency.example/veilmatch/query/{}", Shard::of(at("2026-10-01T00:00:00Z"))),
+                &key(2),
+            ),
+            earlier: Vec::new(),
             ack_key: key(3),
             name,
             keys,
@@ -125,6 +133,16 @@ impl Agency {
             sizes: Vec::new(),
             withdrawn,
         }
+    }
+
+    /// All query logs, oldest first.
+    pub fn queries(&self) -> impl Iterator<Item = &Log> {
+        self.earlier.iter().chain([&self.query])
+    }
+
+    /// What comes now goes to the log of this half-year.
+    pub fn turn(&mut self, shard: Shard) {
+        self.earlier.extend(self.query.turn(shard));
     }
 
     pub fn tag(&self, entry: usize, epoch: u32) -> Tag {

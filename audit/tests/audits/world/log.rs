@@ -6,6 +6,7 @@ use ed25519_dalek::SigningKey;
 use veilmatch_audit::{
     checkpoint::{self, Checkpoint},
     cosignature::Cosigner,
+    origin::{LogOrigin, Shard},
     tile::{Files, Growth},
 };
 use veilmatch_protocol::note::Verifier;
@@ -33,6 +34,14 @@ pub struct Log {
 impl Log {
     pub fn new(origin: &str, key: &SigningKey) -> Self {
         Self { origin: origin.to_owned(), key: key.clone(), leaves: Vec::new() }
+    }
+
+    /// The log of another half-year takes the place of this one, which is given then.
+    pub fn turn(&mut self, shard: Shard) -> Option<Self> {
+        let origin = LogOrigin::parse(&self.origin).unwrap();
+        let other = origin.shard().unwrap().first() != shard;
+        let next = Self::new(&origin.in_shard(shard).to_string(), &self.key);
+        other.then(|| std::mem::replace(self, next))
     }
 
     pub fn verifier(&self) -> Verifier {

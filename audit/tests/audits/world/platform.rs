@@ -12,7 +12,7 @@ use veilmatch_audit::{
         self, Action, Adopt, Code, Day, Erase, Frame, FrameStatus, Leaf, Match, Pad, Query, QueryStatus, Signature,
     },
     opening::Opening,
-    origin::LogOrigin,
+    origin::{LogOrigin, Shard},
     reconcile::Acknowledged,
     tree::{Edge, inclusion_proof},
 };
@@ -36,7 +36,10 @@ pub struct Platform {
     pub name: PlatformId,
     pub request_key: SigningKey,
     pub receipt_key: SigningKey,
+    /// The newest match log.
     pub log: Log,
+    /// Those before it.
+    pub earlier: Vec<Log>,
     pub acks: Vec<Acknowledged>,
     pub openings: Vec<Opening>,
     adopted: u32,
@@ -52,7 +55,11 @@ impl Platform {
             name: PlatformId::parse(name).unwrap(),
             request_key: key(seed),
             receipt_key: key(seed + 1),
-            log: Log::new(&format!("{name}/veilmatch/match/agency.example/2026h2"), &key(seed + 2)),
+            log: Log::new(
+                &format!("{name}/veilmatch/match/agency.example/{}", Shard::of(super::at("2026-10-01T00:00:00Z"))),
+                &key(seed + 2),
+            ),
+            earlier: Vec::new(),
             acks: Vec::new(),
             openings: Vec::new(),
             adopted: 0,
@@ -60,6 +67,25 @@ impl Platform {
             matched: Vec::new(),
             totals: BTreeMap::new(),
         }
+    }
+
+    /// All match logs, oldest first.
+    pub fn logs(&self) -> impl Iterator<Item = &Log> {
+        self.earlier.iter().chain([&self.log])
+    }
+
+    /// What comes now goes to the log of this half-year.
+    pub fn turn(&mut self, shard: Shard) {
+        self.earlier.extend(self.log.turn(shard));
+    }
+
+    /// With a part of a log, its openings are lost.
+    pub fn lose(&mut self, log: &LogOrigin, from: u64) {
+        let lost = |opening: &Opening| opening.log == *log && opening.index >= from;
+        let kept: Vec<bool> = self.openings.iter().map(|opening| !lost(opening)).collect();
+        let mut keep = kept.iter();
+        self.matched.retain(|_| *keep.next().unwrap());
+        self.openings.retain(|opening| !lost(opening));
     }
 
     fn view(agency: &Agency, version: u32) -> View {
@@ -154,10 +180,11 @@ impl Platform {
             view,
         };
         let index = agency.query.leaves.len() as u64;
+        let arrived = outcome != FrameStatus::Abandoned;
         let bytes = query.encode().unwrap();
         let origin = LogOrigin::parse(&agency.query.origin).unwrap();
         let ack = Acknowledgement::of(origin, index, &query).unwrap().sign(&agency.ack_key).unwrap();
-        agency.query.leaves.push(bytes.clone());
+        agency.query.leaves.extend(arrived.then(|| bytes.clone()));
         let digest = Hash(Sha256::digest(&ack).into());
         self.ended(&query, outcome, resp, digest, rng);
         if outcome == FrameStatus::Answered {
@@ -277,7 +304,8 @@ impl Platform {
         self.matched.remove(at);
         let opening = self.openings.remove(at);
         let leaf = Erase { basis: "retention".into(), indices: vec![opening.index], nonce: nonce(rng), t: t.day() };
-        self.log.leaves.push(leaf.encode().unwrap());
+        let of_it = self.earlier.iter_mut().find(|log| log.origin == opening.log.to_string());
+        of_it.unwrap_or(&mut self.log).leaves.push(leaf.encode().unwrap());
     }
 
     /// Fills up to the next multiple of 64.

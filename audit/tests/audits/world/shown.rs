@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 
 use veilmatch_audit::{
     case::{Case, Examined, Member, Source, examine},
+    checkpoint,
     cosignature::Cosigner,
     date::Date,
     finding::Finding,
     opening::Opening,
+    origin::LogOrigin,
     policy::Policy,
     reconcile::{Acknowledged, CanaryLine, Items, Paper, Period, Terms},
-    verify::{Known, Seen, Source as By},
+    verify::{Known, Remembered, Seen, Source as By},
 };
 use veilmatch_protocol::{manifest::Hash, name::Epoch};
 
-use super::{BEFORE, COSIGNED, NOW, World, agency::Files, at, list, log::Log, log::Memory};
+use super::{BEFORE, COSIGNED, NOW, World, agency::Files, at, days_earlier, list, log::Log, log::Memory};
 
 /// Files and papers, to be altered before they are audited.
 #[derive(Clone)]
@@ -47,6 +49,10 @@ impl World {
 
     /// Signs all logs after they were edited.
     pub fn shown_with(&self, edit: impl FnOnce(&mut BTreeMap<String, Log>)) -> Shown {
+        days_earlier(self.earlier, || self.shown_at(edit))
+    }
+
+    fn shown_at(&self, edit: impl FnOnce(&mut BTreeMap<String, Log>)) -> Shown {
         let mut logs: BTreeMap<String, Log> =
             self.logs().into_iter().map(|log| (log.origin.clone(), log.clone())).collect();
         edit(&mut logs);
@@ -115,14 +121,37 @@ impl Shown {
         Source { files: Box::new(self.logs[origin].clone()), known }
     }
 
-    /// The whole audit of October.
+    /// The whole audit of the month.
     pub fn examine(&self, world: &World) -> Examined {
+        days_earlier(world.earlier, || self.examine_at(world))
+    }
+
+    /// The logs that are shown, of those that there are.
+    fn sources<'a, 'b>(&self, logs: impl Iterator<Item = &'b Log>, policy: &'a Policy) -> Vec<Source<'a>> {
+        logs.filter(|log| self.logs.contains_key(&log.origin)).map(|log| self.source(&log.origin, policy)).collect()
+    }
+
+    fn remembered(&self) -> Vec<Remembered> {
+        let of_log = |(origin, seen): (&String, &Vec<Seen>)| {
+            let of = |seen: &Seen| Remembered {
+                origin: LogOrigin::parse(origin).unwrap(),
+                size: checkpoint::open(&seen.note, origin, &self.keys[origin]).unwrap().size,
+                by: seen.by.clone(),
+                note: seen.note.clone(),
+            };
+            let of_shards = !origin.ends_with("manifest");
+            seen.iter().filter(|_| of_shards).map(of).collect::<Vec<_>>()
+        };
+        self.seen.iter().flat_map(of_log).collect()
+    }
+
+    fn examine_at(&self, world: &World) -> Examined {
         let policy = World::policy();
         let member = |platform: &super::platform::Platform| Member {
             name: platform.name.clone(),
             request_key: platform.request_key.verifying_key(),
             receipt_key: platform.receipt_key.verifying_key(),
-            logs: vec![self.source(&platform.log.origin, &policy)],
+            logs: self.sources(platform.logs(), &policy),
             acks: self.acks.get(platform.name.as_str()).map(|acks| Paper::read(&lines(acks), Acknowledged::decode)),
             openings: self
                 .openings
@@ -133,15 +162,16 @@ impl Shown {
         examine(Case {
             agency: world.agency.name.clone(),
             manifest: self.source(&world.agency.manifest.origin, &policy),
-            queries: vec![self.source(&world.agency.query.origin, &policy)],
+            queries: self.sources(world.agency.queries(), &policy),
             ack_key: world.agency.ack_key.verifying_key(),
             canaries: Some(Paper::read(&lines(&self.canaries), CanaryLine::decode)),
             items: Items::read(&lines(&self.items)),
             certificates: self.certificates.clone(),
             platforms: world.platforms.iter().map(member).collect(),
+            remembered: self.remembered(),
             artifacts: &self.files,
             terms: self.terms,
-            period: Period { from: Date::parse("2026-10-01").unwrap(), to: Date::parse("2026-10-31").unwrap() },
+            period: Period { from: Date::of(at("2026-10-01T00:00:00Z")), to: Date::of(at("2026-10-31T00:00:00Z")) },
             now: self.now,
             threads: 2,
         })
