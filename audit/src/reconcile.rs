@@ -53,8 +53,7 @@ impl Period {
     /// match log is due, with the day's totals and closing statements.
     #[must_use]
     pub fn settled(&self, now: u64) -> Self {
-        let last = Date::of(Timestamp::from_unix(now.saturating_sub(86_400 + 3_600)));
-        Self { from: self.from, to: self.to.min(last) }
+        Self { from: self.from, to: self.to.min(settled_day(now)) }
     }
 
     /// The same, as a range.
@@ -77,6 +76,11 @@ impl Period {
             Some(date)
         })
     }
+}
+
+/// The last day for which both sides must have everything.
+fn settled_day(now: u64) -> Date {
+    Date::of(Timestamp::from_unix(now.saturating_sub(86_400 + 3_600)))
 }
 
 /// What the agency showed.

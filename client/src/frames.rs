@@ -311,7 +311,8 @@ impl Frames {
             return refuse(NotChecked::BadAcknowledgement, &bytes);
         };
         self.watch.acknowledged_in(&record.origin);
-        let ended = Ended::Answered(Answered { resp, ack: record.ack, day: record.day });
+        let (ack, day, acknowledged) = (record.ack, record.day, record.bytes);
+        let ended = Ended::Answered(Answered { resp, ack, day, acknowledged });
         let Ok(evaluated) = verified.finalize() else {
             self.log.frame_ended(list, context.batch, &ended, many, None)?;
             return Err(Failed::NotChecked(NotChecked::InvalidInput));

@@ -35,7 +35,7 @@ pub(crate) use watched::Watched;
 use crate::Error;
 
 /// Schema of this program.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 
 /// Pages that a connection keeps in memory, in KiB.
 const CACHE_KIB: i64 = 8 * 1_024;
@@ -122,6 +122,12 @@ CREATE TABLE closed (
 ) WITHOUT ROWID;
 ";
 
+/// What the third schema adds.
+const ACKNOWLEDGED_TABLE: &str = "
+-- What came with each answer, in the order in which it came: the agency's leaf and its promise. The platform's proof that it asked.
+CREATE TABLE acknowledged (id INTEGER PRIMARY KEY, day TEXT NOT NULL, leaf BLOB NOT NULL, note BLOB NOT NULL);
+";
+
 /// The database of one platform's directory.
 pub(crate) struct Store {
     // One writer is what SQLite has. Reading has a connection of its own, so that it does not wait for a disk to flush.
@@ -155,7 +161,10 @@ impl Store {
             if found == 0 {
                 transaction.execute_batch(TABLES).map_err(wrap)?;
             }
-            transaction.execute_batch(LOG_TABLES).map_err(wrap)?;
+            if found < 2 {
+                transaction.execute_batch(LOG_TABLES).map_err(wrap)?;
+            }
+            transaction.execute_batch(ACKNOWLEDGED_TABLE).map_err(wrap)?;
             transaction.pragma_update(None, "user_version", SCHEMA).map_err(wrap)?;
             transaction.commit().map_err(wrap)?;
         }

@@ -154,7 +154,8 @@ impl Pair {
         let config = format!(
             "agency = \"agency.example\"\nstate = \"audited\"\n[manifest]\nlog = \"manifest\"\nkey = {}\n\
              [query]\nlogs = [\"query\"]\nkey = {}\nack_key = {}\n\
-             [[platform]]\nname = \"platform.example\"\nlogs = {:?}\nmatch_key = {}\nreceipt_key = {}\nrequest_key = {}\n",
+             [[platform]]\nname = \"platform.example\"\nlogs = {:?}\nmatch_key = {}\nreceipt_key = {}\nrequest_key = {}\n\
+             acknowledgements = {:?}\nopenings = {:?}\n",
             member(&agency, "manifest_key"),
             member(&agency, "query_log_key"),
             member(&agency, "ack_key"),
@@ -162,6 +163,8 @@ impl Pair {
             member(&platform, "match_log_key"),
             member(&platform, "receipt_key"),
             member(&platform, "request_key"),
+            bundle.join("acknowledgements.jsonl"),
+            bundle.join("openings.jsonl"),
         );
         let config = self.write("audit.toml", config);
         let mut command = Command::new(auditor);

@@ -16,6 +16,7 @@ use veilmatch_audit::{
     folder::LogFolder,
     leaf::{Frame, FrameStatus, Leaf, Match},
     opening::Opening,
+    reconcile::Acknowledged,
     tree,
 };
 use veilmatch_protocol::note::{Note, Verifier};
@@ -141,6 +142,29 @@ fn every_match_is_in_the_log_once_and_opens_at_both_levels() {
         items.remove(&of);
     }
     assert!(items.is_empty());
+}
+
+#[test]
+fn what_a_platform_hands_over_is_what_the_auditor_reads() {
+    // SPEC §21.4: nothing wrote the acknowledgements down.
+    let pair = prepared(50);
+    let hashes = pair.path("hashes.sha256");
+    done(&pair, &["check", "--quiet", "--hashes", hashes.to_str().unwrap()], 1);
+    let rows = done(&pair, &["log", "list", "--json"], 0);
+    for row in rows.lines() {
+        let row: serde_json::Value = serde_json::from_str(row).unwrap();
+        done(&pair, &["log", "receipt", row["place"].as_str().unwrap(), "--level", "2"], 0);
+    }
+    done(&pair, &["log", "publish"], 0);
+    let audited = pair.audit(env!("CARGO_BIN_EXE_auditor"));
+    assert_eq!(audited.code, Some(0), "{}\n{}", audited.out, audited.err);
+    for told in ["it showed none", "it released none"] {
+        assert!(!audited.out.contains(told), "{}", audited.out);
+    }
+    let lines = |file: &str| fs::read_to_string(pair.path("bundle").join(file)).unwrap();
+    let acknowledged = lines("acknowledgements.jsonl");
+    assert_eq!((acknowledged.lines().count(), lines("openings.jsonl").lines().count()), (1, 5));
+    assert!(acknowledged.lines().all(|line| Acknowledged::decode(line.as_bytes()).is_some()), "{acknowledged}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use veilmatch_protocol::{
     receipt::{Fault, Receipt, SignedReceipt},
 };
 
-use super::{Agency, Disclosed, Platform, Reconciled, Terms, frames, papers::Line};
+use super::{Agency, Disclosed, Platform, Reconciled, Terms, frames, papers::Line, settled_day};
 use crate::{
     date::Date,
     finding::{Code, Finding, Part, Place},
@@ -94,7 +94,8 @@ pub(super) fn judge(
     let unfit = all.findings.iter().filter_map(unfit).collect();
     let asked = asked(agency, platform);
     let tags = HashMap::new();
-    let mut judge = Judge { agency, platform, artifacts, asked, tags, unfit, unlisted: 0, unrecorded: 0 };
+    let settled = settled_day(now);
+    let mut judge = Judge { agency, platform, artifacts, settled, asked, tags, unfit, unlisted: 0, unrecorded: 0 };
     let mut receipts = Receipts::default();
     let mut opened = HashSet::new();
     for line in platform.openings.iter().flat_map(|openings| &openings.lines) {
@@ -129,6 +130,8 @@ struct Judge<'a> {
     agency: &'a Agency,
     platform: &'a Platform,
     artifacts: &'a dyn Artifacts,
+    // The last day for which the logs must have everything.
+    settled: Date,
     asked: HashMap<BatchId, &'a Asked>,
     // The tag that the first receipt of a place names.
     tags: HashMap<(BatchId, u16), (Tag, u64)>,
@@ -211,7 +214,9 @@ impl<'a> Judge<'a> {
         };
         let leaf = log.matches.get(&said.index);
         let lost = self.platform.coverage.gap_of(&said.log, said.index).is_some();
-        let judged = audited.complete() && !lost;
+        // It may not be under a checkpoint yet.
+        let recent = said.index >= audited.size() && Date::of(signed.receipt().matched) > self.settled;
+        let judged = audited.complete() && !lost && !recent;
         let leaf = leaf.ok_or_else(|| wrong(Code::R03, "the leaf that it names is not a match").filter(|_| judged))?;
         if let Some(erased) = log.erased.get(&said.index) {
             return Err(wrong(Code::E01, &format!("its record was erased on {erased}, and it still opens")));
@@ -231,7 +236,7 @@ impl<'a> Judge<'a> {
         let unasked = || wrong(Code::R04, "no query of this platform was answered under its batch");
         let (since, matched) = (self.since(receipt), Date::of(receipt.matched));
         let ended = frame.map_or(since..=matched, |frame| Date::of(frame.t).previous()..=Date::of(frame.t));
-        let there = self.agency.coverage.covers_all(*ended.start(), *ended.end());
+        let there = *ended.end() <= self.settled && self.agency.coverage.covers_all(*ended.start(), *ended.end());
         let asked = asked.ok_or_else(|| unasked().filter(|_| there))?;
         let ends = Date::of(asked.t);
         if frame.is_none() && !self.platform.coverage.covers_all(ends, matched.max(ends.next())) {

@@ -162,7 +162,8 @@ pub(super) enum Log {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Write what an auditor needs into a folder: the log's files, the receipts that were handed out, and the records
+    /// Write what an auditor needs into a folder: the log's files, the agency's acknowledgements, the receipts that were handed
+    /// out, and the records
     Export {
         #[command(flatten)]
         days: Days,

@@ -30,6 +30,8 @@ pub(super) struct Acknowledged {
     pub(super) ack: [u8; 32],
     /// The day of the record by the agency's clock.
     pub(super) day: String,
+    /// The leaf and the note, as they came.
+    pub(super) bytes: (Vec<u8>, Vec<u8>),
 }
 
 /// Whatever is wrong, the items are not checked.
@@ -60,7 +62,8 @@ impl Acknowledger {
             return Err(NotAcknowledged);
         }
         let ack = Sha256::digest(&answer.acknowledgement).into();
-        Ok(Acknowledged { origin: note.origin, ack, day: Date::of(query.t).to_string() })
+        let bytes = (answer.leaf.clone(), answer.acknowledgement.clone());
+        Ok(Acknowledged { origin: note.origin, ack, day: Date::of(query.t).to_string(), bytes })
     }
 }
 

@@ -1,8 +1,8 @@
 //! Receipts that are handed out: openings as one line of canonical JSON (SPEC §19.1, §19.3).
 
-use std::{path::PathBuf, sync::Arc};
+use std::{ops::RangeInclusive, path::PathBuf, sync::Arc};
 
-use veilmatch_audit::{opening::Opening, origin::receipt_key};
+use veilmatch_audit::{date::Date, opening::Opening, origin::receipt_key, reconcile::Acknowledged};
 use veilmatch_protocol::{
     derive::MatchSecret,
     name::PlatformId,
@@ -16,6 +16,9 @@ use super::{
     record::{MatchRecord, OpenedBlind},
 };
 use crate::{Error, config::Config, enrol::Invitation, frames::now, keys::Keys, state_dir::StateDir, store::Store};
+
+/// Acknowledgements that are read at once.
+const ACKNOWLEDGEMENTS: usize = 1_000;
 
 impl MatchLog {
     /// The match log of a directory, for commands that may run beside a client.
@@ -81,6 +84,29 @@ impl MatchLog {
         };
         let line = opening.encode().map_err(|_| damaged())?;
         Ok(String::from_utf8(line.to_vec()).map_err(|_| damaged())? + "\n")
+    }
+
+    /// Every acknowledgement of a period, as the line that it is handed on as.
+    ///
+    /// # Errors
+    /// [`Error::Database`], and what `show` fails with.
+    pub(crate) fn each_acknowledgement(
+        &self,
+        days: &RangeInclusive<Date>,
+        mut show: impl FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let (first, last) = (days.start().to_string(), days.end().to_string());
+        let mut behind = 0;
+        loop {
+            let rows = self.store.acknowledged((&first, &last), behind, ACKNOWLEDGEMENTS)?;
+            let Some(end) = rows.last().map(|row| row.id) else { return Ok(()) };
+            behind = end;
+            for row in rows {
+                let text = |bytes| String::from_utf8(bytes).expect("both were read as text before they were kept");
+                let line = Acknowledged::new(text(row.leaf), text(row.note)).encode();
+                show(&line.expect("texts can be written"))?;
+            }
+        }
     }
 
     /// The receipt of an opened record.

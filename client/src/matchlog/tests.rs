@@ -83,7 +83,40 @@ fn sent(home: &Home, byte: u8) {
 }
 
 fn answered() -> Ended {
-    Ended::Answered(Answered { resp: ResponseDigest([7; 32]), ack: [8; 32], day: "2026-05-28".to_owned() })
+    let acknowledged = (b"leaf".to_vec(), b"note".to_vec());
+    Ended::Answered(Answered {
+        resp: ResponseDigest([7; 32]),
+        ack: [8; 32],
+        day: "2026-05-28".to_owned(),
+        acknowledged,
+    })
+}
+
+#[test]
+fn what_came_with_an_answer_is_kept_and_handed_on_by_its_day() {
+    // SPEC §21.4
+    let home = Home::new();
+    for byte in [1, 2, 3] {
+        sent(&home, byte);
+    }
+    let ended = |byte, ended: &Ended| home.log.frame_ended(&fake::list(), BatchId([byte; 16]), ended, 1, None).unwrap();
+    ended(1, &answered());
+    ended(2, &Ended::Refused("OVERLOADED"));
+    // An end that comes twice counts once.
+    ended(1, &answered());
+    let lines = |first: &str, last: &str| {
+        let day = |text| Date::parse(text).unwrap();
+        let mut lines = Vec::new();
+        let keep = |line: &[u8]| {
+            lines.push(String::from_utf8(line.to_vec()).unwrap());
+            Ok(())
+        };
+        home.log.each_acknowledgement(&(day(first)..=day(last)), keep).unwrap();
+        lines
+    };
+    let line = "{\"leaf\":\"leaf\",\"note\":\"note\",\"type\":\"veilmatch/acknowledged/v1\"}";
+    assert_eq!(lines("2026-05-28", "2026-05-28"), [line]);
+    assert!(lines("2026-05-01", "2026-05-27").is_empty() && lines("2026-05-29", "2026-06-01").is_empty());
 }
 
 fn first() -> Place {

@@ -40,6 +40,15 @@ pub(crate) struct Answered {
     pub(crate) ack: [u8; 32],
     /// The day of the agency's record, `YYYY-MM-DD`.
     pub(crate) day: String,
+    /// The agency's leaf, and the note that acknowledges it, as they came.
+    pub(crate) acknowledged: (Vec<u8>, Vec<u8>),
+}
+
+/// An acknowledgement that is kept.
+pub(crate) struct AcknowledgedRow {
+    pub(crate) id: i64,
+    pub(crate) leaf: Vec<u8>,
+    pub(crate) note: Vec<u8>,
 }
 
 /// A frame as it was recorded before it was sent.
@@ -148,9 +157,32 @@ impl Store {
             let day = answered.map(|answered| answered.day.as_str());
             let row =
                 t.prepare_cached(query)?.query_row(params![batch.0, status, code, resp, ack, day], frame).optional()?;
-            row.map_or(Ok(()), |row| append(t, when, &row, &leaf))?;
+            if let Some(row) = row {
+                append(t, when, &row, &leaf)?;
+                if let Some(Answered { day, acknowledged: (leaf, note), .. }) = answered {
+                    t.prepare_cached("INSERT INTO acknowledged (day, leaf, note) VALUES (?1, ?2, ?3)")?
+                        .execute(params![day, leaf, note])?;
+                }
+            }
             totals::add_all(t, pending)?;
             block.map_or(Ok(()), |block| insert_block(t, block))
+        })
+    }
+
+    /// So many acknowledgements behind one, of days from the first to the last, in the order in which they came.
+    pub(crate) fn acknowledged(
+        &self,
+        (first, last): (&str, &str),
+        behind: i64,
+        most: usize,
+    ) -> Result<Vec<AcknowledgedRow>, Error> {
+        self.read(|c| {
+            let mut query = c.prepare_cached(
+                "SELECT id, leaf, note FROM acknowledged WHERE id > ?1 AND day BETWEEN ?2 AND ?3 ORDER BY id LIMIT ?4",
+            )?;
+            let row =
+                |row: &rusqlite::Row<'_>| Ok(AcknowledgedRow { id: row.get(0)?, leaf: row.get(1)?, note: row.get(2)? });
+            query.query_map(params![behind, first, last, super::number(most)], row)?.collect()
         })
     }
 

@@ -165,6 +165,21 @@ fn r04_a_receipt_for_a_frame_of_another_platform() {
 }
 
 #[test]
+fn a_receipt_of_a_frame_that_may_not_be_under_a_checkpoint_yet_is_not_judged() {
+    // SPEC §21.5: a receipt handed out within the minute, and a query log that is published every half one, were R04.
+    let other = &MONTH.platforms[1];
+    let lent = other.openings.last().unwrap();
+    let receipt = Receipt { platform: me().name.clone(), ..signed(lent, other).receipt().clone() };
+    let day = receipt.matched.day().unix() + 86_400;
+    let (mut shown, place) = with_receipt(receipt, lent.secret.as_ref().unwrap());
+    let found = |shown: &Shown| shown.findings(&MONTH).iter().any(|finding| finding.place == place);
+    shown.now = day + 3_599;
+    assert!(!found(&shown));
+    shown.now = day + 3_600;
+    assert!(found(&shown));
+}
+
+#[test]
 fn r05_two_tags_for_one_place_of_a_frame() {
     let (_, opening) = plain_opening();
     let mine = signed(opening, me()).receipt().clone();

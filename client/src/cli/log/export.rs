@@ -1,5 +1,5 @@
-//! `log export`: a folder for an auditor, with the log's own files, the openings of what was handed out, and the records of
-//! a period.
+//! `log export`: a folder for an auditor, with the log's own files, and of a period the acknowledgements, the openings of what
+//! was handed out, and the records.
 
 use std::{
     fs,
@@ -68,6 +68,7 @@ pub(super) fn export(
     create_private_dir(out)?;
     let logs = copy_logs(log, out)?;
     let certificate = Invitation::of(dir)?.certificate_digest()?;
+    let acknowledged = acknowledgements(log, &days, &out.join("acknowledgements.jsonl"))?;
     let (openings, records) = (
         out.join("openings.jsonl"),
         out.join(match format {
@@ -90,7 +91,22 @@ pub(super) fn export(
     })?;
     lines.flush().map_err(Failure::io("write", &openings))?;
     rows.finish().map_err(Failure::io("write", &records))?;
-    print(&format!("{}: {logs} logs, {matches} matches, {released} receipts that were handed out\n", out.display()))
+    print(&format!(
+        "{}: {logs} logs, {acknowledged} acknowledgements, {matches} matches, {released} receipts that were handed out\n",
+        out.display()
+    ))
+}
+
+/// Writes the acknowledgements of a period; gives how many.
+fn acknowledgements(log: &MatchLog, days: &RangeInclusive<Date>, path: &Path) -> Result<u64, Failure> {
+    let mut lines = BufWriter::new(new_file(path)?);
+    let mut written = 0;
+    log.each_acknowledgement(days, |line| {
+        written += 1;
+        lines.write_all(line).and_then(|()| lines.write_all(b"\n")).map_err(Error::io("write", path))
+    })?;
+    lines.flush().map_err(Failure::io("write", path))?;
+    Ok(written)
 }
 
 /// The published files of every log; gives how many have any.
