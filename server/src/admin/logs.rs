@@ -109,8 +109,9 @@ impl Agency {
             findings.push(format!("halted: {why}"));
         }
         let leaves = self.store.log_len(row.id)?;
-        if leaves < row.head.size {
-            findings.push(format!("the store has {leaves} leaves, and a tree of {} was signed", row.head.size));
+        let (size, root) = row.kept_tree();
+        if leaves < size {
+            findings.push(format!("the store has {leaves} leaves, and a tree of {size} was signed"));
         }
         if full {
             let known = Known { key, policy: None, now, seen: Vec::new(), every_root: false };
@@ -136,7 +137,7 @@ impl Agency {
             if let Some(error) = failed {
                 return Err(error);
             }
-        } else if files.resume(row.head.size, &row.head.root).is_err() {
+        } else if files.resume(size, &root).is_err() {
             findings.push("the right edge of its files is not that of the tree that was signed".into());
         }
         Ok(LogChecked { origin: row.origin.clone(), size: row.published_size, findings })

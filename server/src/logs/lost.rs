@@ -15,14 +15,14 @@ use crate::{
     store::{LogRow, Store},
 };
 
-/// What is lost of a halted log: all behind the tree that is here. Where another tree of no more leaves was signed, nobody
+/// What is lost of a halted log: all behind the tree that was published here. Where another tree of no more leaves was signed, nobody
 /// knows from where on they differ.
 ///
 /// # Errors
 /// [`Error::Store`].
 pub fn lost_of(store: &Store, row: &LogRow) -> Result<Range<u64>, Error> {
     let seen = row.seen_tree().map_or(0, |tree| tree.size);
-    let from = if seen > row.head.size { row.head.size } else { 0 };
+    let from = if seen > row.head.size { row.published_size } else { 0 };
     Ok(from..seen.max(store.log_len(row.id)?))
 }
 

@@ -99,7 +99,10 @@ impl Task {
                     if let Some(state) = state_after(&error, failing.get_or_insert(began).elapsed()) {
                         health.become_state(state);
                     }
-                    due = due.min(Instant::now() + PROBE);
+                    // One that is halted does not come back.
+                    if !matches!(error, Error::LogHalted { .. }) {
+                        due = due.min(Instant::now() + PROBE);
+                    }
                 }
             }
             if ended {

@@ -1,7 +1,7 @@
 //! The agency's logs: their leaves in order, the heads that were signed, and what witnesses said of them.
 //!
 //! A leaf is written in the transaction of what it records, with its index; it is never changed, and never moved once it is
-//! under a signed head. Tiles are made from here, and can be made again.
+//! under a published head. Tiles are made from here, and can be made again.
 
 mod lost;
 

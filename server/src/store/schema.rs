@@ -158,7 +158,7 @@ CREATE TABLE log (
     published_note BLOB    NOT NULL,
     halted         TEXT    NOT NULL
 );
--- Rows are appended and never changed; those that a lost log has not signed move to the log that goes on from it. platform:
+-- Rows are appended and never changed; those that a lost log has not published move to the one that goes on from it. platform:
 -- whose leaf it is, empty for nobody's.
 CREATE TABLE log_leaf (
     log      INTEGER NOT NULL REFERENCES log (id),

@@ -15,7 +15,7 @@ use crate::{
     admin::ClientTerms,
     keys::read_signing_key,
     logs::{LogState, record},
-    store::{FrameWriter, Recorded},
+    store::{FrameWriter, Head, Recorded},
     world::{Platform, Served, World},
 };
 
@@ -144,20 +144,27 @@ async fn a_log_that_a_platform_has_seen_more_of_goes_on_as_another_that_says_so(
 }
 
 #[tokio::test]
-async fn what_was_recorded_and_never_signed_goes_along() {
+async fn what_was_recorded_and_never_published_goes_along() {
     // SPEC §17.1
-    let (world, platform, _) = halted().await;
+    let (world, platform, seen) = restored().await;
     let writer = FrameWriter::start(&world.root().join("veilmatch.db"), |_| ()).unwrap();
     let frame = platform.ask_anything(&world).refused(&world);
     let leaf = record::leaf(&AgencyName::parse("agency.example").unwrap(), &frame).unwrap();
     let bytes = leaf.bytes.clone();
     assert_eq!(block_on(writer.record(frame.clone(), leaf, 0)), Recorded::Durable(LOG.into(), 3));
     drop(writer);
+    // Signed already, when the server was killed before anybody could see it.
+    let (mut store, key) = (world.store(), read_signing_key(&world.root().join("keys/query-log.key")).unwrap());
+    let row = store.log(LOG).unwrap().unwrap();
+    let head = Head { size: 4, note: b"a checkpoint".to_vec(), ..row.head.clone() };
+    assert!(store.swap_head(row.id, &row.head, &head).unwrap());
+    store.halt_log(row.id, "more was seen", checkpoint::sign(&seen, &key).unwrap().as_bytes()).unwrap();
     assert_eq!(recover(&world).unwrap().logs[0].range, 3..5);
-    let mut store = world.store();
     let logs = [LOG, SECOND].map(|origin| store.log(origin).unwrap().unwrap());
     assert_eq!(logs.each_ref().map(|log| store.log_len(log.id).unwrap()), [3, 2]);
     assert_eq!(store.leaves(logs[1].id, 1..2).unwrap(), [bytes]);
+    let checked = [false, true].map(|full| world.agency().log_check(full, world.now()).unwrap());
+    assert!(checked.iter().flatten().all(|log| log.findings.is_empty()), "{checked:?}");
     // A log that was given up is not given up twice by mistake.
     let (old, next) = (&logs[0], LogOrigin::parse(SECOND).unwrap());
     assert_eq!(store.go_on(old, &(3..5), &next, b"{}").unwrap_err().reason(), "INTERNAL");

@@ -21,6 +21,14 @@ impl LogRow {
     pub fn seen_tree(&self) -> Option<Checkpoint> {
         tree_of(&self.seen)
     }
+
+    /// Size and root of the tree that files and store must have: the one that was signed last, and of a log that was given up
+    /// the one that was published last.
+    #[must_use]
+    pub fn kept_tree(&self) -> (u64, [u8; 32]) {
+        let published = self.lost.as_ref().and_then(|_| tree_of(&self.published_note));
+        published.map_or((self.head.size, self.head.root), |tree| (tree.size, tree.root))
+    }
 }
 
 impl Store {
@@ -48,7 +56,7 @@ impl Store {
     }
 
     /// Lets another log go on from a halted one, or once more from one that was given up. Its first leaf is `first`, which
-    /// states that `lost` is lost; what was recorded and never signed comes behind it.
+    /// states that `lost` is lost; what was recorded and never published comes behind it.
     ///
     /// # Errors
     /// [`Error::Store`]; [`Error::Internal`] if the log is not the one that was looked at, or the other one is there.
@@ -58,21 +66,21 @@ impl Store {
         let there: bool =
             tx.query_row("SELECT EXISTS (SELECT 1 FROM log WHERE origin = ?1)", [&next], |row| row.get(0))?;
         let given_up = tx.execute(
-            "UPDATE log SET lost_from = ?2, lost_to = ?3 WHERE id = ?1 AND head_size = ?4 AND halted <> ''",
-            (from.id, signed(lost.start), signed(lost.end), signed(from.head.size)),
+            "UPDATE log SET lost_from = ?2, lost_to = ?3 WHERE id = ?1 AND published_size = ?4 AND halted <> ''",
+            (from.id, signed(lost.start), signed(lost.end), signed(from.published_size)),
         )?;
         if there || given_up != 1 {
             return Err(Error::Internal("a log that was to be given up has changed"));
         }
-        let (new, head) = (log_id(&tx, &next)?, signed(from.head.size));
+        let (new, end) = (log_id(&tx, &next)?, signed(from.published_size));
         insert_leaf(&tx, new, 0, "", first)?;
         tx.execute(
             "INSERT INTO log_leaf (log, idx, platform, leaf)
              SELECT ?2, idx - ?3 + 1, platform, leaf FROM log_leaf WHERE log = ?1 AND idx >= ?3",
-            (from.id, new, head),
+            (from.id, new, end),
         )?;
-        tx.execute("UPDATE frame SET log = ?2, idx = idx - ?3 + 1 WHERE log = ?1 AND idx >= ?3", (from.id, new, head))?;
-        tx.execute("DELETE FROM log_leaf WHERE log = ?1 AND idx >= ?2", (from.id, head))?;
+        tx.execute("UPDATE frame SET log = ?2, idx = idx - ?3 + 1 WHERE log = ?1 AND idx >= ?3", (from.id, new, end))?;
+        tx.execute("DELETE FROM log_leaf WHERE log = ?1 AND idx >= ?2", (from.id, end))?;
         Ok(tx.commit()?)
     }
 }
