@@ -244,6 +244,10 @@ fn a_restored_database_is_noticed_and_the_log_goes_on_as_another() {
     assert!(refused.err.contains("veilmatch log recover"), "{}", refused.err);
     assert!(done(&pair, &["log", "recover"], 0).contains("goes on as"));
     done(&pair, &["log", "publish"], 0);
+    // SPEC §21.5: the files of the lost log are there still, and what is stated about it fits them.
+    let audited = pair.audit(env!("CARGO_BIN_EXE_auditor"));
+    assert_eq!(audited.code, Some(0), "{}\n{}", audited.out, audited.err);
+    assert_eq!(audited.out.matches("platform.example/veilmatch/match/").count(), 2, "{}", audited.out);
     let whole = pair.platform(["log", "recover"]);
     assert!(whole.code == Some(70) && whole.err.contains("LOG_WHOLE"), "{}", whole.err);
 }
