@@ -10,6 +10,7 @@ mod frames;
 mod papers;
 mod published;
 mod receipts;
+mod references;
 mod reused;
 mod totals;
 mod validity;
@@ -196,11 +197,12 @@ pub fn reconcile(
         coverage::tell(agency, platform, period, &mut all);
         frames::join(agency, platform, settled, &mut days, &mut all);
         all.findings.extend(reused::frames(platform));
-        all.findings.extend(totals::judge(agency, platform, settled));
+        all.findings.extend(totals::judge(platform, settled));
         acknowledgements::check(agency, platform, &mut all);
         closings::compare(agency, platform, settled, &mut days, &mut all);
+        all.findings.extend(references::check(platform));
         all.findings.extend(budgets::check(agency, platform, period));
-        let receipts = receipts::judge(agency, platform, artifacts, terms, now, &mut all);
+        let receipts = receipts::judge(agency, platform, artifacts, terms, (period, now), &mut all);
         if let Some(canaries) = canaries::judge(agency, platform, &receipts, terms, period, now, &mut all) {
             all.canaries.insert(platform.name.clone(), canaries);
         }

@@ -21,6 +21,8 @@ pub(crate) enum About {
     Fork,
     /// A closing statement that the agency contradicts.
     Closing,
+    /// An acknowledgement that was not kept, and the checkpoint that does not have its leaf.
+    Acknowledgement,
 }
 
 /// Keeps a piece of evidence under a name of its own; gives its path if it is kept.
@@ -31,6 +33,7 @@ pub(crate) fn keep(dir: &StateDir, about: About, name: &str, bytes: &[u8]) -> Op
         About::Log => "log-",
         About::Fork => "fork-",
         About::Closing => "closing-",
+        About::Acknowledgement => "acknowledged-",
     };
     let path = dir.evidence().join(format!("{kind}{name}"));
     let files = fs::read_dir(dir.evidence()).into_iter().flatten().flatten();

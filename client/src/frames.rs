@@ -37,7 +37,7 @@ use crate::{
     random::SystemRandom,
     results::Row,
     state_dir::StateDir,
-    store::{Answered, Ended, Sent, Store},
+    store::{Answered, Ended, Promise, Sent, Store},
     verdict::verdict,
     watch::Watch,
 };
@@ -119,20 +119,31 @@ impl Recorded {
     /// The outcomes, in the order of the subjects. There are none from a version that has expired meanwhile (SPEC §8.5);
     /// what was evaluated is kept all the same.
     pub(crate) fn outcomes(&self, now: Timestamp) -> Vec<Outcome> {
-        let outcomes = self.look_up(now);
-        let list = self.batch.held.list();
-        for (subject, outcome) in self.batch.subjects.iter().zip(&outcomes) {
-            if let Outcome::NotChecked(why) = outcome {
-                self.log.count(&list, &format!("not_checked:{}", why.reason()), subject.items.len() as u64);
+        let (mut outcomes, hits) = self.look_up(now);
+        let Batch { held, subjects, .. } = &*self.batch;
+        let list = held.list();
+        for (subject, outcome) in subjects.iter().zip(&outcomes) {
+            let items = subject.items.len() as u64;
+            match outcome {
+                Outcome::NotChecked(why) => self.log.count_not_checked(&list, why, items),
+                _ => self.log.count(&list, "answered", items),
             }
+        }
+        // Nothing is answered before it is counted, and no match before it stands in the match log.
+        if let Err(error) = self.log.answered(held, self.opened.as_ref(), &hits, now) {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "matches could not be recorded: they are not answered"
+            );
+            hits.iter().for_each(|hit| outcomes[hit.subject] = Outcome::NotChecked(NotChecked::Storage));
         }
         outcomes
     }
 
-    fn look_up(&self, now: Timestamp) -> Vec<Outcome> {
+    fn look_up(&self, now: Timestamp) -> (Vec<Outcome>, Vec<Hit>) {
         let Batch { held, subjects, .. } = &*self.batch;
         if !held.valid_at(now) {
-            return vec![Outcome::NotChecked(NotChecked::Expired); subjects.len()];
+            return (vec![Outcome::NotChecked(NotChecked::Expired); subjects.len()], Vec::new());
         }
         let looking = held.look_ups();
         let (mut asked, mut hits): (Vec<Kind>, Vec<Hit>) = (Vec::new(), Vec::new());
@@ -146,16 +157,8 @@ impl Recorded {
                 hits.push(Hit { subject: number, row: row.clone(), label: label.to_vec() });
             })
         };
-        let mut outcomes: Vec<Outcome> = subjects.iter().zip(&self.rows).enumerate().map(outcome).collect();
-        // No match is answered before it stands in the match log.
-        if let Err(error) = self.log.record(held, self.opened.as_ref(), &hits, now) {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "matches could not be recorded: they are not answered"
-            );
-            hits.iter().for_each(|hit| outcomes[hit.subject] = Outcome::NotChecked(NotChecked::Storage));
-        }
-        outcomes
+        let outcomes = subjects.iter().zip(&self.rows).enumerate().map(outcome).collect();
+        (outcomes, hits)
     }
 }
 
@@ -276,7 +279,7 @@ impl Frames {
             size,
             signature: self.request_key.sign(&message).to_bytes(),
         };
-        self.store.frame_sent(&Sent {
+        self.log.frame_sent(&Sent {
             batch: context.batch,
             list: &context.list,
             epoch: context.epoch,
@@ -311,8 +314,9 @@ impl Frames {
             return refuse(NotChecked::BadAcknowledgement, &bytes);
         };
         self.watch.acknowledged_in(&record.origin);
+        let promise = Promise { origin: record.origin.to_string(), number: record.index, received: now().unix() };
         let (ack, day, acknowledged) = (record.ack, record.day, record.bytes);
-        let ended = Ended::Answered(Answered { resp, ack, day, acknowledged });
+        let ended = Ended::Answered(Answered { resp, ack, day, acknowledged, promise });
         let Ok(evaluated) = verified.finalize() else {
             self.log.frame_ended(list, context.batch, &ended, many, None)?;
             return Err(Failed::NotChecked(NotChecked::InvalidInput));

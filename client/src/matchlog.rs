@@ -33,8 +33,9 @@ use veilmatch_protocol::{
 use crate::{
     Error,
     frames::now,
+    outcome::NotChecked,
     state_dir::StateDir,
-    store::{Ended, FrameRow, NewBlock, Pending, Store},
+    store::{Ended, FrameRow, NewBlock, Pending, Sent, Store},
 };
 pub use action::{Action, Taken};
 pub use erase::Erased;
@@ -54,7 +55,7 @@ pub(crate) struct MatchLog {
     key: SigningKey,
     receipts: SigningKey,
     vault: Vault,
-    // What waits to be added to the totals of days: a transaction for each number would cost more than the number is worth.
+    // What waits to be added to the totals of days, for the next transaction: one comes before anything of it is answered.
     pending: Mutex<Pending>,
     publishing: tokio::sync::Mutex<()>,
 }
@@ -83,6 +84,12 @@ impl MatchLog {
         let now = now();
         let leaf = |row: &FrameRow| frame_leaf(row, &Ended::Abandoned, now);
         self.store.abandon_unfinished((&shard(now), &date(now)), leaf)
+    }
+
+    /// The intent to send a frame, durable with what was offered for it.
+    pub(crate) fn frame_sent(&self, sent: &Sent<'_>) -> Result<(), Error> {
+        let pending = self.take_pending();
+        self.store.frame_sent(sent, &pending).inspect_err(|_| self.put_back(pending))
     }
 
     /// The end of a frame in which so many items were asked: durable with its leaf and its results.
@@ -120,9 +127,15 @@ impl MatchLog {
         self.store.set_held(list, Version(manifest.version), &shard(now), &leaf)
     }
 
-    /// Counts what was offered for a check, or could not be checked, in items.
+    /// Counts what was offered for a check, answered, or could not be checked, in items. It is durable with the frame that
+    /// it is offered for, or before the answer is given out.
     pub(crate) fn count(&self, list: &ListId, what: &str, items: u64) {
         *self.pending().entry((list.to_string(), date(now()), what.to_owned())).or_default() += items;
+    }
+
+    /// Counts items that could not be checked.
+    pub(crate) fn count_not_checked(&self, list: &ListId, why: &NotChecked, items: u64) {
+        self.count(list, &format!("not_checked:{}", why.reason()), items);
     }
 
     /// Makes totals durable that wait.

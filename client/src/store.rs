@@ -8,6 +8,7 @@ mod log;
 mod manifests;
 mod marks;
 mod openings;
+mod promises;
 pub(crate) mod results;
 mod shelf;
 mod totals;
@@ -27,6 +28,7 @@ pub(crate) use frames::{Answered, Ended, FrameRow, OpenDay, Sent};
 pub(crate) use log::{LogId, LogRow};
 pub(crate) use marks::{Mark, Round};
 pub(crate) use openings::{NewMatch, OpeningRow, Sealed};
+pub(crate) use promises::{Broken, Promise, PromiseRow};
 pub(crate) use results::{BlockId, Gone, IdHash, IdOf, NewBlock, Place, SealedBlock};
 pub(crate) use shelf::{Lost, Shelf};
 pub(crate) use totals::Pending;
@@ -126,6 +128,19 @@ CREATE TABLE closed (
 const ACKNOWLEDGED_TABLE: &str = "
 -- What came with each answer, in the order in which it came: the agency's leaf and its promise. The platform's proof that it asked.
 CREATE TABLE acknowledged (id INTEGER PRIMARY KEY, day TEXT NOT NULL, leaf BLOB NOT NULL, note BLOB NOT NULL);
+-- Those of them whose leaves are not proven yet to be in a published tree. received: Unix seconds by this clock. broken: 0; 1 if
+-- it is not published in time; 2 if it is not in a tree that should have it.
+CREATE TABLE promise (
+    acknowledged INTEGER PRIMARY KEY, batch BLOB NOT NULL, origin TEXT NOT NULL, number INTEGER NOT NULL,
+    received INTEGER NOT NULL, broken INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX promise_open ON promise (origin, broken, number);
+
+-- The log of the match that an opening is about: perhaps an earlier one.
+ALTER TABLE opening ADD COLUMN of_log INTEGER NOT NULL DEFAULT 0;
+UPDATE opening SET of_log = log;
+DROP INDEX opening_of;
+CREATE INDEX opening_of ON opening (of_log, of);
 ";
 
 /// The database of one platform's directory.

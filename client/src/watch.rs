@@ -3,6 +3,7 @@
 
 mod doubt;
 mod manifests;
+mod promises;
 mod queries;
 
 use std::{

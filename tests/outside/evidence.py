@@ -115,6 +115,7 @@ CODE, WORD = "[A-Z_]{1,32}", "[a-z0-9-]{1,32}"
 HALF = r"(19[7-9]\d|[2-9]\d{3})h[12](\.([2-9]|[1-9]\d+))?"
 NAME = r"[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?"
 ORIGIN = f"{NAME}/veilmatch/(manifest|query/{HALF}|match/{NAME}/{HALF})"
+MATCH_LOG = f"{NAME}/veilmatch/match/{NAME}/{HALF}"
 ROLES = ["manifest-log", "query-log", "ack", "witness", "request", "match-log", "receipt"]
 VERSION = {"list": LIST, "epoch": counted, "version": counted}
 
@@ -159,7 +160,7 @@ LEAVES = {
         "t": HOUR,
     },
     "match": {"batch": BATCH, "c": HASH, "t": DAY},
-    "action": {"index": number, "c": HASH, "t": DAY},
+    "action": {"log": matches(MATCH_LOG), "index": number, "c": HASH, "t": DAY},
     "day": {
         "list": LIST,
         "date": date,
@@ -172,7 +173,7 @@ LEAVES = {
         "actions": counts(WORD),
     },
     "close": {"agency": AGENCY, "platform": PLATFORM, "list": LIST, "epoch": counted, "date": date, "digest": HASH, "t": time()},
-    "erase": {"indices": ascending, "basis": matches(WORD), "t": DAY},
+    "erase": {"log": matches(MATCH_LOG), "indices": ascending, "basis": matches(WORD), "t": DAY},
     "pad": {},
 }
 

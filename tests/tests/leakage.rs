@@ -267,8 +267,9 @@ async fn shape_of_a_scan(matches: usize, published: bool) -> Shape {
     let all = files(&world.agency_dir());
     let databases = all.iter().filter(|(_, bytes)| bytes.starts_with(b"SQLite format 3"));
     let tables = databases.flat_map(|(path, _)| tables(path)).collect();
-    // A certificate's signature is a byte longer or shorter by chance.
-    let others = all.iter().filter(|(path, _)| path.extension().is_none_or(|of| of != "pem"));
+    // A certificate's signature is a byte longer or shorter by chance; so is a log of transactions, where records that come
+    // together are in one.
+    let others = all.iter().filter(|(path, _)| path.extension().is_none_or(|of| of != "pem" && of != "db-wal"));
     let name = |path: &Path| path.strip_prefix(world.agency_dir()).unwrap().to_owned();
     let files = others.map(|(path, bytes)| (name(path), bytes.len())).collect();
     Shape { messages, tables, files }
@@ -311,4 +312,39 @@ async fn what_the_agency_gets_and_keeps_has_one_shape_whatever_matched() {
 async fn a_checkpoint_of_the_match_log_has_one_shape_whether_or_not_something_matched() {
     // SPEC §11, §12.4, §18.5
     assert_eq!(shape_of_a_scan(0, true).await, shape_of_a_scan(50, true).await);
+}
+
+/// Transactions in the write-ahead log of a database, each of them one flush: frames of the log that end one name the size of
+/// the database.
+fn transactions(database: &Path) -> usize {
+    let log = fs::read(database.with_extension("db-wal")).unwrap();
+    let number = |bytes: &[u8], at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+    let (header, frames) = log.split_at(32);
+    let frames = frames.chunks_exact(24 + number(header, 8) as usize);
+    frames.filter(|frame| frame[8..16] == header[16..24] && number(frame, 4) != 0).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_is_as_many_transactions_whether_or_not_something_matched() {
+    // SPEC §12.4. A match was one transaction more, and a frame that came at that moment waited for it.
+    let world = World::serving(200).await;
+    let client = world.platform(PLATFORM).await;
+    let database = world.platform_dir(PLATFORM).join("state.db");
+    // The first one makes what results are kept in.
+    client.check(&world.list, bare(0, unlisted(199)), PATIENCE).await;
+    let mut of_a_frame = Vec::new();
+    let all_and_none: [fn(usize) -> Item; 2] = [listed, unlisted];
+    for items in all_and_none {
+        let before = transactions(&database);
+        scan(&client, &world, &(0..60).map(items).collect::<Vec<_>>()).await;
+        let scanned = transactions(&database);
+        client.check(&world.list, bare(0, items(100)), PATIENCE).await;
+        of_a_frame.push([scanned - before, transactions(&database) - scanned]);
+    }
+    assert_eq!(of_a_frame, [[3, 3], [3, 3]], "before it is sent, when it has ended, before it is answered");
+    let again = transactions(&database);
+    client.check(&world.list, bare(0, listed(100)), PATIENCE).await;
+    client.check(&world.list, bare(0, unlisted(100)), PATIENCE).await;
+    assert_eq!(transactions(&database) - again, 2, "what is known already is counted before it is answered");
+    client.shutdown().await;
 }

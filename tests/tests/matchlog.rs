@@ -19,7 +19,10 @@ use veilmatch_audit::{
     reconcile::Acknowledged,
     tree,
 };
-use veilmatch_protocol::note::{Note, Verifier};
+use veilmatch_protocol::{
+    manifest::Hash,
+    note::{Note, Verifier},
+};
 use veilmatch_tests::{
     listed,
     programs::{Pair, Paths, moments},
@@ -250,4 +253,49 @@ fn a_restored_database_is_noticed_and_the_log_goes_on_as_another() {
     assert_eq!(audited.out.matches("platform.example/veilmatch/match/").count(), 2, "{}", audited.out);
     let whole = pair.platform(["log", "recover"]);
     assert!(whole.code == Some(70) && whole.err.contains("LOG_WHOLE"), "{}", whole.err);
+}
+
+/// The digests of the closing statements in a side's log, as its database has it.
+fn closed(database: &Path, leaves: &str) -> Vec<Hash> {
+    let database = rusqlite::Connection::open(database).unwrap();
+    let mut query = database.prepare(leaves).unwrap();
+    let leaves = query.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap().map(Result::unwrap);
+    let closes = leaves.filter_map(|leaf| match Leaf::decode(&leaf).unwrap() {
+        Leaf::Close(close) => Some(close.digest),
+        _ => None,
+    });
+    closes.collect()
+}
+
+#[test]
+fn both_programs_close_a_day_with_one_digest_and_neither_closes_one_that_the_other_tells_otherwise() {
+    // SPEC §18.6, §20.3 CLOSE_DIFFERS
+    let pair = prepared(30);
+    let hashes = pair.path("hashes.sha256");
+    done(&pair, &["check", "--quiet", "--hashes", hashes.to_str().unwrap()], 1);
+    let (ours, theirs) = (pair.platform_dir().join("state.db"), pair.agency_dir().join("veilmatch.db"));
+    let both = || {
+        let ours = closed(&ours, "SELECT bytes FROM leaf ORDER BY log, number");
+        (ours, closed(&theirs, "SELECT leaf FROM log_leaf ORDER BY log, idx"))
+    };
+    done(&pair, &["log", "publish"], 0);
+    assert_eq!(both(), (Vec::new(), Vec::new()), "the day is not over");
+
+    // Neither program has a clock to be moved, so what they recorded is: first on one side alone.
+    let change = |database: &Path, statement: &str| {
+        rusqlite::Connection::open(database).unwrap().execute_batch(statement).unwrap();
+    };
+    change(&ours, "UPDATE frame SET day = date(day, '-3 days')");
+    done(&pair, &["log", "publish"], 0);
+    assert_eq!(both(), (Vec::new(), Vec::new()), "the agency has no frame of that day");
+    let evidence = fs::read_dir(pair.platform_dir().join("evidence")).unwrap();
+    let kept: Vec<_> = evidence.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(matches!(&kept[..], [file] if file.starts_with("closing-")), "{kept:?}");
+
+    change(&theirs, "UPDATE frame SET t = t - 3 * 1440");
+    for _ in 0..2 {
+        done(&pair, &["log", "publish"], 0);
+    }
+    let (ours, theirs) = both();
+    assert_eq!((ours.len(), &ours), (1, &theirs));
 }

@@ -258,3 +258,38 @@ async fn a_client_that_was_shut_down_says_so() {
     client.shutdown().await;
     assert_eq!(reason(&ask(&other, &world, listed(0)).await), "SHUT_DOWN");
 }
+
+/// The totals of today as they are on the disk, which is what a kill leaves.
+fn totals(dir: &Path) -> Vec<(String, i64)> {
+    let database = rusqlite::Connection::open(dir.join("state.db")).unwrap();
+    let mut query = database.prepare("SELECT what, sum(n) FROM total GROUP BY what ORDER BY what").unwrap();
+    query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_answered_before_it_is_counted_on_the_disk() {
+    // SPEC §18.5. What was offered and could not be checked was counted in memory until another frame ended: a kill made the
+    // day's totals too small.
+    let mut world = World::serving(3).await;
+    let dir = world.enrol(PLATFORM, &ClientTerms::default());
+    let client = world.open(&dir).await;
+    let said = |expected: &[(&str, i64)]| {
+        let expected: Vec<_> = expected.iter().map(|(what, n)| ((*what).to_owned(), *n)).collect();
+        assert_eq!(totals(&dir), expected);
+    };
+    ask(&client, &world, listed(0)).await;
+    said(&[("answered", 1), ("frames", 1), ("matches", 1), ("offered", 1), ("queried", 1)]);
+    ask(&client, &world, listed(0)).await;
+    said(&[("answered", 2), ("frames", 1), ("matches", 1), ("offered", 2), ("queried", 1)]);
+    let md5 = Item::new(Kind::Md5, &[7; 16]).unwrap();
+    assert_eq!(reason(&ask(&client, &world, md5).await), "KIND_NOT_LISTED");
+    world.stop().await;
+    configure(&dir, "check_deadline_ms = 300");
+    client.shutdown().await;
+    let client = Client::open(&dir).unwrap();
+    assert_eq!(reason(&ask(&client, &world, unlisted(1)).await), "OFFLINE");
+    let not_checked = [("not_checked:KIND_NOT_LISTED", 1), ("not_checked:OFFLINE", 1)];
+    let counted = [("answered", 2), ("frames", 2), ("matches", 1)];
+    said(&[&counted[..], &not_checked, &[("offered", 4), ("queried", 2)]].concat());
+    client.shutdown().await;
+}

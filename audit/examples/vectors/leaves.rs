@@ -288,7 +288,12 @@ pub fn matched() -> Match {
 }
 
 pub fn action() -> Action {
-    Action { c: hash("action"), index: 1_234_567, nonce: nonce("action"), t: time("2026-08-29T00:00:00Z") }
+    let t = time("2026-08-29T00:00:00Z");
+    Action { c: hash("action"), index: 1_234_567, log: match_log("2026h2"), nonce: nonce("action"), t }
+}
+
+fn match_log(shard: &str) -> LogOrigin {
+    LogOrigin::Match(platform(), agency(), shard.parse().expect("a half-year"))
 }
 
 pub fn day() -> Day {
@@ -328,6 +333,7 @@ pub fn erase(n: u64) -> Erase {
     Erase {
         basis: "retention-over".to_owned(),
         indices: (0..n).map(|i| 1_234_567 + i).collect(),
+        log: match_log("2026h1.2"),
         nonce: nonce("erase"),
         t: time("2026-11-28T00:00:00Z"),
     }

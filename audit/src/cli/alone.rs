@@ -73,7 +73,7 @@ impl Alone<'_> {
             Ok(LogOrigin::Match(..)) if !args.tree_only => {
                 let read = case::match_log(source, now, args.threads, &mut self.findings)?;
                 let (audited, log, coverage) = self.follow(read);
-                let totals = Totals { logs: vec![&log], coverage: &coverage, begin: None };
+                let totals = Totals { logs: vec![&log], coverage: &coverage };
                 self.findings.extend(judge_days(&totals, &[]));
                 Ok(audited)
             }

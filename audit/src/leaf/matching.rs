@@ -12,6 +12,7 @@ use super::{
     Code, Nonce, leaf,
     member::{counted, is_word},
 };
+use crate::origin::LogOrigin;
 
 /// When a platform began to use a version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,6 +125,8 @@ pub struct Action {
     /// Index of the match leaf.
     #[serde(with = "json::integer")]
     pub index: u64,
+    /// Origin of the log that has it: this one, or an earlier one of the same platform about the same agency.
+    pub log: LogOrigin,
     /// 16 random bytes.
     pub nonce: Nonce,
     /// The day.
@@ -132,7 +135,7 @@ pub struct Action {
 
 impl Action {
     fn within_limits(&self) -> bool {
-        self.t == self.t.day()
+        matches!(self.log, LogOrigin::Match(..)) && self.t == self.t.day()
     }
 }
 
@@ -144,6 +147,8 @@ pub struct Erase {
     pub basis: String,
     /// Indices of the match leaves, ascending.
     pub indices: Vec<u64>,
+    /// Origin of the log that has them: this one, or an earlier one of the same platform about the same agency.
+    pub log: LogOrigin,
     /// 16 random bytes.
     pub nonce: Nonce,
     /// The day.
@@ -153,6 +158,7 @@ pub struct Erase {
 impl Erase {
     fn within_limits(&self) -> bool {
         is_word(&self.basis)
+            && matches!(self.log, LogOrigin::Match(..))
             && self.indices.is_sorted_by(|a, b| a < b)
             && self.indices.last().is_some_and(|&last| last <= MAX_INTEGER)
             && self.t == self.t.day()

@@ -186,6 +186,7 @@ fn a_leaf_has_16384_bytes_at_most() {
     let erase = |n: u64| Erase {
         basis: "retention".to_owned(),
         indices: (0..n).map(|i| 1_000_000 + i).collect(),
+        log: crate::origin::LogOrigin::parse("platform.example/veilmatch/match/agency.example/2026h2").unwrap(),
         nonce: Nonce([0; 16]),
         t: Timestamp::from_unix(0),
     };
@@ -256,6 +257,12 @@ fn members_that_exclude_each_other_are_refused_together() {
                 with("indices", json!([2, 1]));
                 with("indices", json!([1, 1]));
                 with("basis", json!("Free text"));
+                with("log", json!(""));
+                with("log", json!("agency.example/veilmatch/query/2026h2"));
+            }
+            Leaf::Action(_) => {
+                with("log", json!(""));
+                with("log", json!("agency.example/veilmatch/manifest"));
             }
             Leaf::Day(_) => {
                 with("not_checked", json!({ "offline": 1 }));

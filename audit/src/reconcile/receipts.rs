@@ -10,7 +10,7 @@ use veilmatch_protocol::{
     receipt::{Fault, Receipt, SignedReceipt},
 };
 
-use super::{Agency, Disclosed, Platform, Reconciled, Terms, frames, papers::Line, settled_day};
+use super::{Agency, Disclosed, Period, Platform, Reconciled, Terms, frames, papers::Line, settled_day};
 use crate::{
     date::Date,
     finding::{Code, Finding, Part, Place},
@@ -88,7 +88,7 @@ pub(super) fn judge(
     platform: &Platform,
     artifacts: &dyn Artifacts,
     terms: &Terms,
-    now: u64,
+    (period, now): (Period, u64),
     all: &mut Reconciled,
 ) -> Receipts {
     let unfit = all.findings.iter().filter_map(unfit).collect();
@@ -116,7 +116,7 @@ pub(super) fn judge(
             opened.insert((said.log.to_string(), said.index));
         }
     }
-    unreleased(platform, terms, now, &opened, &mut receipts, all);
+    unreleased(platform, terms, (period, now), &opened, &mut receipts, all);
     all.not_judged.extend(judge.not_judged());
     if platform.openings.is_none() {
         all.not_judged.push(format!("receipts of {}: it released none", platform.name));
@@ -218,7 +218,7 @@ impl<'a> Judge<'a> {
         let recent = said.index >= audited.size() && Date::of(signed.receipt().matched) > self.settled;
         let judged = audited.complete() && !lost && !recent;
         let leaf = leaf.ok_or_else(|| wrong(Code::R03, "the leaf that it names is not a match").filter(|_| judged))?;
-        if let Some(erased) = log.erased.get(&said.index) {
+        if let Some(erased) = self.platform.erased(log, said.index) {
             return Err(wrong(Code::E01, &format!("its record was erased on {erased}, and it still opens")));
         }
         signed.verify_commitment(&leaf.c, &leaf.batch, &said.salt).map_err(of)?;
@@ -335,7 +335,7 @@ fn of(fault: Fault) -> Wrong {
 fn unreleased(
     platform: &Platform,
     terms: &Terms,
-    now: u64,
+    (period, now): (Period, u64),
     opened: &HashSet<(String, u64)>,
     receipts: &mut Receipts,
     all: &mut Reconciled,
@@ -343,8 +343,10 @@ fn unreleased(
     for (_, log) in &platform.logs {
         for (&index, leaf) in &log.matches {
             let place = Place::leaf(&log.origin, index);
-            let over = |days: Option<u64>| days.is_some_and(|days| leaf.t.unix() + (days + 1) * DAY < now);
-            if log.erased.contains_key(&index) {
+            // An erasure is said in the log of its own time: until the end of the period they must have been shown.
+            let shown = platform.coverage.covers_all(Date::of(leaf.t), period.to);
+            let over = |days: Option<u64>| shown && days.is_some_and(|days| leaf.t.unix() + (days + 1) * DAY < now);
+            if platform.erased(log, index).is_some() {
                 *receipts.statuses.entry(Status::Erased).or_default() += 1;
                 continue;
             }

@@ -9,7 +9,7 @@ use super::{Coverage, Matches};
 use crate::{
     date::Date,
     finding::{Code, Finding, Place},
-    leaf::{Day, Match},
+    leaf::{Action, Day, Match},
     origin::{LogOrigin, Shard},
 };
 
@@ -19,8 +19,6 @@ pub struct Totals<'a> {
     pub logs: Vec<&'a Matches>,
     /// What they cover.
     pub coverage: &'a Coverage,
-    /// The day before which the platform cannot have had matches, if that is known. Actions stand in the log of their match.
-    pub begin: Option<Date>,
 }
 
 /// Judges the days that were written. `settled` are those of the audit by whose end totals must be there.
@@ -101,6 +99,13 @@ impl Totals<'_> {
         frames.map(|(_, frame)| (frame.batch, &frame.list)).collect()
     }
 
+    /// The match that something was done about, whichever log has it.
+    fn matched(&self, action: &Action) -> Option<&Match> {
+        let named = action.log.to_string();
+        let log = self.logs.iter().find(|log| log.origin == named)?;
+        log.matches.get(&action.index)
+    }
+
     fn wrong(&self, day: &Day, lists: &HashMap<BatchId, &ListId>) -> Option<String> {
         if !self.coverage.covers(day.date) {
             return None;
@@ -119,12 +124,13 @@ impl Totals<'_> {
                 found.matches += 1;
                 found.unknown += u64::from(!lists.contains_key(&leaf.batch));
             }
-            let actions = log.actions.iter().filter(|(_, action)| of_day(action.t));
-            let actions = actions.filter(|(_, action)| log.matches.get(&action.index).is_some_and(of_list));
-            found.actions += actions.count() as u64;
+            for (_, action) in log.actions.iter().filter(|(_, action)| of_day(action.t)) {
+                // Without the log of the match, its list is not known.
+                let of = self.matched(action);
+                found.actions += u64::from(of.is_none_or(of_list));
+                found.unknown_actions += u64::from(of.is_none_or(|leaf| !lists.contains_key(&leaf.batch)));
+            }
         }
-        // Without the earlier logs, what was done about their matches is not known.
-        found.all_actions = self.begin.is_some_and(|begin| self.coverage.covers_all(begin.min(day.date), day.date));
         found.differs(day)
     }
 }
@@ -138,18 +144,19 @@ struct Counted {
     // Matches of a frame whose list is not known.
     unknown: u64,
     actions: u64,
-    all_actions: bool,
+    // Actions whose match, or its frame, is not known.
+    unknown_actions: u64,
 }
 
 impl Counted {
     fn differs(&self, day: &Day) -> Option<String> {
         let said = day.actions.values().fold(0, |sum: u64, number| sum.saturating_add(*number));
-        let least = |of: u64| of.saturating_sub(self.unknown);
-        let most = if self.all_actions { self.actions } else { u64::MAX };
+        let matches = self.matches.saturating_sub(self.unknown)..=self.matches;
+        let actions = self.actions.saturating_sub(self.unknown_actions)..=self.actions;
         let totals = [
             ("frames", day.frames, self.frames, self.frames..=self.frames),
-            ("matches", day.matches, self.matches, least(self.matches)..=self.matches),
-            ("actions", said, self.actions, least(self.actions)..=most),
+            ("matches", day.matches, self.matches, matches),
+            ("actions", said, self.actions, actions),
         ];
         if let Some((what, said, are, _)) = totals.into_iter().find(|(_, said, _, possible)| !possible.contains(said)) {
             return Some(format!("it says {said} {what}, and there are {are}"));

@@ -8,6 +8,7 @@ use super::{Read, keys, manifests::SLACK, queries::back_dated};
 use crate::{
     finding::{Code, Finding, Place},
     leaf::{Action, Adopt, Close, Day, Erase, Frame, FrameStatus, Key, Leaf, Match},
+    origin::LogOrigin,
 };
 
 /// Seconds within which a leaf is under a checkpoint.
@@ -34,6 +35,8 @@ pub struct Matches {
     pub closes: Vec<(u64, Close)>,
     /// Match leaves whose openings are destroyed, and when.
     pub erased: BTreeMap<u64, Timestamp>,
+    /// What says so of match leaves of earlier logs, with the index of the leaf.
+    pub erased_before: Vec<(u64, Erase)>,
     /// Key changes, with the index of the leaf.
     pub keys: Vec<(u64, Key)>,
     // First leaf of each batch id.
@@ -56,6 +59,7 @@ impl Matches {
             days: Vec::new(),
             closes: Vec::new(),
             erased: BTreeMap::new(),
+            erased_before: Vec::new(),
             keys: Vec::new(),
             batches: HashMap::new(),
             adopted: BTreeMap::new(),
@@ -82,7 +86,7 @@ impl Matches {
                 self.closes.push((index, leaf));
                 None
             }
-            Some(Leaf::Erase(leaf)) => self.erase(&leaf),
+            Some(Leaf::Erase(leaf)) => self.erase(index, leaf),
             Some(Leaf::Pad(_)) => None,
             Some(Leaf::Key(leaf)) => {
                 let finding = keys::judge(&origin, index, &leaf);
@@ -127,11 +131,25 @@ impl Matches {
     }
 
     fn acted(&mut self, index: u64, leaf: Action) -> Option<(Code, String)> {
-        let of = leaf.index;
-        let known = self.matches.contains_key(&of);
+        let wrong = self.wrong_reference(&leaf.log, &[leaf.index]);
         let late = self.late(index, leaf.t.unix(), 86_400);
         self.actions.push((index, leaf));
-        if known { late } else { Some((Code::D02, format!("leaf {of} is no match before it"))) }
+        wrong.map(|text| (Code::D02, text)).or(late)
+    }
+
+    /// What is wrong with naming match leaves. Those of an earlier log are only there where that log is shown, too.
+    fn wrong_reference(&self, log: &LogOrigin, indices: &[u64]) -> Option<String> {
+        if log.to_string() == self.origin {
+            let unknown = indices.iter().find(|index| !self.matches.contains_key(index));
+            return unknown.map(|index| format!("leaf {index} is no match before it"));
+        }
+        let is_earlier = match (LogOrigin::parse(&self.origin), log) {
+            (Ok(LogOrigin::Match(platform, agency, here)), LogOrigin::Match(of, about, there)) => {
+                (&platform, &agency) == (of, about) && *there < here
+            }
+            _ => false,
+        };
+        (!is_earlier).then(|| format!("{log} is no earlier log of the same two parties"))
     }
 
     fn day(&mut self, index: u64, leaf: Day) -> Option<(Code, String)> {
@@ -141,12 +159,16 @@ impl Matches {
         text.map(|text| (Code::D02, text))
     }
 
-    fn erase(&mut self, leaf: &Erase) -> Option<(Code, String)> {
-        let unknown = leaf.indices.iter().find(|index| !self.matches.contains_key(index));
-        for index in leaf.indices.iter().filter(|index| self.matches.contains_key(index)) {
-            self.erased.entry(*index).or_insert(leaf.t);
+    fn erase(&mut self, index: u64, leaf: Erase) -> Option<(Code, String)> {
+        let wrong = self.wrong_reference(&leaf.log, &leaf.indices);
+        if leaf.log.to_string() == self.origin {
+            for index in leaf.indices.iter().filter(|index| self.matches.contains_key(index)) {
+                self.erased.entry(*index).or_insert(leaf.t);
+            }
+        } else {
+            self.erased_before.push((index, leaf));
         }
-        unknown.map(|index| (Code::E01, format!("leaf {index} is no match before it")))
+        wrong.map(|text| (Code::E01, text))
     }
 
     fn late(&self, index: u64, t: u64, rounding: u64) -> Option<(Code, String)> {

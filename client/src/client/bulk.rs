@@ -187,7 +187,7 @@ impl Client {
         while let Some(subjects) = to_ask.pop() {
             let many = items(&subjects);
             let give_up = |keys, why: NotChecked| {
-                log.count(list, &format!("not_checked:{}", why.reason()), many);
+                log.count_not_checked(list, &why, many);
                 Asked::not_checked(keys, why)
             };
             let keys: Vec<u64> = subjects.iter().map(|subject| subject.key).collect();
@@ -229,7 +229,23 @@ impl Client {
                 failed => asked.push(give_up(keys, failed.into())),
             }
         }
+        if asked.iter().any(|asked| asked.ended.is_err()) {
+            self.make_totals_durable().await;
+        }
         asked
+    }
+
+    /// What is given up is counted before anybody is told. A disk that fails says so at each of them.
+    async fn make_totals_durable(&self) {
+        let frames = Arc::clone(&self.inner.frames);
+        let flush = move || {
+            if let Err(error) = frames.log.flush_totals() {
+                tracing::error!(error = &error as &dyn std::error::Error, "totals of the day wait in memory");
+            }
+            Ok(())
+        };
+        // A runtime that ends takes the process with it.
+        let _ = blocking(flush).await;
     }
 
     /// What is known of the subjects under the version held now.

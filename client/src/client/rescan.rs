@@ -135,7 +135,7 @@ impl Client {
         let walked = keeper.walk(look, |of_block| {
             // No match is shown before it stands in the match log. What evaluated it was another frame, long ago.
             let hits: Vec<Hit> = of_block.iter().flat_map(|(_, _, _, hits)| hits).cloned().collect();
-            self.inner.frames.log.record(&held, None, &hits, now())?;
+            self.inner.frames.log.found_again(&held, &hits, now())?;
             for (reference, outcome, note, _) in of_block {
                 let new = marks.take(note)?;
                 found(Found { reference, outcome, new });

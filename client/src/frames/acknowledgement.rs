@@ -26,6 +26,8 @@ pub(crate) struct Acknowledger {
 /// Where a frame is recorded.
 pub(super) struct Acknowledged {
     pub(super) origin: LogOrigin,
+    /// Index of the leaf.
+    pub(super) index: u64,
     /// SHA-256 of the note.
     pub(super) ack: [u8; 32],
     /// The day of the record by the agency's clock.
@@ -62,8 +64,8 @@ impl Acknowledger {
             return Err(NotAcknowledged);
         }
         let ack = Sha256::digest(&answer.acknowledgement).into();
-        let bytes = (answer.leaf.clone(), answer.acknowledgement.clone());
-        Ok(Acknowledged { origin: note.origin, ack, day: Date::of(query.t).to_string(), bytes })
+        let (bytes, day) = ((answer.leaf.clone(), answer.acknowledgement.clone()), Date::of(query.t).to_string());
+        Ok(Acknowledged { origin: note.origin, index: note.index, ack, day, bytes })
     }
 }
 

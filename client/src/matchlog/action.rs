@@ -11,6 +11,7 @@ use veilmatch_protocol::{json, manifest::Timestamp, receipt::commit};
 use super::{
     MatchLog, Place, date, nonce,
     record::{ActionRecord, MatchRecord, Record, salt},
+    shard,
 };
 use crate::{
     Error,
@@ -66,11 +67,11 @@ pub struct Action {
 const TYPE: &str = "veilmatch/action-record/v1";
 
 impl MatchLog {
-    /// Records what was done about a match; gives the index of the leaf.
+    /// Records what was done about a match, in the newest log whichever has the match; gives where the leaf stands.
     ///
     /// # Errors
     /// [`Error::NoRecord`], [`Error::Erased`], [`Error::RecordDamaged`], [`Error::Database`].
-    pub(crate) fn act(&self, place: Place, taken: Taken, report: &str) -> Result<u64, Error> {
+    pub(crate) fn act(&self, place: Place, taken: Taken, report: &str) -> Result<Place, Error> {
         if report.len() > MAX_REPORT || report.chars().any(char::is_control) {
             return Err(Error::LogWord { what: "report", word: report.to_owned() });
         }
@@ -78,15 +79,19 @@ impl MatchLog {
         let record = self.open_match(place, &opening)?;
         let list = self.receipt_of(place, &record)?.list.clone();
         let (now, salt) = (now(), salt());
-        let (code, index) = (taken.code().to_owned(), place.index);
-        let (log_origin, r#type) = (self.origin(log.name()), TYPE.to_owned());
-        let action = Action { code, index, log: log_origin, report: report.to_owned(), t: now, r#type };
+        let (code, index, origin) = (taken.code().to_owned(), place.index, self.origin(log.name()));
+        let (report, r#type) = (report.to_owned(), TYPE.to_owned());
+        let action = Action { code, index, log: origin.clone(), report, t: now, r#type };
         let text = json::encode(&action).expect("texts and an index of a leaf always serialise");
         let c = commit(&salt, &text);
-        let leaf = leaf::Action { c, index, nonce: nonce(), t: now.day() }.encode().expect("the start of a day is one");
+        let leaf = leaf::Action { c, index, log: origin, nonce: nonce(), t: now.day() };
+        let leaf = leaf.encode().expect("the start of a day is one, and the log a match log");
         let text = String::from_utf8(text).expect("JSON is text");
         let sealed = self.vault.seal(&Record::Action(ActionRecord { salt: *salt.danger_as_bytes(), text }).encode());
-        self.store.record_action(log.id, index, (list.as_str(), &date(now), taken.code()), &leaf, &sealed)
+        let (shard, date) = (shard(now), date(now));
+        let what = (list.as_str(), &date[..], taken.code());
+        let (log, index) = self.store.record_action(&shard, (log.id, index), what, &leaf, &sealed)?;
+        Ok(Place { log: Some(self.store.log(log)?.name()), index })
     }
 
     /// The log of a match and its opening, still sealed.

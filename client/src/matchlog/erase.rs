@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 
 use veilmatch_audit::leaf::Erase;
 
-use super::{LogName, MatchLog, Place, nonce};
+use super::{LogName, MatchLog, Place, nonce, shard};
 use crate::{Error, frames::now, store::LogId};
 
-/// What was erased in one log.
+/// Indices that fit into one leaf, however long they are.
+const OF_A_LEAF: usize = 900;
+
+/// What one leaf says was erased.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Erased {
-    /// The log.
+    /// The log that has the matches.
     pub log: LogName,
     /// Indices of the match leaves, ascending.
     pub indices: Vec<u64>,
-    /// Index of the leaf that says so.
-    pub leaf: u64,
+    /// Where the leaf stands that says so: in the newest log.
+    pub leaf: Place,
 }
 
 impl MatchLog {
@@ -34,11 +37,15 @@ impl MatchLog {
         for (id, (log, mut indices)) in by_log {
             indices.sort_unstable();
             indices.dedup();
-            let leaf =
-                Erase { basis: basis.to_owned(), indices: indices.clone(), nonce: nonce(), t: now().day() }.encode();
-            let leaf = leaf.map_err(|_| Error::LogWord { what: "basis", word: basis.to_owned() })?;
-            let leaf = self.store.erase(id, &indices, &leaf)?;
-            erased.push(Erased { log, indices, leaf });
+            for indices in indices.chunks(OF_A_LEAF) {
+                let (now, basis, indices) = (now(), basis.to_owned(), indices.to_vec());
+                let leaf =
+                    Erase { basis, indices: indices.clone(), log: self.origin(log), nonce: nonce(), t: now.day() };
+                let leaf = leaf.encode().expect("the word was checked, and the indices are few enough");
+                let (current, index) = self.store.erase(&shard(now), (id, &indices), &leaf)?;
+                let leaf = Place { log: Some(self.store.log(current)?.name()), index };
+                erased.push(Erased { log, indices, leaf });
+            }
         }
         // What was overwritten in the database must not stay in its log.
         self.store.empty_log()?;

@@ -16,7 +16,12 @@ use super::{
     record::{LabelSays, MatchRecord, OpenedBlind, Record, salt},
     shard,
 };
-use crate::{Error, held::Held, results::Row, store::NewMatch};
+use crate::{
+    Error,
+    held::Held,
+    results::Row,
+    store::{NewMatch, Pending},
+};
 
 /// An item that is listed.
 #[derive(Clone)]
@@ -70,29 +75,49 @@ impl Opened {
 }
 
 impl MatchLog {
-    /// Makes sure that all of these are in the log. Give it what was found together: it is one flush of the disk, and none
-    /// if nothing of it is new.
-    pub(crate) fn record(
+    /// Makes durable what there is to say about answers before they are given out: the matches among them that are not in
+    /// the log yet, and every total that waits. Counted totals make it one transaction that changes something, and so one
+    /// flush of the disk, whether or not anything was found (SPEC §12.4).
+    pub(crate) fn answered(
         &self,
         held: &Held,
         opened: Option<&Opened>,
         hits: &[Hit],
         now: Timestamp,
     ) -> Result<(), Error> {
+        let new = self.new_matches(held, opened, hits, now)?;
+        let pending = self.take_pending();
+        let recorded = self.store.record_matches(&shard(now), (&held.list(), held.epoch()), &date(now), &new, &pending);
+        recorded.inspect_err(|_| self.put_back(pending))
+    }
+
+    /// Makes sure that what a rescan found is in the log. Give it what was found together: it is one flush of the disk, and
+    /// none if nothing of it is new.
+    pub(crate) fn found_again(&self, held: &Held, hits: &[Hit], now: Timestamp) -> Result<(), Error> {
+        let new = self.new_matches(held, None, hits, now)?;
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.store.record_matches(&shard(now), (&held.list(), held.epoch()), &date(now), &new, &Pending::new())
+    }
+
+    fn new_matches(
+        &self,
+        held: &Held,
+        opened: Option<&Opened>,
+        hits: &[Hit],
+        now: Timestamp,
+    ) -> Result<Vec<NewMatch>, Error> {
         let (list, epoch) = (held.list(), held.epoch());
         let ids: Vec<[u8; 16]> =
             hits.iter().map(|hit| self.vault.match_id(&list, epoch, &hit.row.okm.tag(), &hit.label)).collect();
         if hits.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let mut seen = HashSet::new();
         let known = self.store.matched(&ids)?;
         let new = hits.iter().zip(&ids).zip(known).filter(|((_, id), known)| !known && seen.insert(**id));
-        let new: Vec<NewMatch> = new.map(|((hit, id), _)| self.new_match(held, opened, hit, *id, now)).collect();
-        if new.is_empty() {
-            return Ok(());
-        }
-        self.store.record_matches(&shard(now), (&list, epoch), &date(now), &new)
+        Ok(new.map(|((hit, id), _)| self.new_match(held, opened, hit, *id, now)).collect())
     }
 
     fn new_match(&self, held: &Held, opened: Option<&Opened>, hit: &Hit, id: [u8; 16], now: Timestamp) -> NewMatch {

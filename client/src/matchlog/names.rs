@@ -11,6 +11,13 @@ use crate::{Error, store::LogRow};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogName(Shard);
 
+impl LogName {
+    /// The log that goes on from this one, once it is lost.
+    pub(super) fn successor(self) -> Self {
+        Self(self.0.successor())
+    }
+}
+
 impl fmt::Display for LogName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -18,7 +18,10 @@ use veilmatch_proto::{
     pb::{self, logs_client::LogsClient},
     signature_line,
 };
-use veilmatch_protocol::note::{Note, Verifier};
+use veilmatch_protocol::{
+    manifest::Timestamp,
+    note::{Note, Verifier},
+};
 
 use super::{LogName, MatchLog, pad, shard};
 use crate::{
@@ -59,14 +62,17 @@ enum Step {
     Sign,
 }
 
-/// The newest log is signed by the clock, whether or not something came: a checkpoint must not show that something was
-/// found (SPEC §12.4). Earlier ones are, if something was done about a match in them.
-fn step(log: &LogRow, newest: Option<&LogRow>, at_once: bool) -> Step {
-    let due = at_once || log.signed + EVERY <= now().unix();
+/// Logs are signed by the clock, whether or not something came: a checkpoint must not show that something was found (SPEC
+/// §12.4, §18.5). One that another half-year followed has its last checkpoint when its time is over, and takes no leaf after.
+fn step(log: &LogRow, newest: Option<&LogRow>, now: Timestamp, at_once: bool) -> Step {
     let is_newest = newest.is_some_and(|newest| newest.id == log.id);
+    let due = match is_newest {
+        true => at_once || log.signed + EVERY <= now.unix(),
+        false => shard(Timestamp::from_unix(log.signed)) <= log.shard,
+    };
     if log.lost {
         Step::None
-    } else if due && (is_newest || log.leaves > log.size) {
+    } else if due {
         Step::Sign
     } else if log.cosigned < log.size {
         Step::Submit
@@ -78,8 +84,9 @@ fn step(log: &LogRow, newest: Option<&LogRow>, at_once: bool) -> Step {
 impl MatchLog {
     /// Whether a checkpoint is due, or the last one is not cosigned.
     pub(crate) fn is_due(&self) -> Result<bool, Error> {
-        let logs = self.known_logs()?;
-        let mut steps = logs.iter().map(|log| step(log, logs.last(), false));
+        let now = now();
+        let logs = self.known_logs(now)?;
+        let mut steps = logs.iter().map(|log| step(log, logs.last(), now, false));
         Ok(steps.any(|step| step != Step::None))
     }
 
@@ -97,11 +104,13 @@ impl MatchLog {
     ) -> Result<Vec<Published>, Error> {
         let _one = self.publishing.lock().await;
         let mut published = Vec::new();
-        let logs = self.known_logs()?;
+        // What is signed counts as signed by then: what comes meanwhile, at the end of a half-year, is not passed over.
+        let now = now();
+        let logs = self.known_logs(now)?;
         for log in &logs {
-            match step(log, logs.last(), at_once) {
+            match step(log, logs.last(), now, at_once) {
                 Step::None => {}
-                step => published.push(self.publish_one(connection, witness, log, step).await?),
+                step => published.push(self.publish_one(connection, witness, (log, now), step).await?),
             }
         }
         Ok(published)
@@ -112,7 +121,7 @@ impl MatchLog {
     /// # Errors
     /// As [`Self::publish`].
     pub(crate) async fn compare(&self, connection: &Connection) -> Result<(), Error> {
-        for log in self.known_logs()?.into_iter().filter(|log| !log.lost) {
+        for log in self.known_logs(now())?.into_iter().filter(|log| !log.lost) {
             let theirs = self.cosigned(connection, &log).await?;
             self.is_whole(&log, theirs.as_ref())?;
         }
@@ -120,8 +129,8 @@ impl MatchLog {
     }
 
     /// The logs, one at least: the agency may know more of it than a database that was lost.
-    pub(super) fn known_logs(&self) -> Result<Vec<LogRow>, Error> {
-        self.store.begin_log(&shard(now()))?;
+    pub(super) fn known_logs(&self, now: Timestamp) -> Result<Vec<LogRow>, Error> {
+        self.store.begin_log(&shard(now))?;
         self.store.logs()
     }
 
@@ -129,7 +138,7 @@ impl MatchLog {
         &self,
         connection: &Connection,
         witness: &Witness,
-        log: &LogRow,
+        (log, now): (&LogRow, Timestamp),
         step: Step,
     ) -> Result<Published, Error> {
         let theirs = self.cosigned(connection, log).await?;
@@ -143,7 +152,7 @@ impl MatchLog {
             }
             _ => {
                 let size = self.store.pad(log.id, MULTIPLE, pad)?;
-                self.sign(log, &origin, &folder, size)?
+                self.sign((log, now), &origin, &folder, size)?
             }
         };
         folder.publish(&note).map_err(|source| files(&origin, source))?;
@@ -166,17 +175,16 @@ impl MatchLog {
     /// Signs the tree of the first `size` leaves in the place of the head, and writes its files.
     fn sign(
         &self,
-        log: &LogRow,
+        (log, now): (&LogRow, Timestamp),
         origin: &LogOrigin,
         folder: &LogFolder,
         size: u64,
     ) -> Result<(Checkpoint, Vec<u8>), Error> {
         let wrong = |source| files(origin, source);
-        let mut growth = match (self.head(log)?, published(folder).map_err(wrong)?) {
-            (Some((head, _)), _) => self.restored(log, folder, &head)?,
-            (None, 0) => Growth::new(),
-            // Signed before, and the record of it is gone: another tree would be a fork.
-            (None, cosigned) => return Err(Error::LogLost { log: origin.to_string(), cosigned }),
+        self.has_its_head(log)?;
+        let mut growth = match self.head(log)? {
+            Some((head, _)) => self.restored(log, folder, &head)?,
+            None => Growth::new(),
         };
         while growth.size() < size {
             let to = size.min(growth.size() + BATCH);
@@ -188,11 +196,20 @@ impl MatchLog {
         }
         let checkpoint = Checkpoint { origin: origin.to_string(), size, root: growth.root() };
         let note = checkpoint::sign(&checkpoint, &self.key).expect("an origin is a legal name").into_bytes();
-        if !self.store.set_head(log.id, log.size, size, &note, now().unix())? {
+        if !self.store.set_head(log.id, log.size, size, &note, now.unix())? {
             return Err(Error::HeadChanged { log: origin.to_string() });
         }
         folder.write(&growth.take_files()).map_err(wrong)?;
         Ok((checkpoint, note))
+    }
+
+    /// Whether a log whose files have a checkpoint has the record of it: without, another tree would be a fork.
+    pub(super) fn has_its_head(&self, log: &LogRow) -> Result<(), Error> {
+        let origin = self.origin(log.name());
+        match published(&self.folder(log)?).map_err(|source| files(&origin, source))? {
+            cosigned if cosigned > 0 && log.head.is_none() => Err(Error::LogLost { log: origin.to_string(), cosigned }),
+            _ => Ok(()),
+        }
     }
 
     /// The files of the tree that was signed last, made again where a crash or a disk has taken some. What they say was

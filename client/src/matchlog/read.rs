@@ -85,7 +85,7 @@ impl MatchLog {
                 let rows = self.store.openings(log.id, from, BATCH)?;
                 let Some(last) = rows.last() else { break };
                 from = last.number + 1;
-                for row in rows.iter().filter(|row| row.number == row.of) {
+                for row in &rows {
                     let opened = self.opened(&log, row)?;
                     if days.contains(&Date::of(opened.receipt.matched)) {
                         show(opened)?;

@@ -2,10 +2,10 @@
 
 use veilmatch_audit::{
     leaf::{Action, Erase, Key, Leaf, Role, VerifierKey},
-    origin::match_log_key,
+    origin::{LogOrigin, match_log_key},
 };
 
-use super::{LogName, MatchLog, nonce, pad};
+use super::{LogName, MatchLog, nonce};
 use crate::{Error, connection::Connection, frames::now, store::LogRow};
 
 /// A log that goes on as another.
@@ -22,20 +22,20 @@ pub struct Recovered {
 }
 
 impl MatchLog {
-    /// Ends every log of which the agency cosigned more than is here, and goes on with another one. What was never signed is
-    /// taken along.
+    /// Ends every log of which more was signed than is here, as the agency or the log's own files say, and goes on with
+    /// another one. What was never signed is taken along.
     ///
     /// # Errors
     /// [`Error::LogWhole`] if nothing is lost, and what keeps the agency from being asked.
     pub(crate) async fn recover(&self, connection: &Connection) -> Result<Vec<Recovered>, Error> {
         let _one = self.publishing.lock().await;
         let mut recovered = Vec::new();
-        let logs = self.known_logs()?;
+        let logs = self.known_logs(now())?;
         for log in logs.iter().filter(|log| !log.lost) {
             let theirs = self.cosigned(connection, log).await?;
-            match (self.is_whole(log, theirs.as_ref()), theirs) {
-                (Err(Error::LogLost { .. }), Some(theirs)) => recovered.push(self.go_on(log, theirs.size)?),
-                (other, _) => other?,
+            match self.is_whole(log, theirs.as_ref()).and_then(|()| self.has_its_head(log)) {
+                Err(Error::LogLost { cosigned, .. }) => recovered.push(self.go_on(log, cosigned)?),
+                whole => whole?,
             }
         }
         if recovered.is_empty() {
@@ -61,23 +61,43 @@ impl MatchLog {
             t: now(),
         };
         let first = first.encode().expect("what is lost begins before it ends");
-        let moved = |leaf: &[u8]| moved(leaf, log.size);
-        let new = self.store.go_on(log.id, log.size, &first, moved)?;
+        let way = Move { lost: self.origin(log.name()), new: self.origin(log.name().successor()), from: log.size };
+        let new = self.store.go_on(log.id, log.size, &first, |leaf| way.moved(leaf))?;
         Ok(Recovered { lost: log.name(), log: self.store.log(new)?.name(), from, to: cosigned })
     }
 }
 
-/// A leaf that was never signed, in the new log, where its neighbour from index `from` on is number 1. What it says about
-/// leaves that stay behind cannot be said there.
-fn moved(leaf: &[u8], from: u64) -> Vec<u8> {
-    let index = |index: u64| index.checked_sub(from).map(|index| index + 1);
-    let again = match Leaf::decode(leaf) {
-        Ok(Leaf::Action(action)) => index(action.index).and_then(|index| Action { index, ..action }.encode().ok()),
-        Ok(Leaf::Erase(erase)) => {
-            let indices = erase.indices.iter().copied().filter_map(index).collect();
-            Erase { indices, ..erase }.encode().ok()
-        }
-        _ => Some(leaf.to_vec()),
-    };
-    again.unwrap_or_else(pad)
+/// Leaves that were never signed, on their way into a new log: the one at index `from` of the lost log becomes number 1.
+struct Move {
+    lost: LogOrigin,
+    new: LogOrigin,
+    from: u64,
+}
+
+impl Move {
+    /// A leaf that names leaves that come along names them by their new places. What stays behind keeps its name; a leaf
+    /// that names some of both becomes two.
+    fn moved(&self, leaf: &[u8]) -> Vec<Vec<u8>> {
+        let again = match Leaf::decode(leaf) {
+            Ok(Leaf::Action(action)) if action.log == self.lost && action.index >= self.from => {
+                vec![Action { index: self.place(action.index), log: self.new.clone(), ..action }.encode()]
+            }
+            Ok(Leaf::Erase(erase)) if erase.log == self.lost => {
+                let (along, behind): (Vec<u64>, Vec<u64>) =
+                    erase.indices.iter().partition(|index| **index >= self.from);
+                let along = along.into_iter().map(|index| self.place(index)).collect();
+                let parts = [(behind, &self.lost), (along, &self.new)].into_iter();
+                let part = |(indices, log): (Vec<u64>, &LogOrigin)| {
+                    Erase { basis: erase.basis.clone(), indices, log: log.clone(), nonce: nonce(), t: erase.t }.encode()
+                };
+                parts.filter(|(indices, _)| !indices.is_empty()).map(part).collect()
+            }
+            _ => return vec![leaf.to_vec()],
+        };
+        again.into_iter().map(|leaf| leaf.expect("other indices are as legal as those before, and no longer")).collect()
+    }
+
+    fn place(&self, index: u64) -> u64 {
+        index - self.from + 1
+    }
 }

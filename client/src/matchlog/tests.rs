@@ -1,3 +1,5 @@
+mod published;
+
 use std::fs;
 
 use rand::rand_core::UnwrapErr as Infallible;
@@ -21,7 +23,7 @@ use crate::{
     keys::Keys,
     results::Row,
     state_dir::create_private_dir,
-    store::{Answered, Sent},
+    store::{Answered, Promise, Sent},
 };
 
 /// One item that was asked in a frame of four and is listed, with a label.
@@ -64,8 +66,8 @@ impl Asked {
         Hit { subject: 0, row: self.row.clone(), label: LABEL.to_vec() }
     }
 
-    fn record(&self, home: &Home, opened: bool) {
-        home.log.record(&self.held, opened.then_some(&self.opened), &[self.hit()], now()).unwrap();
+    fn answered(&self, home: &Home, opened: bool) {
+        home.log.answered(&self.held, opened.then_some(&self.opened), &[self.hit()], now()).unwrap();
     }
 }
 
@@ -79,17 +81,14 @@ fn sent(home: &Home, byte: u8) {
     let list = fake::list();
     let (batch, req) = (BatchId([byte; 16]), RequestDigest([byte; 32]));
     let sent = Sent { batch, list: &list, epoch: Epoch(1), version: Version(1), n: 4, req, minute: 1 };
-    home.store.frame_sent(&sent).unwrap();
+    home.log.frame_sent(&sent).unwrap();
 }
 
 fn answered() -> Ended {
     let acknowledged = (b"leaf".to_vec(), b"note".to_vec());
-    Ended::Answered(Answered {
-        resp: ResponseDigest([7; 32]),
-        ack: [8; 32],
-        day: "2026-05-28".to_owned(),
-        acknowledged,
-    })
+    let promise = Promise { origin: "agency.example/veilmatch/query/2026h1".to_owned(), number: 0, received: 1 };
+    let (resp, day) = (ResponseDigest([7; 32]), "2026-05-28".to_owned());
+    Ended::Answered(Answered { resp, ack: [8; 32], day, acknowledged, promise })
 }
 
 #[test]
@@ -158,7 +157,7 @@ fn a_match_has_one_leaf_and_an_opening_that_verifies_at_both_levels() {
     let home = Home::new();
     let asked = asked(&home, 3);
     for _ in 0..3 {
-        asked.record(&home, true);
+        asked.answered(&home, true);
     }
     let leaves = leaves(&home);
     let [Leaf::Match(leaf)] = &leaves[..] else { panic!("{leaves:?}") };
@@ -184,7 +183,7 @@ fn a_match_has_one_leaf_and_an_opening_that_verifies_at_both_levels() {
 fn a_match_of_kept_results_has_level_1_only() {
     // SPEC §19.3 NO_BLIND
     let home = Home::new();
-    asked(&home, 3).record(&home, false);
+    asked(&home, 3).answered(&home, false);
     assert!(home.log.hand_out(first(), 1, true).is_ok());
     assert_eq!(home.log.hand_out(first(), 2, true).unwrap_err().reason(), "NO_BLIND");
 }
@@ -194,9 +193,9 @@ fn what_was_done_is_kept_with_the_match_and_an_erased_record_is_gone_from_the_di
     // SPEC §18.5, §19.1
     let home = Home::new();
     let asked = asked(&home, 3);
-    asked.record(&home, true);
-    assert_eq!(home.log.act(first(), Taken::Reported, "CT-1").unwrap(), 1);
-    assert_eq!(home.log.act(first(), Taken::Rejected, "").unwrap(), 2);
+    asked.answered(&home, true);
+    assert_eq!(home.log.act(first(), Taken::Reported, "CT-1").unwrap().index, 1);
+    assert_eq!(home.log.act(first(), Taken::Rejected, "").unwrap().index, 2);
     let mut shown = Vec::new();
     home.log
         .each_match(every_day(), |opened| {
@@ -218,13 +217,13 @@ fn what_was_done_is_kept_with_the_match_and_an_erased_record_is_gone_from_the_di
     };
     assert!(on_disk(&home));
     let erased = home.log.erase(&[first()], "retention").unwrap();
-    assert_eq!((erased[0].indices.as_slice(), erased[0].leaf), (&[0][..], 3));
+    assert_eq!((erased[0].indices.as_slice(), erased[0].leaf.index), (&[0][..], 3));
     assert!(!on_disk(&home), "secure_delete, and the log emptied");
     assert_eq!(home.log.one_match(first()).map(drop).unwrap_err().reason(), "ERASED");
     assert_eq!(home.log.hand_out(first(), 1, true).unwrap_err().reason(), "ERASED");
-    assert_eq!(home.store.openings(log.id, 0, 10).unwrap().len(), 0, "what was done is gone with it");
+    assert_eq!(home.store.openings_of(log.id, 0).unwrap().len(), 0, "what was done is gone with it");
     assert!(matches!(&leaves(&home)[3], Leaf::Erase(erase) if erase.indices == [0] && erase.basis == "retention"));
-    asked.record(&home, true);
+    asked.answered(&home, true);
     assert_eq!(leaves(&home).len(), 4, "an entry that was erased does not come again by itself");
 }
 
@@ -232,7 +231,7 @@ fn what_was_done_is_kept_with_the_match_and_an_erased_record_is_gone_from_the_di
 fn what_is_no_match_or_no_word_is_refused_by_name() {
     // NO_RECORD, LOG_WORD
     let home = Home::new();
-    asked(&home, 3).record(&home, true);
+    asked(&home, 3).answered(&home, true);
     home.log.act(first(), Taken::Removed, "").unwrap();
     for index in [1, 2] {
         let place = Place { log: None, index };
@@ -248,7 +247,7 @@ fn what_is_no_match_or_no_word_is_refused_by_name() {
 fn a_record_under_another_key_is_damaged_and_not_empty() {
     // RECORD_DAMAGED
     let home = Home::new();
-    asked(&home, 3).record(&home, true);
+    asked(&home, 3).answered(&home, true);
     Vault::make(&home.dir).unwrap();
     let home = home.again();
     assert_eq!(home.log.one_match(first()).map(drop).unwrap_err().reason(), "RECORD_DAMAGED");
@@ -281,178 +280,12 @@ fn a_day_that_is_over_has_its_totals_and_a_day_of_nothing_has_zeros() {
     assert_eq!((days[1].offered, days[1].frames, days[1].actions.len()), (0, 0, 0));
 }
 
-/// An agency that cosigns.
-async fn agency() -> (FakeLogs, Connection) {
-    let published = fake::published(Timestamp::from_unix(4_000_000_000));
-    let logs = FakeLogs::of(&published.0);
-    let connection = Connection::plain(&fake::with_logs(published, logs.clone()).await);
-    (logs, connection)
-}
-
-async fn publish(home: &Home, connection: &Connection) -> Result<Vec<Published>, Error> {
-    home.log.publish(connection, &fake::invitation().witness_key(), true).await
-}
-
-fn folder(home: &Home) -> (LogFolder, Checkpoint) {
-    let (_, path) = home.log.folders().unwrap().pop().unwrap();
-    let folder = LogFolder::new(path);
-    let note = folder.checkpoint().unwrap().unwrap();
-    let checkpoint = Checkpoint::parse(Note::parse(&note).unwrap().text()).unwrap();
-    (folder, checkpoint)
-}
-
-#[tokio::test]
-async fn a_published_tree_is_padded_cosigned_and_read_from_its_files() {
-    // SPEC §18.5, §17.3, §17.4, §20.2
-    let home = Home::new();
-    let (logs, connection) = agency().await;
-    asked(&home, 3).record(&home, true);
-    let published = publish(&home, &connection).await.unwrap();
-    assert_eq!((published[0].size, published[0].cosigned), (64, true));
-    let (files, checkpoint) = folder(&home);
-    assert_eq!(tree::root_at(&files.view(64), 64).unwrap(), checkpoint.root);
-    let note = files.checkpoint().unwrap().unwrap();
-    assert_eq!(Note::parse(&note).unwrap().lines().len(), 2, "the agency's line stands beside the platform's");
-    // Whether something was found does not decide that there is a checkpoint, nor its size.
-    let published = publish(&home, &connection).await.unwrap();
-    assert_eq!((published[0].size, published[0].cosigned), (128, true));
-    home.log.erase(&[first()], "retention").unwrap();
-    publish(&home, &connection).await.unwrap();
-    let (files, checkpoint) = folder(&home);
-    assert_eq!(checkpoint.size, 192);
-    let proof = tree::inclusion_proof(&files.view(192), 0, 192).unwrap();
-    let leaf = veilmatch_audit::leaf::hash(&files.view(192).entries(0).unwrap()[0]);
-    tree::verify_inclusion(&leaf, 0, 192, &proof, &checkpoint.root).unwrap();
-    assert_eq!(logs.state().cosigned.len(), 1);
-}
-
-#[tokio::test]
-async fn a_day_is_closed_once_with_both_signatures_and_a_contradiction_is_kept() {
-    // SPEC §18.6, §20.3 CLOSE_DIFFERS
-    let home = Home::new();
-    let (logs, connection) = agency().await;
-    (1..=2).for_each(|byte| {
-        sent(&home, byte);
-        home.log.frame_ended(&fake::list(), BatchId([byte; 16]), &answered(), 3, None).unwrap();
-    });
-    let ack_key = fake::invitation().ack_key();
-    let close = || home.log.close_days(&connection, &ack_key);
-    close().await.unwrap();
-    assert_eq!(leaves(&home).len(), 2, "nothing is closed that the agency contradicts");
-    let kept: Vec<_> = fs::read_dir(home.dir.evidence()).unwrap().map(|file| file.unwrap().file_name()).collect();
-    assert_eq!(kept, ["closing-baseline-1-2026-05-28.note"]);
-    let key = Keys::read(&home.dir).unwrap().receipt.verifying_key();
-    logs.state().agrees = Some(Verifier::new(&receipt_key(&fake::platform()), key).unwrap());
-    for _ in 0..2 {
-        close().await.unwrap();
-    }
-    let leaves = leaves(&home);
-    let [Leaf::Frame(_), Leaf::Frame(_), Leaf::Close(closed)] = &leaves[..] else { panic!("{leaves:?}") };
-    assert_eq!(
-        (closed.date.to_string().as_str(), closed.epoch, closed.list.as_str()),
-        ("2026-05-28", Epoch(1), "baseline")
-    );
-}
-
-#[tokio::test]
-async fn files_that_were_lost_are_written_anew_before_anything_is_signed() {
-    // SPEC §17.4
-    let home = Home::new();
-    let (_logs, connection) = agency().await;
-    asked(&home, 3).record(&home, true);
-    publish(&home, &connection).await.unwrap();
-    let (_, path) = home.log.folders().unwrap().pop().unwrap();
-    fs::remove_dir_all(path.join("tile")).unwrap();
-    assert_eq!(publish(&home, &connection).await.unwrap()[0].size, 128);
-    let (files, checkpoint) = folder(&home);
-    assert_eq!(tree::root_at(&files.view(128), 128).unwrap(), checkpoint.root);
-}
-
-#[tokio::test]
-async fn nothing_is_signed_behind_what_the_agency_cosigned_and_a_lost_log_goes_on_as_another() {
-    // SPEC §20.2, §17.1, §18.2 LOG_LOST, LOG_WHOLE
-    let home = Home::new();
-    let (logs, connection) = agency().await;
-    asked(&home, 3).record(&home, true);
-    publish(&home, &connection).await.unwrap();
-    assert_eq!(home.log.recover(&connection).await.unwrap_err().reason(), "LOG_WHOLE");
-    home.store.empty_log().unwrap();
-    let backup = fs::read(home.dir.database()).unwrap();
-    publish(&home, &connection).await.unwrap();
-    home.store.empty_log().unwrap();
-    // An old backup of the database is restored.
-    let database = home.dir.database();
-    fs::write(&database, backup).unwrap();
-    let home = home.again();
-    sent(&home, 5);
-    home.log.frame_ended(&fake::list(), BatchId([5; 16]), &answered(), 1, None).unwrap();
-    let before = logs.state().cosigned.clone();
-    assert_eq!(home.log.compare(&connection).await.unwrap_err().reason(), "LOG_LOST");
-    assert_eq!(publish(&home, &connection).await.unwrap_err().reason(), "LOG_LOST");
-    assert_eq!(logs.state().cosigned, before, "nothing was signed");
-
-    let recovered = home.log.recover(&connection).await.unwrap();
-    assert_eq!((recovered[0].from, recovered[0].to), (64, 128));
-    assert!(recovered[0].log.to_string().ends_with(".2"));
-    let leaves = leaves(&home);
-    let Leaf::Key(key) = &leaves[0] else { panic!("{leaves:?}") };
-    assert_eq!((key.lost_from, key.lost_to, key.previous.is_some()), (64, 128, true));
-    assert!(
-        matches!(&leaves[1], Leaf::Frame(frame) if frame.batch == BatchId([5; 16])),
-        "what was not signed goes along"
-    );
-    let published = publish(&home, &connection).await.unwrap();
-    assert_eq!((published.len(), published[0].size, published[0].cosigned), (1, 64, true));
-    assert_eq!(logs.state().cosigned.len(), 2);
-    home.log.compare(&connection).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_database_that_was_lost_altogether_is_noticed_too() {
-    // SPEC §20.2 LOG_LOST
-    let home = Home::new();
-    let (logs, connection) = agency().await;
-    asked(&home, 3).record(&home, true);
-    publish(&home, &connection).await.unwrap();
-    let lost = fs::read_dir(home.dir.root()).unwrap().map(|file| file.unwrap().path());
-    lost.filter(|path| path.to_str().unwrap().contains("state.db")).for_each(|path| fs::remove_file(path).unwrap());
-    let home = home.again();
-    assert_eq!(publish(&home, &connection).await.unwrap_err().reason(), "LOG_LOST");
-    let recovered = home.log.recover(&connection).await.unwrap();
-    assert_eq!((recovered[0].from, recovered[0].to), (0, 64));
-    publish(&home, &connection).await.unwrap();
-    assert_eq!(logs.state().cosigned.len(), 2);
-}
-
-#[tokio::test]
-async fn a_head_that_changed_meanwhile_is_not_replaced() {
-    // SPEC §17.4 HEAD_CHANGED
-    let home = Home::new();
-    asked(&home, 3).record(&home, true);
-    let log = home.store.logs().unwrap().pop().unwrap();
-    assert!(home.store.set_head(log.id, 0, 1, b"note", 1).unwrap());
-    assert!(!home.store.set_head(log.id, 0, 2, b"note", 1).unwrap());
-    let error = Error::HeadChanged { log: "log".to_owned() };
-    assert_eq!(error.reason(), "HEAD_CHANGED");
-}
-
-#[tokio::test]
-async fn a_head_that_is_not_signed_by_this_platform_is_not_built_upon() {
-    // LOG_FILES
-    let home = Home::new();
-    let (_logs, connection) = agency().await;
-    asked(&home, 3).record(&home, true);
-    let log = home.store.logs().unwrap().pop().unwrap();
-    home.store.set_head(log.id, 0, 1, b"no note", 1).unwrap();
-    assert_eq!(publish(&home, &connection).await.unwrap_err().reason(), "LOG_FILES");
-}
-
 #[test]
 fn leaves_show_nothing_of_what_matched() {
     // SPEC §18.1, §18.5
     let home = Home::new();
     let asked = asked(&home, 3);
-    asked.record(&home, true);
+    asked.answered(&home, true);
     let log = home.store.logs().unwrap().pop().unwrap();
     let bytes = home.store.leaves(log.id, 0, log.leaves).unwrap().concat();
     let text = String::from_utf8(bytes).unwrap();

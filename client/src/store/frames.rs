@@ -7,7 +7,7 @@ use veilmatch_protocol::{
     name::{Epoch, ListId, Version},
 };
 
-use super::{NewBlock, Pending, Store, log, results::insert_block, totals};
+use super::{NewBlock, Pending, Promise, Store, log, promises, results::insert_block, totals};
 use crate::Error;
 
 /// A frame about to be sent.
@@ -42,6 +42,8 @@ pub(crate) struct Answered {
     pub(crate) day: String,
     /// The agency's leaf, and the note that acknowledges it, as they came.
     pub(crate) acknowledged: (Vec<u8>, Vec<u8>),
+    /// Where the agency promises to publish the leaf.
+    pub(crate) promise: Promise,
 }
 
 /// An acknowledgement that is kept.
@@ -115,9 +117,10 @@ impl Store {
         })
     }
 
-    /// Intent before sending.
-    pub(crate) fn frame_sent(&self, frame: &Sent<'_>) -> Result<(), Error> {
+    /// Intent before sending, in one transaction with totals that wait: what is asked was offered.
+    pub(crate) fn frame_sent(&self, frame: &Sent<'_>, pending: &Pending) -> Result<(), Error> {
         self.write(|t| {
+            totals::add_all(t, pending)?;
             let mut insert = t.prepare_cached(
                 "INSERT INTO frame (batch, list, epoch, version, n, req, minute, status)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'sent')",
@@ -159,9 +162,10 @@ impl Store {
                 t.prepare_cached(query)?.query_row(params![batch.0, status, code, resp, ack, day], frame).optional()?;
             if let Some(row) = row {
                 append(t, when, &row, &leaf)?;
-                if let Some(Answered { day, acknowledged: (leaf, note), .. }) = answered {
+                if let Some(Answered { day, acknowledged: (leaf, note), promise, .. }) = answered {
                     t.prepare_cached("INSERT INTO acknowledged (day, leaf, note) VALUES (?1, ?2, ?3)")?
                         .execute(params![day, leaf, note])?;
+                    promises::insert(t, t.last_insert_rowid(), &batch, promise)?;
                 }
             }
             totals::add_all(t, pending)?;

@@ -76,9 +76,11 @@ pub(super) fn append(t: &Connection, log: LogId, leaf: &[u8]) -> rusqlite::Resul
 }
 
 impl Store {
-    /// Makes sure that there is a log of this half-year: a database that was lost has none, and the agency may know of one.
+    /// Makes sure that there is a log of this half-year: by the clock, not with its first leaf. A database that was lost has
+    /// none, and the agency may know of one.
     pub(crate) fn begin_log(&self, shard: &str) -> Result<(), Error> {
-        if self.logs()?.is_empty() { self.write(|t| current(t, shard).map(drop)) } else { Ok(()) }
+        let begun = self.logs()?.iter().any(|log| !log.lost && log.shard.as_str() >= shard);
+        if begun { Ok(()) } else { self.write(|t| current(t, shard).map(drop)) }
     }
 
     /// Every log, oldest first.
@@ -136,13 +138,14 @@ impl Store {
     }
 
     /// Ends a log that its keeper has lost a part of, and goes on with another generation: `first` is its first leaf, and
-    /// what was never signed, from index `from` on, follows as `moved` writes it, openings included. Gives the new log.
+    /// what was never signed, from index `from` on, follows as `moved` writes it, with openings; leaves that `moved` makes
+    /// more come behind all others. Gives the new log.
     pub(crate) fn go_on(
         &self,
         lost: LogId,
         from: u64,
         first: &[u8],
-        moved: impl Fn(&[u8]) -> Vec<u8>,
+        moved: impl Fn(&[u8]) -> Vec<Vec<u8>>,
     ) -> Result<LogId, Error> {
         self.write(|t| {
             let query = "UPDATE log SET lost = 1 WHERE id = ?1 RETURNING shard, generation";
@@ -155,11 +158,19 @@ impl Store {
                 .prepare("SELECT bytes FROM leaf WHERE log = ?1 AND number >= ?2 ORDER BY number")?
                 .query_map(rest, |row| row.get(0))?
                 .collect::<Result<_, _>>()?;
-            leaves.iter().try_for_each(|leaf| append(t, new, &moved(leaf)).map(drop))?;
+            let mut more = Vec::new();
+            for leaf in &leaves {
+                let mut moved = moved(leaf).into_iter();
+                moved.next().map_or(Ok(0), |leaf| append(t, new, &leaf))?;
+                more.extend(moved);
+            }
+            more.iter().try_for_each(|leaf| append(t, new, leaf).map(drop))?;
             t.execute("DELETE FROM leaf WHERE log = ?1 AND number >= ?2", rest)?;
+            let new_place = params![new.0, lost.0, from.cast_signed()];
+            t.execute("UPDATE opening SET of_log = ?1, of = of - ?3 + 1 WHERE of_log = ?2 AND of >= ?3", new_place)?;
             t.execute(
-                "UPDATE opening SET log = ?1, number = number - ?3 + 1, of = of - ?3 + 1 WHERE log = ?2 AND of >= ?3",
-                params![new.0, lost.0, from.cast_signed()],
+                "UPDATE opening SET log = ?1, number = number - ?3 + 1 WHERE log = ?2 AND number >= ?3",
+                new_place,
             )?;
             Ok(new)
         })

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 use veilmatch_protocol::name::{Epoch, ListId};
 
-use super::{LogId, Store, log, totals};
+use super::{LogId, Pending, Store, log, totals};
 use crate::Error;
 
 /// An opening with its key, both sealed.
@@ -26,8 +26,6 @@ pub(crate) struct NewMatch {
 pub(crate) struct OpeningRow {
     /// Index of its leaf.
     pub(crate) number: u64,
-    /// Index of the leaf of the match that it is about: its own, if it is a match.
-    pub(crate) of: u64,
     pub(crate) sealed: Sealed,
     /// Unix seconds of when its receipt was handed out, or 0.
     pub(crate) released: u64,
@@ -35,13 +33,19 @@ pub(crate) struct OpeningRow {
 
 fn opening(row: &rusqlite::Row<'_>) -> rusqlite::Result<OpeningRow> {
     let number = |at: usize| row.get::<_, i64>(at).map(i64::cast_unsigned);
-    let sealed = Sealed { key: row.get(2)?, record: row.get(3)? };
-    Ok(OpeningRow { number: number(0)?, of: number(1)?, sealed, released: number(4)? })
+    let sealed = Sealed { key: row.get(1)?, record: row.get(2)? };
+    Ok(OpeningRow { number: number(0)?, sealed, released: number(3)? })
 }
 
-fn insert(t: &Transaction<'_>, log: LogId, number: u64, of: u64, sealed: &Sealed) -> rusqlite::Result<()> {
-    t.prepare_cached("INSERT INTO opening (log, number, of, key, record) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![log.0, number.cast_signed(), of.cast_signed(), sealed.key, sealed.record])
+/// Keeps the opening of a leaf; `of` is the leaf of the match that it is about, itself if it is a match.
+fn insert(
+    t: &Transaction<'_>,
+    (log, number): (LogId, u64),
+    (of_log, of): (LogId, u64),
+    sealed: &Sealed,
+) -> rusqlite::Result<()> {
+    t.prepare_cached("INSERT INTO opening (log, number, of_log, of, key, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![log.0, number.cast_signed(), of_log.0, of.cast_signed(), sealed.key, sealed.record])
         .map(drop)
 }
 
@@ -54,22 +58,25 @@ impl Store {
         })
     }
 
-    /// Records matches that are not recorded yet, leaf and opening in one transaction, in the log of this half-year.
+    /// Records matches that are not recorded yet, leaf and opening, in the log of this half-year, in one transaction with
+    /// totals that wait.
     pub(crate) fn record_matches(
         &self,
         shard: &str,
         (list, epoch): (&ListId, Epoch),
         date: &str,
         matches: &[NewMatch],
+        pending: &Pending,
     ) -> Result<(), Error> {
         self.write(|t| {
+            totals::add_all(t, pending)?;
             let log = log::current(t, shard)?;
             let mut new = 0;
             for NewMatch { id, leaf, opening } in matches {
                 let query = "INSERT OR IGNORE INTO matched (id, list, epoch) VALUES (?1, ?2, ?3)";
                 if t.prepare_cached(query)?.execute(params![id, list.as_str(), epoch.0])? == 1 {
                     let number = log::append(t, log, leaf)?;
-                    insert(t, log, number, number, opening)?;
+                    insert(t, (log, number), (log, number), opening)?;
                     new += 1;
                 }
             }
@@ -84,12 +91,12 @@ impl Store {
         })
     }
 
-    /// The openings of a log, ascending, from an index on, `many` at most.
+    /// The openings of the matches of a log, ascending, from an index on, `many` at most.
     pub(crate) fn openings(&self, log: LogId, from: u64, many: u32) -> Result<Vec<OpeningRow>, Error> {
         self.read(|c| {
             let mut query = c.prepare_cached(
-                "SELECT number, of, key, record, released FROM opening WHERE log = ?1 AND number >= ?2
-                 ORDER BY number LIMIT ?3",
+                "SELECT number, key, record, released FROM opening
+                 WHERE log = ?1 AND number >= ?2 AND of_log = log AND of = number ORDER BY number LIMIT ?3",
             )?;
             query.query_map(params![log.0, from.cast_signed(), many], opening)?.collect()
         })
@@ -98,7 +105,7 @@ impl Store {
     /// The opening of a leaf.
     pub(crate) fn opening(&self, log: LogId, number: u64) -> Result<Option<OpeningRow>, Error> {
         self.read(|c| {
-            let query = "SELECT number, of, key, record, released FROM opening WHERE log = ?1 AND number = ?2";
+            let query = "SELECT number, key, record, released FROM opening WHERE log = ?1 AND number = ?2";
             c.query_row(query, params![log.0, number.cast_signed()], opening).optional()
         })
     }
@@ -107,26 +114,28 @@ impl Store {
     pub(crate) fn openings_of(&self, log: LogId, of: u64) -> Result<Vec<OpeningRow>, Error> {
         self.read(|c| {
             let mut query = c.prepare_cached(
-                "SELECT number, of, key, record, released FROM opening WHERE log = ?1 AND of = ?2 ORDER BY number",
+                "SELECT number, key, record, released FROM opening WHERE of_log = ?1 AND of = ?2 ORDER BY log, number",
             )?;
             query.query_map(params![log.0, of.cast_signed()], opening)?.collect()
         })
     }
 
-    /// Records what was done about a match: leaf, opening and the day's total in one transaction. Gives the leaf's index.
+    /// Records what was done about a match, in the log of this half-year: leaf, opening and the day's total in one
+    /// transaction. Gives the leaf's place.
     pub(crate) fn record_action(
         &self,
-        log: LogId,
-        of: u64,
+        shard: &str,
+        of: (LogId, u64),
         (list, date, code): (&str, &str, &str),
         leaf: &[u8],
         sealed: &Sealed,
-    ) -> Result<u64, Error> {
+    ) -> Result<(LogId, u64), Error> {
         self.write(|t| {
+            let log = log::current(t, shard)?;
             let number = log::append(t, log, leaf)?;
-            insert(t, log, number, of, sealed)?;
+            insert(t, (log, number), of, sealed)?;
             totals::add(t, list, date, &format!("action:{code}"), 1)?;
-            Ok(number)
+            Ok((log, number))
         })
     }
 
@@ -139,14 +148,21 @@ impl Store {
         })
     }
 
-    /// Destroys everything about these matches and says so in the log, in one transaction.
-    pub(crate) fn erase(&self, log: LogId, numbers: &[u64], leaf: &[u8]) -> Result<u64, Error> {
+    /// Destroys everything about these matches of a log and says so in the log of this half-year, in one transaction. Gives
+    /// the leaf's place.
+    pub(crate) fn erase(
+        &self,
+        shard: &str,
+        (log, numbers): (LogId, &[u64]),
+        leaf: &[u8],
+    ) -> Result<(LogId, u64), Error> {
         self.write(|t| {
-            let mut delete = t.prepare_cached("DELETE FROM opening WHERE log = ?1 AND of = ?2")?;
+            let mut delete = t.prepare_cached("DELETE FROM opening WHERE of_log = ?1 AND of = ?2")?;
             for number in numbers {
                 delete.execute(params![log.0, number.cast_signed()])?;
             }
-            log::append(t, log, leaf)
+            let current = log::current(t, shard)?;
+            Ok((current, log::append(t, current, leaf)?))
         })
     }
 }

@@ -1,4 +1,5 @@
 //! The query log: its checkpoints must extend each other, and are cosigned. One that was lost is left for the one that says so.
+//! What the agency acknowledged is asked for (SPEC §17.7).
 
 use tonic::transport::Channel;
 use veilmatch_audit::{
@@ -26,30 +27,44 @@ impl Watch {
         }
     }
 
-    /// Verifies and cosigns the newest checkpoint of the newest query log that is known.
+    /// Verifies and cosigns the newest checkpoint of the newest query log that is known, and of those in which something is
+    /// promised still; then looks whether they have what they must have.
     ///
     /// # Errors
     /// [`Error::LogFork`], [`Error::LogRollback`], [`Error::UnprovenLog`], and what keeps it from being asked.
     pub(crate) async fn watch_queries(&self, connection: &Connection) -> Result<(), Error> {
         let _turn = self.turn.lock().await;
-        let mut log = self.query_log()?;
-        loop {
+        let (began, mut log) = (now().unix(), self.query_log()?);
+        let tree = loop {
             match self.watch_one(connection, &log).await {
                 Err(lost @ Error::LogRollback { .. }) => {
                     log = self.successor(connection, &log).await?.ok_or(lost)?;
                 }
-                done => return done,
+                tree => break tree?,
+            }
+        };
+        self.hold_to_promises(connection, &log, tree.as_ref(), began).await?;
+        for promised in self.store.promised_in()?.iter().filter_map(|origin| LogOrigin::parse(origin).ok()) {
+            let began = now().unix();
+            if promised == log {
+                continue;
+            }
+            match self.watch_one(connection, &promised).await {
+                Err(Error::LogRollback { .. }) => self.lost_with(&promised)?,
+                tree => self.hold_to_promises(connection, &promised, tree?.as_ref(), began).await?,
             }
         }
+        Ok(())
     }
 
-    async fn watch_one(&self, connection: &Connection, log: &LogOrigin) -> Result<(), Error> {
+    /// Gives the newest checkpoint of a log, if there is one.
+    async fn watch_one(&self, connection: &Connection, log: &LogOrigin) -> Result<Option<Watched>, Error> {
         let (origin, verifier) = (log.to_string(), self.verifier(log));
         let before = self.store.watched(&origin)?;
         let next = match self.next(connection, &origin, &verifier, before.as_ref()).await {
             Err(Error::Refused(refused)) if refused.reason == Reason::UnknownLog => {
                 // A half-year begins with the first frame.
-                let Some(before) = &before else { return Ok(()) };
+                let Some(before) = &before else { return Ok(None) };
                 self.show(connection, &origin, before).await;
                 Err(self.rollback(&origin, &[], before))
             }
@@ -71,7 +86,7 @@ impl Watch {
             let line = self.cosigner.cosign(&checkpoint, now);
             self.hand_in(connection, &origin, &note, &line, now).await;
         }
-        Ok(())
+        Ok(Some(watched))
     }
 
     /// The log that goes on from one of which less is shown than was seen: its first leaf says that all of that is lost.

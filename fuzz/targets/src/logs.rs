@@ -121,7 +121,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         r#"{"nonce":"AAECAwQFBgcICQoLDA0ODw==","type":"veilmatch/pad/v1"}"#,
         r#"{"nonce":"AAECAwQFBgcICQoLDA0ODw==","type":"veilmatch/pad/v2"}"#,
         r#"{"batch":"AAECAwQFBgcICQoLDA0ODw==","c":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","nonce":"AAECAwQFBgcICQoLDA0ODw==","t":"2026-05-28T00:00:00Z","type":"veilmatch/match/v1"}"#,
-        r#"{"basis":"request","indices":[1,2],"nonce":"AAECAwQFBgcICQoLDA0ODw==","t":"2026-05-28T00:00:00Z","type":"veilmatch/erase/v1"}"#,
+        r#"{"basis":"request","indices":[1,2],"log":"platform.example/veilmatch/match/agency.example/2026h1","nonce":"AAECAwQFBgcICQoLDA0ODw==","t":"2026-05-28T00:00:00Z","type":"veilmatch/erase/v1"}"#,
     ];
     vec![
         ("notes", vec![signed(5).into_bytes(), cosigned.into_bytes()]),

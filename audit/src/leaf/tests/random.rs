@@ -13,7 +13,10 @@ use veilmatch_protocol::{
 };
 
 use super::super::*;
-use crate::{date::Date, origin::LogOrigin};
+use crate::{
+    date::Date,
+    origin::{LogOrigin, Shard},
+};
 
 /// How many types there are.
 pub const TYPES: usize = 13;
@@ -29,7 +32,7 @@ pub fn leaf(kind: usize, rng: &mut impl Rng) -> Leaf {
         5 => adopt(rng).into(),
         6 => frame(rng).into(),
         7 => Match { batch: batch(rng), c: hash(rng), nonce: nonce(rng), t: time(rng).day() }.into(),
-        8 => Action { c: hash(rng), index: integer(rng), nonce: nonce(rng), t: time(rng).day() }.into(),
+        8 => action(rng).into(),
         9 => day(rng).into(),
         10 => close(rng).into(),
         11 => erase(rng).into(),
@@ -276,9 +279,18 @@ fn close(rng: &mut impl Rng) -> Close {
     }
 }
 
+fn action(rng: &mut impl Rng) -> Action {
+    Action { c: hash(rng), index: integer(rng), log: match_log(rng), nonce: nonce(rng), t: time(rng).day() }
+}
+
+fn match_log(rng: &mut impl Rng) -> LogOrigin {
+    LogOrigin::Match(platform(rng), agency(rng), Shard::of(time(rng)))
+}
+
 fn erase(rng: &mut impl Rng) -> Erase {
     let mut indices: Vec<_> = (0..rng.random_range(1..20)).map(|_| integer(rng)).collect();
     indices.sort_unstable();
     indices.dedup();
-    Erase { basis: word(rng, b"abz09-"), indices, nonce: nonce(rng), t: time(rng).day() }
+    let (basis, log) = (word(rng, b"abz09-"), match_log(rng));
+    Erase { basis, indices, log, nonce: nonce(rng), t: time(rng).day() }
 }

@@ -3,21 +3,21 @@
 use rand::{SeedableRng, rngs::StdRng};
 use veilmatch_audit::{
     finding::{Code, Place},
-    leaf::{Erase, Leaf, Match, Nonce},
+    leaf::{Action, Erase, Leaf, Match, Nonce},
     opening::Opening,
     origin::LogOrigin,
     reconcile::{Items, Status},
 };
 use veilmatch_protocol::{
     derive::Tag,
-    manifest::Timestamp,
+    manifest::{Hash, Timestamp},
     note::Verifier,
     oprf::Blind,
     receipt::{OpenedBlind, Receipt, Salt, SignedReceipt, commit},
 };
 
-use super::{MATCH, MONTH, PLATFORM, change_day, find_last, only, put};
-use crate::world::{list, platform::Platform, shown::Shown};
+use super::{MATCH, MONTH, PLATFORM, change_day, find, find_last, leaf, only, pad, put, text};
+use crate::world::{list, log::Log, platform::Platform, shown::Shown};
 
 fn me() -> &'static Platform {
     &MONTH.platforms[0]
@@ -274,7 +274,8 @@ fn e01_an_erased_record_still_opens() {
     let (at, opening) = plain_opening();
     let index = find_last(MATCH, |leaf| matches!(leaf, Leaf::Pad(_)));
     let t = crate::world::at("2026-10-31T00:00:00Z");
-    let erase = Erase { basis: "request".into(), indices: vec![opening.index], nonce: Nonce([7; 16]), t };
+    let (basis, indices) = ("request".into(), vec![opening.index]);
+    let erase = Erase { basis, indices, log: opening.log.clone(), nonce: Nonce([7; 16]), t };
     let shown = MONTH.edited(|logs| put(logs, MATCH, index, &Leaf::Erase(erase)));
     only(&shown, Code::E01, &Place::line(PLATFORM, "opening", at as u64 + 1));
 }
@@ -285,4 +286,43 @@ fn e01_a_record_is_kept_too_long() {
     shown.terms.erase_days = Some(28);
     let findings = shown.findings(&MONTH);
     assert!(!findings.is_empty() && findings.iter().all(|finding| finding.code == Code::E01));
+}
+
+/// The log of the half-year before, with one match.
+fn earlier() -> Log {
+    let Leaf::Match(found) = leaf(MATCH, find(MATCH, |leaf| matches!(leaf, Leaf::Match(_)))) else { unreachable!() };
+    let found = Match { t: crate::world::at("2026-03-01T00:00:00Z"), ..found };
+    let leaves = vec![found.encode().unwrap(), pad().encode().unwrap()];
+    Log { origin: MATCH.replace("h2", "h1"), leaves, ..MONTH.platforms[0].log.clone() }
+}
+
+/// The last pad of the match log replaced.
+fn with_last(leaf: &Leaf) -> (Shown, Place) {
+    let index = find_last(MATCH, |leaf| matches!(leaf, Leaf::Pad(_)));
+    (MONTH.edited(|logs| put(logs, MATCH, index, leaf)), Place::leaf(MATCH, index))
+}
+
+#[test]
+fn what_was_done_about_a_match_of_an_earlier_log_is_judged_beside_that_log() {
+    // SPEC §18.5
+    let (log, nonce) = (LogOrigin::parse(&earlier().origin).unwrap(), Nonce([7; 16]));
+    let t = crate::world::at("2026-10-31T00:00:00Z");
+    let act = |log: &LogOrigin, index| Leaf::Action(Action { c: Hash([7; 32]), index, log: log.clone(), nonce, t });
+    let erase = |indices| Leaf::Erase(Erase { basis: "request".into(), indices, log: log.clone(), nonce, t });
+    // Whether it is a match there is not known without that log.
+    assert_eq!(text(&with_last(&act(&log, 7)).0.findings(&MONTH)), "");
+    let (mut shown, _) = with_last(&erase(vec![0]));
+    shown.add(&earlier());
+    assert_eq!(text(&shown.findings(&MONTH)), "", "an erased match needs no receipt");
+    let (mut shown, place) = with_last(&erase(vec![0, 1]));
+    shown.add(&earlier());
+    only(&shown, Code::E01, &place);
+    let (mut shown, place) = with_last(&act(&log, 1));
+    shown.terms.receipt_days = None;
+    shown.add(&earlier());
+    only(&shown, Code::D02, &place);
+    for other in [MATCH.replace("2026h2", "2027h1"), MATCH.replace("platform", "other")] {
+        let (shown, place) = with_last(&act(&LogOrigin::parse(&other).unwrap(), 0));
+        only(&shown, Code::D02, &place);
+    }
 }

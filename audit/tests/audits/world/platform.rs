@@ -259,7 +259,8 @@ impl Platform {
         let index = self.log.leaves.len() as u64;
         let found = Match { batch: context.batch, c: commit(&salt, signed.note()), nonce: nonce(rng), t: t.day() };
         self.log.leaves.push(found.encode().unwrap());
-        let action = Action { c: commit(&salt, b"{}"), index, nonce: nonce(rng), t: t.day() };
+        let log = LogOrigin::parse(&self.log.origin).unwrap();
+        let action = Action { c: commit(&salt, b"{}"), index, log: log.clone(), nonce: nonce(rng), t: t.day() };
         self.log.leaves.push(action.encode().unwrap());
         let totals = self.totals.entry(Date::of(t)).or_default();
         totals.2 += 1;
@@ -267,7 +268,7 @@ impl Platform {
         let hashes: Vec<[u8; 32]> = elements.iter().map(|element| merkle::leaf_hash(element)).collect();
         let (position, n) = (u64::from(evaluated.position), elements.len() as u64);
         self.openings.push(Opening {
-            log: LogOrigin::parse(&self.log.origin).unwrap(),
+            log,
             index,
             salt,
             receipt: String::from_utf8(signed.note().to_vec()).unwrap(),
@@ -303,9 +304,9 @@ impl Platform {
         let at = self.matched.iter().position(|tag| !canaries.contains(tag)).unwrap();
         self.matched.remove(at);
         let opening = self.openings.remove(at);
-        let leaf = Erase { basis: "retention".into(), indices: vec![opening.index], nonce: nonce(rng), t: t.day() };
-        let of_it = self.earlier.iter_mut().find(|log| log.origin == opening.log.to_string());
-        of_it.unwrap_or(&mut self.log).leaves.push(leaf.encode().unwrap());
+        let (basis, indices) = ("retention".into(), vec![opening.index]);
+        let leaf = Erase { basis, indices, log: opening.log.clone(), nonce: nonce(rng), t: t.day() };
+        self.log.leaves.push(leaf.encode().unwrap());
     }
 
     /// Fills up to the next multiple of 64.

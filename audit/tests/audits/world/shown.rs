@@ -151,7 +151,7 @@ impl Shown {
             name: platform.name.clone(),
             request_key: platform.request_key.verifying_key(),
             receipt_key: platform.receipt_key.verifying_key(),
-            logs: self.sources(platform.logs(), &policy),
+            logs: self.match_logs(platform.name.as_str()).map(|origin| self.source(origin, &policy)).collect(),
             acks: self.acks.get(platform.name.as_str()).map(|acks| Paper::read(&lines(acks), Acknowledged::decode)),
             openings: self
                 .openings
@@ -176,6 +176,17 @@ impl Shown {
             threads: 2,
         })
         .unwrap()
+    }
+
+    fn match_logs(&self, platform: &str) -> impl Iterator<Item = &str> {
+        let of_it = format!("{platform}/veilmatch/match/");
+        self.logs.keys().map(String::as_str).filter(move |origin| origin.starts_with(&of_it))
+    }
+
+    /// Shows one more log.
+    pub fn add(&mut self, log: &Log) {
+        self.logs.insert(log.origin.clone(), log.files(log.leaves.len(), &cosigners(log), at(COSIGNED).unix()));
+        self.keys.insert(log.origin.clone(), log.verifier());
     }
 
     pub fn findings(&self, world: &World) -> Vec<Finding> {

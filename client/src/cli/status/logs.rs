@@ -26,6 +26,16 @@ pub(super) struct Logs {
     // Whether witnesses other than this platform must have cosigned the manifest log: only then two lists for two platforms
     // would show.
     split_view_excluded: bool,
+    promises: Promises,
+}
+
+/// What the agency acknowledged and has not kept.
+#[derive(Serialize)]
+struct Promises {
+    // Not published within a minute. It may come yet.
+    late: u64,
+    // Not in a tree that must have it: finding Q01.
+    absent: u64,
 }
 
 /// The agency's manifest log.
@@ -58,7 +68,10 @@ impl Logs {
         let own = platform_witness_key(&Config::read(dir)?.platform()?);
         let policy = fs::read_to_string(dir.policy()).ok().and_then(|text| Policy::parse(&text).ok());
         let others = policy.is_some_and(|policy| policy.witnesses().any(|witness| witness.key.name() != own));
-        Ok(Self { manifest, matches: store.logs()?.iter().map(Match::of).collect(), split_view_excluded: others })
+        let (late, absent) = store.broken_promises()?;
+        let promises = Promises { late, absent };
+        let matches = store.logs()?.iter().map(Match::of).collect();
+        Ok(Self { manifest, matches, split_view_excluded: others, promises })
     }
 
     pub(super) fn lines(&self) -> Vec<String> {
@@ -67,6 +80,12 @@ impl Logs {
             lines.push(format!("manifests: {} leaves, cosigned {cosigned} by {}", HumanCount(*size), by.join(", ")));
         }
         lines.extend(self.matches.iter().map(Match::line));
+        let Promises { late, absent } = self.promises;
+        let broken = |n: u64, what: &str| (n > 0).then(|| format!("{} acknowledged frames {what}", HumanCount(n)));
+        let absent =
+            broken(absent, "are NOT in the agency's query log (finding Q01): see evidence/, and tell an auditor");
+        lines.extend(absent);
+        lines.extend(broken(late, "are not published yet, though a minute is over: see evidence/"));
         if !self.split_view_excluded {
             lines.push("a split view is not excluded: policy.txt counts this platform alone".to_owned());
         }
