@@ -3,6 +3,7 @@
 
 mod contest;
 mod figures;
+mod frames;
 mod lists;
 mod ours;
 mod plots;
@@ -54,7 +55,13 @@ struct Args {
     /// Records frames from 64 callers for so long instead, and prints how many a second became durable.
     #[arg(long, value_name = "SECONDS", conflicts_with_all = ["whole", "json", "check", "plots", "vics", "scale"])]
     writer: Option<u64>,
-    /// Folder for the files of --scale and --writer, which are removed at the end: 10^8 entries need some 30 GB.
+    /// Lets platforms check single items for so long instead, each with a frame of one element on its way.
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["whole", "json", "check", "plots", "vics", "scale", "writer"])]
+    frames: Option<u64>,
+    /// How many platforms do.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..), requires = "frames")]
+    platforms: u16,
+    /// Folder for the files of --scale, --writer and --frames, which are removed at the end: 10^8 entries need some 30 GB.
     #[arg(long, default_value = ".")]
     folder: PathBuf,
     /// Also writes the figures as JSON to this file.
@@ -76,6 +83,9 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     if let Some(seconds) = args.writer {
         return writer::run(&args.folder, seconds).map(|()| ExitCode::SUCCESS);
+    }
+    if let Some(seconds) = args.frames {
+        return frames::run(&args.folder, args.platforms.into(), seconds).map(|()| ExitCode::SUCCESS);
     }
     if let Some(entries) = args.scale {
         return lists::scale(&args.folder, entries, args.label_bytes).map(|()| ExitCode::SUCCESS);

@@ -5,10 +5,7 @@ use std::{
     fs::File,
     io::Write,
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -34,21 +31,18 @@ pub fn run(folder: &Path, seconds: u64) -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in(folder)?;
     let before = flush(folder.path())?;
     let writer = Arc::new(FrameWriter::start(&folder.path().join("veilmatch.db"), |_| ())?);
-    let written = Arc::new(AtomicU64::new(0));
+    // As in the server: a caller is a task that waits.
+    let runtime = tokio::runtime::Runtime::new()?;
     let began = Instant::now();
     let until = began + Duration::from_secs(seconds);
-    let callers: Vec<_> = (0..CALLERS)
-        .map(|caller| {
-            let (writer, written) = (Arc::clone(&writer), Arc::clone(&written));
-            std::thread::spawn(move || call(caller, &writer, &written, until))
-        })
-        .collect();
+    let callers: Vec<_> = (0..CALLERS).map(|caller| runtime.spawn(call(caller, Arc::clone(&writer), until))).collect();
+    let mut records = 0;
     for caller in callers {
-        caller.join().ok().context("a caller ended in a panic")??;
+        records += runtime.block_on(caller).context("a caller ended in a panic")??;
     }
     let took = began.elapsed().as_secs_f64();
     drop(writer);
-    let (records, after) = (written.load(Ordering::Relaxed), flush(folder.path())?);
+    let after = flush(folder.path())?;
     println!(
         "{CALLERS} callers, {records} durable records with leaves in {took:.1} s: {:.0} /s",
         records as f64 / took
@@ -57,17 +51,18 @@ pub fn run(folder: &Path, seconds: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn call(caller: u64, writer: &FrameWriter, written: &AtomicU64, until: Instant) -> anyhow::Result<()> {
+// Gives how many of its records are durable.
+async fn call(caller: u64, writer: Arc<FrameWriter>, until: Instant) -> anyhow::Result<u64> {
     let agency = AgencyName::parse("agency.example")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let mut written = 0;
     while Instant::now() < until {
         let frame = frame(caller)?;
         let leaf = record::leaf(&agency, &frame)?;
-        let recorded = runtime.block_on(writer.record(frame, leaf, 0));
-        ensure!(matches!(recorded, Recorded::Durable(_)), "a record was not written: {recorded:?}");
-        written.fetch_add(1, Ordering::Relaxed);
+        let recorded = writer.record(frame, leaf, 0).await;
+        ensure!(matches!(recorded, Recorded::Durable(..)), "a record was not written: {recorded:?}");
+        written += 1;
     }
-    Ok(())
+    Ok(written)
 }
 
 fn frame(caller: u64) -> anyhow::Result<FrameRecord> {
@@ -96,8 +91,8 @@ fn frame(caller: u64) -> anyhow::Result<FrameRecord> {
     })
 }
 
-// What a write of one page costs until it is on the disk.
-fn flush(folder: &Path) -> anyhow::Result<Duration> {
+/// What a write of one page costs until it is on the disk: the median.
+pub fn flush(folder: &Path) -> anyhow::Result<Duration> {
     let mut file = File::create(folder.join("flush"))?;
     let mut times = Vec::with_capacity(FLUSHES);
     for _ in 0..FLUSHES {
@@ -110,6 +105,7 @@ fn flush(folder: &Path) -> anyhow::Result<Duration> {
     Ok(times[FLUSHES / 2])
 }
 
-fn ms(time: Duration) -> f64 {
+/// Milliseconds.
+pub fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }

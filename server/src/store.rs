@@ -10,6 +10,7 @@ mod closings;
 mod connection;
 mod entries;
 mod frames;
+mod group;
 mod lists;
 mod logs;
 mod schema;

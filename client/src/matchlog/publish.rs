@@ -260,11 +260,22 @@ impl MatchLog {
         let head = self.head(log)?.map(|(head, _)| head);
         let same = match &head {
             Some(head) if theirs.size == head.size => theirs.root == head.root,
-            Some(head) if theirs.size < head.size => self.root_at(log.id, theirs.size)? == theirs.root,
+            Some(head) if theirs.size < head.size => self.begins_with(log, head, theirs)?,
             _ => theirs.size == 0,
         };
         let lost = || Error::LogLost { log: theirs.origin.clone(), cosigned: theirs.size };
         if same { Ok(()) } else { Err(lost()) }
+    }
+
+    /// Whether the tree of our head begins with theirs: by the proof that its files give, or, where they give none, from the
+    /// leaves themselves, which takes the longer the more there are.
+    fn begins_with(&self, log: &LogRow, head: &Checkpoint, theirs: &Checkpoint) -> Result<bool, Error> {
+        let files = LogFolder::new(self.folder_path(log.name()));
+        let proof = tree::consistency_proof(&files.view(head.size), theirs.size, head.size);
+        let proven = proof.is_ok_and(|proof| {
+            tree::verify_consistency(theirs.size, &theirs.root, head.size, &head.root, &proof).is_ok()
+        });
+        Ok(proven || self.root_at(log.id, theirs.size)? == theirs.root)
     }
 
     /// Root of the tree of the first leaves, from the leaves themselves.

@@ -60,13 +60,23 @@ impl<'a> Keeper<'a> {
         Self { dir, origin, key, on_step: &|_| Ok(()) }
     }
 
-    /// Signs and publishes what the log has gained, after it has finished what was begun before. A log without leaves gets
-    /// its first checkpoint. Gives the size of the published tree.
+    /// Signs and publishes what the log has gained until now, after it has finished what was begun before. A log without
+    /// leaves gets its first checkpoint. Gives the size of the published tree.
     ///
     /// # Errors
     /// [`Error::LogHalted`] if the log may not go on, [`Error::ClockBehind`], [`Error::HeadUnclear`] after which the
     /// process must end, [`Error::Io`], [`Error::Store`]: nothing is lost, and the next call goes on.
     pub fn publish(&self, store: &mut Store, now: u64) -> Result<u64, Error> {
+        while self.publish_some(store, now)? {}
+        Ok(self.row(store)?.published_size)
+    }
+
+    /// As [`Self::publish`], but not more leaves than a tree grows by at once. Gives whether some are left of those that were
+    /// there.
+    ///
+    /// # Errors
+    /// Those of [`Self::publish`].
+    pub fn publish_some(&self, store: &mut Store, now: u64) -> Result<bool, Error> {
         let _lock = lock(self.dir, &self.origin)?;
         let published = self.publish_locked(store, now);
         if let Err(Error::LogHalted { why, .. }) = &published
@@ -78,21 +88,19 @@ impl<'a> Keeper<'a> {
         published
     }
 
-    fn publish_locked(&self, store: &mut Store, now: u64) -> Result<u64, Error> {
+    fn publish_locked(&self, store: &mut Store, now: u64) -> Result<bool, Error> {
         let path = folder(self.dir, &self.origin);
         create_private_dir(path.parent().unwrap_or(self.dir.root()))?;
         let files = LogFolder::create(&path).map_err(Error::io("write in", &path))?;
         store.begin_log(&self.origin.to_string())?;
-        loop {
-            let row = self.row(store)?;
-            let growth = self.edge(store, &files, &row)?;
-            let len = store.log_len(row.id)?;
-            if row.published_note.is_empty() || row.published_size < row.head.size || row.head.size < len {
-                self.round(store, &files, &row, growth, len, now)?;
-            } else {
-                return Ok(row.published_size);
-            }
+        let row = self.row(store)?;
+        let growth = self.edge(store, &files, &row)?;
+        let len = store.log_len(row.id)?;
+        if !row.published_note.is_empty() && row.published_size == len {
+            return Ok(false);
         }
+        let published = self.round(store, &files, &row, growth, len, now)?;
+        Ok(published < len)
     }
 
     fn row(&self, store: &Store) -> Result<LogRow, Error> {
@@ -126,6 +134,7 @@ impl<'a> Keeper<'a> {
         })
     }
 
+    // Gives the size of the published tree.
     fn round(
         &self,
         store: &mut Store,
@@ -134,7 +143,7 @@ impl<'a> Keeper<'a> {
         mut growth: Growth,
         len: u64,
         now: u64,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let io = |error| self.unreadable(files, error);
         let mut head = row.head.clone();
         if row.published_size == head.size {
@@ -157,7 +166,8 @@ impl<'a> Keeper<'a> {
         files.publish(&head.note).map_err(io)?;
         (self.on_step)(Step::Published)?;
         store.log_published(row.id, &head, matches!(self.origin, LogOrigin::Manifest(_)))?;
-        (self.on_step)(Step::Noted)
+        (self.on_step)(Step::Noted)?;
+        Ok(head.size)
     }
 
     fn sign(&self, growth: &Growth, row: &LogRow, now: u64) -> Result<Head, Error> {

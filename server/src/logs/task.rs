@@ -47,7 +47,9 @@ pub struct TaskOptions {
 pub struct QueryLogTask(Background);
 
 impl QueryLogTask {
-    /// Publishes what is there already, then starts the thread. `on_fatal` is called if the process must end.
+    /// Finishes what was begun and publishes some of what is there already, then starts the thread, which goes on with it: a
+    /// server that was killed at work is not kept from answering by all that it has recorded. `on_fatal` is called if the
+    /// process must end.
     ///
     /// # Errors
     /// Those of [`Keeper::publish`].
@@ -58,8 +60,8 @@ impl QueryLogTask {
     ) -> Result<Self, Error> {
         let store = Store::open(&options.dir.database())?;
         let mut task = Task { options, store };
-        task.publish()?;
-        let run = move |stopped: &Receiver<()>| task.run(stopped, &health, on_fatal);
+        let more = task.publish_some()?;
+        let run = move |stopped: &Receiver<()>| task.run(stopped, &health, more, on_fatal);
         Background::start("query-log", "the thread of the query log", run).map(Self)
     }
 
@@ -75,18 +77,23 @@ struct Task {
 }
 
 impl Task {
-    fn run(&mut self, stopped: &Receiver<()>, health: &LogHealth, on_fatal: impl Fn()) {
+    fn run(&mut self, stopped: &Receiver<()>, health: &LogHealth, mut more: bool, on_fatal: impl Fn()) {
         let mut due = Instant::now() + self.options.every;
         let mut failing = None;
         loop {
+            if more {
+                due = Instant::now();
+            }
             let ended = match stopped.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Err(RecvTimeoutError::Timeout) => false,
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => true,
             };
             due = Instant::now() + self.options.every;
             let began = Instant::now();
-            match self.publish() {
-                Ok(()) => {
+            more = false;
+            match self.publish_some() {
+                Ok(is_left) => {
+                    more = is_left;
                     failing = None;
                     health.become_state(LogState::Sound);
                 }
@@ -105,14 +112,15 @@ impl Task {
                     }
                 }
             }
-            if ended {
+            if ended && !more {
                 return;
             }
         }
     }
 
-    // The shard of this moment, which may be new, and those before it that have gained leaves since.
-    fn publish(&mut self) -> Result<(), Error> {
+    // The shard of this moment, which may be new, and those before it that have gained leaves since: some leaves of each.
+    // Gives whether more were there.
+    fn publish_some(&mut self) -> Result<bool, Error> {
         let Task { options, store } = self;
         let now = options.clock.now();
         let current = LogOrigin::Query(options.agency.clone(), Shard::of(Timestamp::from_unix(now)));
@@ -127,10 +135,11 @@ impl Task {
                 due.push(origin);
             }
         }
+        let mut more = false;
         for origin in due {
-            Keeper::new(&options.dir, origin, &options.keys.query).publish(store, now)?;
+            more |= Keeper::new(&options.dir, origin, &options.keys.query).publish_some(store, now)?;
         }
-        Ok(())
+        Ok(more)
     }
 }
 

@@ -31,6 +31,17 @@ pub struct ClosedDay {
     pub statement: Vec<u8>,
 }
 
+// The answered frames of a platform, a list and an epoch in a range of minutes: those of published leaves by their index,
+// and the few behind it.
+const OF_MINUTES: &str = "
+    SELECT frame FROM frame_minute JOIN asker ON asker.id = asker
+    WHERE platform = ?1 AND list = ?2 AND epoch = ?3 AND t >= ?4 AND t < ?5
+    UNION
+    SELECT frame.id FROM log
+    JOIN frame ON frame.id >= log.id * 1099511627776 + published_size AND frame.id < (log.id + 1) * 1099511627776
+    JOIN asker ON asker.id = asker
+    WHERE platform = ?1 AND list = ?2 AND epoch = ?3 AND t >= ?4 AND t < ?5 AND status = 'ok'";
+
 impl Store {
     /// The answered frames of a platform whose minute is in a range.
     ///
@@ -43,9 +54,8 @@ impl Store {
         epoch: Epoch,
         minutes: Range<u64>,
     ) -> Result<Vec<AnsweredFrame>, Error> {
-        let sql = "SELECT req, resp, n FROM frame
-                   WHERE platform = ?1 AND list = ?2 AND epoch = ?3 AND t >= ?4 AND t < ?5 AND status = 'ok'";
-        let mut rows = self.connection.prepare_cached(sql)?;
+        let sql = format!("SELECT req, resp, n FROM frame WHERE id IN ({OF_MINUTES})");
+        let mut rows = self.connection.prepare_cached(&sql)?;
         let (from, to) = (signed(minutes.start), signed(minutes.end));
         let rows = rows.query_map((platform.as_str(), list.as_str(), epoch.0, from, to), |row| {
             let n = FrameSize::try_from(usize::from(row.get::<_, u16>(2)?));
@@ -71,11 +81,10 @@ impl Store {
 
 /// Whether the day has the frames that its statement was compared with: they are never taken away, so their number says it.
 pub(super) fn is_as_compared(tx: &Transaction<'_>, day: &ClosedDay) -> rusqlite::Result<bool> {
-    let sql = "SELECT count(*) FROM frame
-               WHERE platform = ?1 AND list = ?2 AND epoch = ?3 AND t >= ?4 AND t < ?5 AND status = 'ok'";
+    let sql = format!("SELECT count(*) FROM ({OF_MINUTES})");
     let (from, to) = (signed(day.minutes.start), signed(day.minutes.end));
     let of = (day.platform.as_str(), day.list.as_str(), day.epoch.0, from, to);
-    let frames = tx.prepare_cached(sql)?.query_row(of, |row| row.get(0))?;
+    let frames = tx.prepare_cached(&sql)?.query_row(of, |row| row.get(0))?;
     Ok(unsigned(frames) == day.frames)
 }
 

@@ -6,7 +6,7 @@ use veilmatch_protocol::{
     name::{Epoch, ListId, PlatformId, Version},
 };
 
-use super::{LoggedLeaf, Store, signed, unsigned};
+use super::{LoggedLeaf, Store, logs::index, signed, unsigned};
 use crate::Error;
 
 /// What names a frame.
@@ -104,7 +104,8 @@ impl Store {
     /// [`Error::Store`].
     pub fn recorded(&self, key: &FrameKey) -> Result<Option<FrameRecord>, Error> {
         let sql = "SELECT version, view_size, view_root, n, req, resp, req_sig, minute, t, nonce, proof FROM frame
-                   WHERE platform = ?1 AND list = ?2 AND epoch = ?3 AND batch = ?4 AND status = 'ok'";
+                   WHERE asker = (SELECT id FROM asker WHERE platform = ?1 AND list = ?2 AND epoch = ?3)
+                     AND batch = ?4 AND status = 'ok'";
         let mut statement = self.connection.prepare_cached(sql)?;
         let found = statement.query_row((key.platform.as_str(), key.list.as_str(), key.epoch.0, key.batch.0), |row| {
             Ok(FrameRecord {
@@ -163,10 +164,10 @@ impl Store {
 }
 
 pub(super) fn answered(connection: &Connection, key: &FrameKey) -> rusqlite::Result<Option<AnsweredFrame>> {
-    let sql = "SELECT req, resp, proof, t, retries, refunded, frame.idx, origin, leaf
-               FROM frame LEFT JOIN log ON log.id = frame.log
-                          LEFT JOIN log_leaf ON log_leaf.log = frame.log AND log_leaf.idx = frame.idx
-               WHERE frame.platform = ?1 AND list = ?2 AND epoch = ?3 AND batch = ?4 AND status = 'ok'";
+    let sql = "SELECT req, resp, proof, t, retries, refunded, frame.id, origin, leaf
+               FROM frame LEFT JOIN log ON log.id = frame.id / 1099511627776 LEFT JOIN log_leaf ON log_leaf.id = frame.id
+               WHERE asker = (SELECT id FROM asker WHERE platform = ?1 AND list = ?2 AND epoch = ?3)
+                 AND batch = ?4 AND status = 'ok'";
     connection
         .prepare_cached(sql)?
         .query_row((key.platform.as_str(), key.list.as_str(), key.epoch.0, key.batch.0), |row| {
@@ -177,10 +178,8 @@ pub(super) fn answered(connection: &Connection, key: &FrameKey) -> rusqlite::Res
                 minute: unsigned(row.get(3)?),
                 retries: row.get(4)?,
                 refunded: row.get(5)?,
-                leaf: match (row.get::<_, Option<i64>>(6)?, row.get(7)?, row.get(8)?) {
-                    (Some(index), Some(origin), Some(bytes)) => {
-                        Some(LoggedLeaf { origin, index: unsigned(index), bytes })
-                    }
+                leaf: match (row.get(7)?, row.get(8)?) {
+                    (Some(origin), Some(bytes)) => Some(LoggedLeaf { origin, index: index(row.get(6)?), bytes }),
                     _ => None,
                 },
             })
@@ -188,22 +187,24 @@ pub(super) fn answered(connection: &Connection, key: &FrameKey) -> rusqlite::Res
         .optional()
 }
 
-pub(super) fn insert(connection: &Connection, record: &FrameRecord, log: i64, index: u64) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO frame (platform, list, epoch, version, view_size, view_root, batch, n, req, resp, req_sig,
-                   minute, status, code, t, nonce, proof, retries, log, idx)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 0, ?18, ?19)";
+/// Writes a record in the place of its leaf; gives whether there was no answered frame under its key before.
+pub(super) fn insert(connection: &Connection, record: &FrameRecord, asker: i64, place: i64) -> rusqlite::Result<bool> {
+    let sql =
+        "INSERT INTO frame (id, asker, batch, version, view_size, view_root, n, req, resp, req_sig, minute, status,
+                   code, t, nonce, proof)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+               ON CONFLICT (asker, batch) WHERE status = 'ok' DO NOTHING";
     let (status, code, response, proof): (_, _, &[u8], &[u8]) = match &record.status {
         FrameStatus::Answered { response, proof } => ("ok", "", &response.0, proof),
         FrameStatus::Refused(code) => ("refused", *code, &[], &[]),
     };
-    connection.prepare_cached(sql)?.execute(rusqlite::params![
-        record.key.platform.as_str(),
-        record.key.list.as_str(),
-        record.key.epoch.0,
+    let inserted = connection.prepare_cached(sql)?.execute(rusqlite::params![
+        place,
+        asker,
+        record.key.batch.0,
         record.version.0,
         signed(record.view.size),
         record.view.root,
-        record.key.batch.0,
         record.n,
         record.request.0,
         response,
@@ -214,33 +215,52 @@ pub(super) fn insert(connection: &Connection, record: &FrameRecord, log: i64, in
         signed(record.minute),
         record.nonce,
         proof,
-        log,
-        signed(index),
     ])?;
+    Ok(inserted == 1)
+}
+
+/// The number of a frame's platform, list and epoch, which it gets with its first frame.
+pub(super) fn asker(connection: &Connection, key: &FrameKey) -> rusqlite::Result<i64> {
+    let asker = (key.platform.as_str(), key.list.as_str(), key.epoch.0);
+    let sql = "SELECT id FROM asker WHERE platform = ?1 AND list = ?2 AND epoch = ?3";
+    if let Some(number) = connection.prepare_cached(sql)?.query_row(asker, |row| row.get(0)).optional()? {
+        return Ok(number);
+    }
+    let sql = "INSERT INTO asker (platform, list, epoch) VALUES (?1, ?2, ?3) RETURNING id";
+    connection.prepare_cached(sql)?.query_row(asker, |row| row.get(0))
+}
+
+/// Adds to what a platform has used of a day.
+pub(super) fn charge(
+    connection: &Connection,
+    (platform, list, day): (&PlatformId, &ListId, u64),
+    used: BudgetUse,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO budget (platform, list, day, elements, frames) VALUES (?1, ?2, ?3, ?4, ?5)
+               ON CONFLICT (platform, list, day)
+               DO UPDATE SET elements = budget.elements + excluded.elements, frames = budget.frames + excluded.frames";
+    let row = (platform.as_str(), list.as_str(), signed(day), signed(used.elements), signed(used.frames));
+    connection.prepare_cached(sql)?.execute(row)?;
     Ok(())
 }
 
-pub(super) fn charge(connection: &Connection, key: &FrameKey, elements: u32, day: u64) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO budget (platform, list, day, elements, frames) VALUES (?1, ?2, ?3, ?4, 1)
-             ON CONFLICT (platform, list, day)
-             DO UPDATE SET elements = budget.elements + excluded.elements, frames = budget.frames + 1",
-        )?
-        .execute((key.platform.as_str(), key.list.as_str(), signed(day), elements))?;
-    connection
-        .prepare_cached(
-            "INSERT INTO evaluations (list, epoch, elements) VALUES (?1, ?2, ?3)
-             ON CONFLICT (list, epoch) DO UPDATE SET elements = evaluations.elements + excluded.elements",
-        )?
-        .execute((key.list.as_str(), key.epoch.0, elements))?;
+/// Adds to the evaluations under a key.
+pub(super) fn count_evaluations(
+    connection: &Connection,
+    (list, epoch): (&ListId, Epoch),
+    elements: u64,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO evaluations (list, epoch, elements) VALUES (?1, ?2, ?3)
+               ON CONFLICT (list, epoch) DO UPDATE SET elements = evaluations.elements + excluded.elements";
+    connection.prepare_cached(sql)?.execute((list.as_str(), epoch.0, signed(elements)))?;
     Ok(())
 }
 
 // Counts one more answer to an answered frame.
 pub(super) fn count_retry(connection: &Connection, key: &FrameKey, most: u32) -> rusqlite::Result<bool> {
     let sql = "UPDATE frame SET retries = retries + 1
-               WHERE platform = ?1 AND list = ?2 AND epoch = ?3 AND batch = ?4 AND status = 'ok' AND retries < ?5";
+               WHERE asker = (SELECT id FROM asker WHERE platform = ?1 AND list = ?2 AND epoch = ?3)
+                 AND batch = ?4 AND status = 'ok' AND retries < ?5";
     let counted = connection.prepare_cached(sql)?.execute((
         key.platform.as_str(),
         key.list.as_str(),
@@ -255,7 +275,8 @@ pub(super) fn count_retry(connection: &Connection, key: &FrameKey, most: u32) ->
 // The key's evaluations stay counted: they were made.
 pub(super) fn refund(connection: &Connection, key: &FrameKey, day: u64) -> rusqlite::Result<bool> {
     let sql = "UPDATE frame SET refunded = 1, retries = retries + 1
-               WHERE platform = ?1 AND list = ?2 AND epoch = ?3 AND batch = ?4 AND status = 'ok' AND refunded = 0
+               WHERE asker = (SELECT id FROM asker WHERE platform = ?1 AND list = ?2 AND epoch = ?3)
+                 AND batch = ?4 AND status = 'ok' AND refunded = 0
                RETURNING n";
     let frame = (key.platform.as_str(), key.list.as_str(), key.epoch.0, key.batch.0);
     let charged: Option<u32> = connection.prepare_cached(sql)?.query_row(frame, |row| row.get(0)).optional()?;

@@ -138,9 +138,9 @@ impl Store {
     /// # Errors
     /// [`Error::Store`].
     pub fn leaves(&self, log: i64, range: Range<u64>) -> Result<Vec<Vec<u8>>, Error> {
-        let sql = "SELECT leaf FROM log_leaf WHERE log = ?1 AND idx >= ?2 AND idx < ?3 ORDER BY idx";
+        let sql = "SELECT leaf FROM log_leaf WHERE id >= ?1 AND id < ?2 ORDER BY id";
         let mut rows = self.connection.prepare_cached(sql)?;
-        let rows = rows.query_map((log, signed(range.start), signed(range.end)), |row| row.get(0))?;
+        let rows = rows.query_map((place(log, range.start), place(log, range.end)), |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -158,13 +158,14 @@ impl Store {
     ) -> Result<Vec<(u64, Vec<u8>)>, Error> {
         let sql = match platform {
             Some(_) => {
-                "SELECT idx, leaf FROM log_leaf WHERE log = ?1 AND idx >= ?2 AND idx < ?3 AND platform = ?4 ORDER BY idx"
+                "SELECT id, log_leaf.leaf FROM log_owner JOIN log_leaf ON id = log_owner.leaf
+                 WHERE log_owner.platform = ?3 AND log_owner.leaf >= ?1 AND log_owner.leaf < ?2 ORDER BY log_owner.leaf"
             }
-            None => "SELECT idx, leaf FROM log_leaf WHERE log = ?1 AND idx >= ?2 AND idx < ?3 AND ?4 = '' ORDER BY idx",
+            None => "SELECT id, leaf FROM log_leaf WHERE id >= ?1 AND id < ?2 AND ?3 = '' ORDER BY id",
         };
         let mut statement = self.connection.prepare_cached(sql)?;
         let platform = platform.map_or("", PlatformId::as_str);
-        let mut rows = statement.query((log, signed(range.start), signed(range.end), platform))?;
+        let mut rows = statement.query((place(log, range.start), place(log, range.end), platform))?;
         let (mut leaves, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
             let leaf: Vec<u8> = row.get(1)?;
@@ -172,7 +173,7 @@ impl Store {
             if leaves.len() == most || bytes > most_bytes {
                 break;
             }
-            leaves.push((unsigned(row.get(0)?), leaf));
+            leaves.push((index(row.get(0)?), leaf));
         }
         Ok(leaves)
     }
@@ -182,11 +183,10 @@ impl Store {
     /// # Errors
     /// [`Error::Store`].
     pub fn leaf_index(&self, log: i64, hash: &[u8; 32]) -> Result<Option<(u64, String)>, Error> {
-        let sql = "SELECT log_leaf.idx, platform, leaf FROM log_hash
-                   JOIN log_leaf ON log_leaf.log = log_hash.log AND log_leaf.idx = log_hash.idx
-                   WHERE log_hash.log = ?1 AND log_hash.hash = ?2 ORDER BY log_leaf.idx";
+        let sql = "SELECT idx, platform, leaf FROM log_hash JOIN log_leaf ON id = ?3 + idx
+                   WHERE log = ?1 AND hash = ?2 ORDER BY idx";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query((log, short(hash)))?;
+        let mut rows = statement.query((log, short(hash), place(log, 0)))?;
         while let Some(row) = rows.next()? {
             if leaf_hash(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?) == *hash {
                 return Ok(Some((unsigned(row.get(0)?), row.get(1)?)));
@@ -227,6 +227,19 @@ impl Store {
             insert.execute((log, hash, signed(index)))?;
         }
         drop(insert);
+        let new = (place(log, unsigned(published)), place(log, head.size));
+        tx.execute(
+            "INSERT INTO log_owner (platform, leaf)
+             SELECT platform, id FROM log_leaf WHERE id >= ?1 AND id < ?2 AND platform <> '' ORDER BY platform, id
+             ON CONFLICT DO NOTHING",
+            new,
+        )?;
+        tx.execute(
+            "INSERT INTO frame_minute (asker, t, frame)
+             SELECT asker, t, id FROM frame WHERE id >= ?1 AND id < ?2 AND status = 'ok' ORDER BY asker, t, id
+             ON CONFLICT DO NOTHING",
+            new,
+        )?;
         tx.execute(
             "UPDATE log SET published_size = ?2, published_note = ?3 WHERE id = ?1",
             (log, signed(head.size), &head.note),
@@ -367,16 +380,25 @@ struct End {
 }
 
 impl Ends {
-    /// Appends a leaf; gives its log's number and where it is.
-    pub(super) fn append(&mut self, tx: &Transaction<'_>, leaf: &NewLeaf) -> rusqlite::Result<(i64, Arc<str>, u64)> {
-        let end = match self.0.get_mut(&leaf.origin) {
-            Some(end) => end,
-            None => self.0.entry(leaf.origin.clone()).or_insert(End::of(tx, &leaf.origin)?),
-        };
+    /// The place that the next leaf of a log will have.
+    pub(super) fn next(&mut self, tx: &Transaction<'_>, first: &str) -> rusqlite::Result<i64> {
+        self.end(tx, first).map(|end| place(end.log, end.next))
+    }
+
+    /// Appends a leaf; gives its log and its index.
+    pub(super) fn append(&mut self, tx: &Transaction<'_>, leaf: &NewLeaf) -> rusqlite::Result<(Arc<str>, u64)> {
+        let end = self.end(tx, &leaf.origin)?;
         let index = end.next;
-        insert_leaf(tx, end.log, index, leaf.platform.as_str(), &leaf.bytes)?;
+        insert_leaf(tx, place(end.log, index), leaf.platform.as_str(), &leaf.bytes)?;
         end.next += 1;
-        Ok((end.log, Arc::clone(&end.origin), index))
+        Ok((Arc::clone(&end.origin), index))
+    }
+
+    fn end(&mut self, tx: &Transaction<'_>, first: &str) -> rusqlite::Result<&mut End> {
+        if !self.0.contains_key(first) {
+            self.0.insert(first.to_owned(), End::of(tx, first)?);
+        }
+        Ok(self.0.get_mut(first).expect("it is there or was put there"))
     }
 }
 
@@ -398,19 +420,15 @@ fn append_note(tx: &Transaction<'_>, log: &Origin, list: &str, version: u32, not
     let leaf = end.map(|end| &note[..end]).ok_or(Error::Internal("a manifest's note has no line"))?;
     let log = log_id(tx, log.as_str())?;
     let index = len(tx, log)?;
-    insert_leaf(tx, log, index, "", leaf)?;
+    insert_leaf(tx, place(log, index), "", leaf)?;
     let sql = "UPDATE manifest SET idx = ?3 WHERE list = ?1 AND version = ?2";
     tx.execute(sql, (list, version, signed(index)))?;
     Ok(())
 }
 
-fn insert_leaf(tx: &Transaction<'_>, log: i64, index: u64, platform: &str, leaf: &[u8]) -> rusqlite::Result<()> {
-    tx.prepare_cached("INSERT INTO log_leaf (log, idx, platform, leaf) VALUES (?1, ?2, ?3, ?4)")?.execute((
-        log,
-        signed(index),
-        platform,
-        leaf,
-    ))?;
+fn insert_leaf(tx: &Transaction<'_>, place: i64, platform: &str, leaf: &[u8]) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO log_leaf (id, platform, leaf) VALUES (?1, ?2, ?3)";
+    tx.prepare_cached(sql)?.execute((place, platform, leaf))?;
     Ok(())
 }
 
@@ -428,9 +446,22 @@ fn log_id(tx: &Transaction<'_>, origin: &str) -> rusqlite::Result<i64> {
 
 fn len(connection: &Connection, log: i64) -> rusqlite::Result<u64> {
     let last: Option<i64> = connection
-        .prepare_cached("SELECT max(idx) FROM log_leaf WHERE log = ?1")?
-        .query_row([log], |row| row.get(0))?;
-    Ok(last.map_or(0, |last| unsigned(last) + 1))
+        .prepare_cached("SELECT max(id) FROM log_leaf WHERE id >= ?1 AND id < ?2")?
+        .query_row((place(log, 0), place(log + 1, 0)), |row| row.get(0))?;
+    Ok(last.map_or(0, |last| index(last) + 1))
+}
+
+/// Places of leaves in a log: more than it can have in its half-year.
+pub(super) const LOG_SPAN: i64 = 1 << 40;
+
+/// Where a leaf is among those of all logs, and its frame among all frames. Frames without a leaf are before the first log.
+pub(super) fn place(log: i64, index: u64) -> i64 {
+    log * LOG_SPAN + signed(index).min(LOG_SPAN)
+}
+
+/// The index in its log of a leaf in a place.
+pub(super) fn index(place: i64) -> u64 {
+    unsigned(place % LOG_SPAN)
 }
 
 // Enough to find a leaf by; whose hash it is, its bytes say.

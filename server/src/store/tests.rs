@@ -53,7 +53,7 @@ fn a_store_of_a_newer_program_is_refused_and_left_alone() {
     let path = dir.path().join("veilmatch.db");
     Store::open(&path).unwrap().connection.pragma_update(None, "user_version", 99).unwrap();
     let refused = Store::open(&path).unwrap_err();
-    assert!(matches!(refused, Error::NewerSchema { found: 99, known: 5, .. }), "{refused}");
+    assert!(matches!(refused, Error::NewerSchema { found: 99, known: 6, .. }), "{refused}");
     assert_eq!(refused.reason(), "NEWER_SCHEMA");
 }
 
@@ -325,6 +325,72 @@ fn entries_of_an_earlier_program_become_claims_with_the_codes_that_their_labels_
     assert_eq!(count(Edition::EMPTY, at(1)), [3, 0, 0]);
     assert_eq!(count(at(1), at(2)), [0, 1, 1]);
     assert_eq!(entries.changes(&list(), 9).unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn frames_and_leaves_of_an_earlier_program_keep_their_places_and_their_day() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("veilmatch.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    schema::STORE.steps[..5].iter().for_each(|step| old.execute_batch(step).unwrap());
+    // Answered before there was a log; answered, refused and published; answered, and not published yet.
+    old.execute_batch(
+        "PRAGMA user_version = 5;
+         INSERT INTO log VALUES (1, 'agency.example/veilmatch/query/2027h1', 2, x'', x'', 0, 2, x'', '', x'', NULL, NULL);
+         INSERT INTO log_leaf VALUES (1, 0, 'platform.example', x'aa'), (1, 1, 'platform.example', x'bb'),
+                                     (1, 2, 'platform.example', x'cc');
+         INSERT INTO budget VALUES ('platform.example', 'base', 7, 12, 3);
+         INSERT INTO evaluations VALUES ('base', 1, 12);",
+    )
+    .unwrap();
+    let rows = [(1_u16, "ok", None), (2, "ok", Some(0)), (3, "refused", Some(1)), (4, "ok", Some(2))];
+    for (batch, status, index) in rows {
+        old.execute(
+            "INSERT INTO frame (platform, list, epoch, version, view_size, view_root, batch, n, req, resp, req_sig, minute,
+                 status, code, t, nonce, proof, retries, log, idx)
+             SELECT 'platform.example', 'base', 1, 1, 1, ?2, ?1, 4, ?3, ?4, ?5, ?6, ?7, '', ?6, ?8, ?9, 2, iif(?10, 1, NULL), ?11",
+            rusqlite::params![
+                frame(batch, 4).key.batch.0,
+                [1_u8; 32],
+                [2_u8; 32],
+                [4_u8; 32],
+                [3_u8; 64],
+                signed(NOW / 60),
+                status,
+                [6_u8; 16],
+                [5_u8; 64],
+                index.is_some(),
+                index
+            ],
+        )
+        .unwrap();
+    }
+    drop(old);
+
+    let mut store = Store::open(&path).unwrap();
+    let key = |batch| frame(batch, 4).key;
+    for (batch, index) in [(1, None), (2, Some((0, vec![0xaa]))), (4, Some((2, vec![0xcc])))] {
+        assert_eq!(store.recorded(&key(batch)).unwrap(), Some(frame(batch, 4)));
+        let answered = store.answered(&key(batch)).unwrap().unwrap();
+        assert_eq!((answered.leaf.map(|leaf| (leaf.index, leaf.bytes)), answered.retries), (index, 2));
+    }
+    assert_eq!(store.answered(&key(3)).unwrap(), None, "it was refused");
+    assert_eq!(store.count_frames().unwrap(), (3, 1));
+    let platform = key(1).platform;
+    assert_eq!(store.budget_use(&platform, &list(), 7).unwrap(), BudgetUse { elements: 12, frames: 3 });
+    let of_the_day =
+        |store: &Store| store.answered_frames(&platform, &list(), Epoch(1), NOW / 60..NOW / 60 + 1).unwrap().len();
+    assert_eq!(of_the_day(&store), 3);
+    let own = |store: &Store, size| store.leaves_of(1, Some(&platform), 0..size, 9, 9_999).unwrap();
+    assert_eq!(own(&store, 2), [(0, vec![0xaa]), (1, vec![0xbb])]);
+    // The log goes on behind them, and what is published then is found as before.
+    let writer = FrameWriter::start(&path, |_| ()).unwrap();
+    assert_eq!(record(&writer, frame(2, 4)).await, Recorded::AlreadyAnswered);
+    assert!(matches!(record(&writer, frame(5, 4)).await, Recorded::Durable(_, 3)));
+    assert_eq!(of_the_day(&store), 4);
+    store.log_published(1, &Head { size: 4, root: [0; 32], note: Vec::new(), at: 0 }, false).unwrap();
+    assert_eq!((of_the_day(&store), own(&store, 4).len()), (4, 4));
+    assert!(store.answered_frames(&platform, &list(), Epoch(1), NOW / 60 + 1..u64::MAX >> 1).unwrap().is_empty());
 }
 
 #[test]

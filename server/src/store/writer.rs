@@ -14,10 +14,13 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use super::{ClosedDay, FrameKey, FrameRecord, FrameStatus, NewLeaf, Store, closings, connection, frames, logs::Ends};
+use super::{
+    ClosedDay, FrameKey, FrameRecord, NewLeaf, Store, connection,
+    group::{self, Askers},
+};
 use crate::Error;
 
 /// Most records in one transaction.
@@ -68,7 +71,8 @@ pub enum AuditState {
     Failed,
 }
 
-enum Work {
+/// What the writer is asked to write.
+pub(super) enum Work {
     Record { record: Box<FrameRecord>, leaf: NewLeaf, day: u64 },
     Retry { key: FrameKey, most: u32 },
     Refund { key: FrameKey, day: u64 },
@@ -102,6 +106,7 @@ impl FrameWriter {
         let state = Arc::new(AtomicU8::new(AuditState::Writable as u8));
         let writer = Writer {
             connection: store.connection,
+            askers: Askers::default(),
             state: Arc::clone(&state),
             on_change: Box::new(on_change),
             // Commands, or a server that was killed, may have left any number of them.
@@ -166,6 +171,7 @@ impl Drop for FrameWriter {
 
 struct Writer {
     connection: Connection,
+    askers: Askers,
     state: Arc<AtomicU8>,
     on_change: Box<dyn Fn(AuditState) + Send>,
     // What the log holds since it was last moved into the database, about.
@@ -223,7 +229,7 @@ impl Writer {
         if self.current() == AuditState::Failed {
             return answer(group, |_| Recorded::Unavailable);
         }
-        match commit(&mut self.connection, &group) {
+        match group::commit(&mut self.connection, &mut self.askers, group.iter().map(|job| &job.work)) {
             Ok(outcomes) => {
                 self.log_pages += COMMIT_PAGES + RECORD_PAGES * group.len();
                 self.become_state(AuditState::Writable);
@@ -281,47 +287,6 @@ fn answer(group: Vec<Job>, mut outcome: impl FnMut(&Work) -> Recorded) {
     }
 }
 
-fn commit(connection: &mut Connection, group: &[Job]) -> rusqlite::Result<Vec<Recorded>> {
-    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut ends = Ends::default();
-    let outcomes = group.iter().map(|job| apply(&tx, &mut ends, &job.work)).collect::<Result<_, _>>()?;
-    tx.commit()?;
-    Ok(outcomes)
-}
-
-fn apply(tx: &Transaction<'_>, ends: &mut Ends, work: &Work) -> rusqlite::Result<Recorded> {
-    match work {
-        Work::Record { record, leaf, day } => {
-            if matches!(record.status, FrameStatus::Answered { .. }) {
-                if frames::answered(tx, &record.key)?.is_some() {
-                    return Ok(Recorded::AlreadyAnswered);
-                }
-                frames::charge(tx, &record.key, record.n, *day)?;
-            }
-            let (log, origin, index) = ends.append(tx, leaf)?;
-            frames::insert(tx, record, log, index)?;
-            Ok(Recorded::Durable(origin, index))
-        }
-        Work::Close { day, leaf } => {
-            if !closings::is_as_compared(tx, day)? {
-                Ok(Recorded::Differs)
-            } else if closings::insert(tx, day)? {
-                ends.append(tx, leaf).map(|(_, origin, index)| Recorded::Durable(origin, index))
-            } else {
-                Ok(Recorded::AlreadyAnswered)
-            }
-        }
-        Work::Retry { key, most } => {
-            let counted = frames::count_retry(tx, key, *most)?;
-            Ok(if counted { Recorded::Counted } else { Recorded::TooManyRetries })
-        }
-        Work::Refund { key, day } => {
-            let given_back = frames::refund(tx, key, *day)?;
-            Ok(if given_back { Recorded::Counted } else { Recorded::AlreadyRefunded })
-        }
-    }
-}
-
 // A full or locked disk leaves the database as it was. After any other failure to write or sync, Linux may have dropped
 // the pages and report success the next time, so nothing is tried again.
 pub(super) fn can_recover(error: &rusqlite::Error) -> bool {
@@ -337,7 +302,7 @@ mod tests {
     fn writer(dir: &Path) -> Writer {
         let connection = Store::open(&dir.join("veilmatch.db")).unwrap().connection;
         let state = Arc::new(AtomicU8::new(AuditState::Writable as u8));
-        Writer { connection, state, on_change: Box::new(|_| ()), log_pages: 1 }
+        Writer { connection, askers: Askers::default(), state, on_change: Box::new(|_| ()), log_pages: 1 }
     }
 
     #[tokio::test]

@@ -300,3 +300,30 @@ async fn a_log_whose_head_is_lost_is_not_begun_anew_over_its_files_and_can_be_re
     assert!(matches!(&leaves(&home)[..2], [Leaf::Key(_), Leaf::Match(_)]), "what is here goes along");
     assert_eq!(publish(&home, &connection).await.unwrap()[0].size, 128);
 }
+
+#[tokio::test]
+async fn a_head_that_was_not_cosigned_is_compared_by_its_files_or_without_them_by_its_leaves() {
+    // SPEC §20.2. All leaves were hashed again at each start for as long as the newest head was not cosigned.
+    let home = Home::new();
+    let (_logs, connection) = agency().await;
+    asked(&home, 3).answered(&home, true);
+    publish(&home, &connection).await.unwrap();
+    let (_, first) = folder(&home);
+    publish(&home, &connection).await.unwrap();
+    let log = home.store.logs().unwrap().pop().unwrap();
+    assert_eq!((first.size, log.size), (64, 128));
+    let forked = Checkpoint { root: [7; 32], ..first.clone() };
+    let compare = |theirs: &Checkpoint| home.log.is_whole(&log, Some(theirs));
+    compare(&first).unwrap();
+    assert_eq!(compare(&forked).unwrap_err().reason(), "LOG_LOST");
+
+    let database = rusqlite::Connection::open(home.dir.database()).unwrap();
+    database.execute_batch("CREATE TABLE kept AS SELECT * FROM leaf; DELETE FROM leaf;").unwrap();
+    compare(&first).unwrap();
+    assert_eq!(compare(&forked).unwrap_err().reason(), "LOG_LOST");
+    database.execute_batch("INSERT INTO leaf SELECT * FROM kept").unwrap();
+    let (_, path) = home.log.folders().unwrap().pop().unwrap();
+    fs::remove_dir_all(path.join("tile")).unwrap();
+    compare(&first).unwrap();
+    assert_eq!(compare(&forked).unwrap_err().reason(), "LOG_LOST");
+}

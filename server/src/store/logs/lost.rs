@@ -9,7 +9,7 @@ use veilmatch_audit::{
 };
 use veilmatch_protocol::note::Note;
 
-use super::{LogRow, insert_leaf, log_id};
+use super::{LogRow, insert_leaf, log_id, place};
 use crate::{
     Error,
     store::{Store, signed},
@@ -72,15 +72,15 @@ impl Store {
         if there || given_up != 1 {
             return Err(Error::Internal("a log that was to be given up has changed"));
         }
-        let (new, end) = (log_id(&tx, &next)?, signed(from.published_size));
-        insert_leaf(&tx, new, 0, "", first)?;
-        tx.execute(
-            "INSERT INTO log_leaf (log, idx, platform, leaf)
-             SELECT ?2, idx - ?3 + 1, platform, leaf FROM log_leaf WHERE log = ?1 AND idx >= ?3",
-            (from.id, new, end),
-        )?;
-        tx.execute("UPDATE frame SET log = ?2, idx = idx - ?3 + 1 WHERE log = ?1 AND idx >= ?3", (from.id, new, end))?;
-        tx.execute("DELETE FROM log_leaf WHERE log = ?1 AND idx >= ?2", (from.id, end))?;
+        let new = log_id(&tx, &next)?;
+        insert_leaf(&tx, place(new, 0), "", first)?;
+        // No index has them.
+        let unpublished = (place(from.id, from.published_size), place(from.id + 1, 0));
+        let places = place(new, 1) - unpublished.0;
+        for moved in ["log_leaf", "frame"] {
+            let sql = format!("UPDATE {moved} SET id = id + ?3 WHERE id >= ?1 AND id < ?2");
+            tx.execute(&sql, (unpublished.0, unpublished.1, places))?;
+        }
         Ok(tx.commit()?)
     }
 }

@@ -1,0 +1,181 @@
+//! Checks of one item from end to end: platforms that ask one server over mutual TLS, each with a frame of one element on
+//! its way, and durable records and logs on both sides.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use sha2::{Digest, Sha256};
+use veilmatch_client::{Client, Outcome, Subject};
+use veilmatch_protocol::item::{Item, Kind};
+use veilmatch_server::store::Store;
+
+use crate::{
+    lists::Serving,
+    process::{Of, Program, processor_time},
+    writer::{flush, ms},
+};
+
+/// Entries of the list.
+const ENTRIES: u64 = 1_000;
+
+/// Checks of one platform alone, whose median is told.
+const ALONE: usize = 1_001;
+
+/// How long a check may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Lets so many platforms check for so long, and prints what came of it.
+pub fn run(folder: &Path, platforms: usize, seconds: u64) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir_in(folder)?;
+    let agency = Agency::found(folder.path())?;
+    let dirs = (0..platforms).map(|number| agency.enrol(number)).collect::<anyhow::Result<Vec<_>>>()?;
+    let serving = agency.serve()?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let checks = runtime.block_on(async {
+        let mut clients = Vec::with_capacity(platforms);
+        for dir in dirs {
+            let client = Client::open(&dir)?;
+            let list = client.lists().into_iter().next().context("the invitation names a list")?;
+            client.sync(&list, |_| {}).await?;
+            clients.push(client);
+        }
+        let before = flush(folder.path())?;
+        let alone = alone(&clients[0]).await?;
+        println!(
+            "one platform alone: a check of one item in {:.2} ms (median of {ALONE}), with three flushes one after the other; \
+             a flush of the same disk: {:.3} ms",
+            ms(alone),
+            ms(before)
+        );
+        let loaded = load(&clients, &serving, seconds).await?;
+        for client in clients {
+            client.shutdown().await;
+        }
+        anyhow::Ok(loaded + ALONE as u64)
+    })?;
+    println!("flush of the same disk afterwards: {:.3} ms", ms(flush(folder.path())?));
+    drop(serving);
+    let (answered, _) = Store::open(&agency.program.dir().join("veilmatch.db"))?.count_frames()?;
+    ensure!(answered == checks, "{checks} checks of one item, and {answered} frames on record");
+    println!("each of {checks} checks was a frame of its own");
+    Ok(())
+}
+
+/// The agency with its list.
+pub struct Agency {
+    /// Its program.
+    pub program: Program,
+    address: String,
+    folder: PathBuf,
+}
+
+impl Agency {
+    /// Founds an agency in a folder, and publishes a small list.
+    pub fn found(folder: &Path) -> anyhow::Result<Self> {
+        let program = Program::agency(folder.join("agency"));
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        program.run(["init", "--agency", "agency.example", "--address", &address])?;
+        program.run(["list", "create", "baseline", "--label-bytes", "4", "--kinds", "sha256"])?;
+        let list = folder.join("list.txt");
+        let lines: String = (0..ENTRIES).map(|n| hex::encode(digest("entry", n, 0)) + "\n").collect();
+        std::fs::write(&list, lines)?;
+        let import = ["list", "import", "baseline", "--kind", "sha256", "--label", "A1"];
+        program.run(import.iter().map(AsRef::as_ref).chain([list.as_os_str()]))?;
+        program.run(["list", "publish", "baseline"])?;
+        Ok(Self { program, address, folder: folder.to_owned() })
+    }
+
+    /// Enrols a platform; gives its directory.
+    pub fn enrol(&self, number: usize) -> anyhow::Result<PathBuf> {
+        let dir = self.folder.join(format!("platform-{number}"));
+        let platform = Program::platform(dir.clone());
+        platform.run(["init", "--platform", &format!("platform-{number}.example")])?;
+        let (request, invitation) = (dir.join("request.json"), self.folder.join(format!("invitation-{number}.json")));
+        let terms = ["--elements-per-day", "1000000000", "--frames-per-day", "1000000000"];
+        let add = ["client".as_ref(), "add".as_ref(), "--request".as_ref(), request.as_os_str(), "--out".as_ref()];
+        let add = add.into_iter().chain([invitation.as_os_str()]).chain(terms.iter().map(AsRef::as_ref));
+        self.program.run(add)?;
+        platform.run(["join".as_ref(), invitation.as_os_str()])?;
+        Ok(dir)
+    }
+
+    /// Starts its server.
+    pub fn serve(&self) -> anyhow::Result<Serving> {
+        Serving::start(&self.program, &self.address)
+    }
+}
+
+// The median of one check after the other.
+async fn alone(client: &Client) -> anyhow::Result<Duration> {
+    let mut times = Vec::with_capacity(ALONE);
+    for number in 0..ALONE as u64 {
+        let began = Instant::now();
+        check(client, digest("alone", number, 0)).await?;
+        times.push(began.elapsed());
+    }
+    times.sort_unstable();
+    Ok(times[ALONE / 2])
+}
+
+// All platforms at once, each one check after the other; gives how many were made.
+async fn load(clients: &[Client], serving: &Serving, seconds: u64) -> anyhow::Result<u64> {
+    let spent =
+        || anyhow::Ok((processor_time("self", Of::Itself).context("no processor time")?, serving.processor_time()?));
+    let before = spent()?;
+    let began = Instant::now();
+    let until = began + Duration::from_secs(seconds);
+    let tasks: Vec<_> =
+        (0..).zip(clients).map(|(number, client)| tokio::spawn(ask(client.clone(), number, until))).collect();
+    let mut times = Vec::new();
+    for task in tasks {
+        times.extend(task.await??);
+    }
+    let (took, after) = (began.elapsed().as_secs_f64(), spent()?);
+    times.sort_unstable();
+    let each = |of: Duration| of.as_secs_f64() * 1e6 / times.len() as f64;
+    println!(
+        "{} platforms, {} checks of one item in {took:.1} s: {:.0} /s; median {:.2} ms, 99 of 100 within {:.2} ms",
+        clients.len(),
+        times.len(),
+        times.len() as f64 / took,
+        ms(times[times.len() / 2]),
+        ms(times[times.len() * 99 / 100])
+    );
+    println!(
+        "processor time of a check: platforms {:.0} µs, agency {:.0} µs",
+        each(after.0.saturating_sub(before.0)),
+        each(after.1.saturating_sub(before.1))
+    );
+    Ok(times.len() as u64)
+}
+
+async fn ask(client: Client, platform: u64, until: Instant) -> anyhow::Result<Vec<Duration>> {
+    let mut times = Vec::new();
+    for number in 0.. {
+        let began = Instant::now();
+        if began >= until {
+            break;
+        }
+        check(&client, digest("load", platform, number)).await?;
+        times.push(began.elapsed());
+    }
+    Ok(times)
+}
+
+async fn check(client: &Client, digest: [u8; 32]) -> anyhow::Result<()> {
+    let list = client.lists().into_iter().next().context("the invitation names a list")?;
+    let item = Item::new(Kind::Sha256, &digest)?;
+    let subject = Subject { key: 0, reference: Vec::new(), items: vec![item], whole: true };
+    let outcome = client.check(&list, subject, DEADLINE).await;
+    ensure!(matches!(outcome, Outcome::NoMatch { .. }), "an item that is not listed: {outcome:?}");
+    Ok(())
+}
+
+fn digest(of: &str, platform: u64, number: u64) -> [u8; 32] {
+    let digest = Sha256::new().chain_update(of).chain_update(platform.to_be_bytes());
+    digest.chain_update(number.to_be_bytes()).finalize().into()
+}
