@@ -9,6 +9,7 @@ mod ours;
 mod plots;
 mod process;
 mod report;
+mod restart;
 mod whole;
 mod writer;
 
@@ -61,7 +62,10 @@ struct Args {
     /// How many platforms do.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..), requires = "frames")]
     platforms: u16,
-    /// Folder for the files of --scale, --writer and --frames, which are removed at the end: 10^8 entries need some 30 GB.
+    /// Starts a server with so many leaves in its query log instead, and prints how long it takes to answer.
+    #[arg(long, value_name = "LEAVES", conflicts_with_all = ["whole", "json", "check", "plots", "vics", "scale", "writer", "frames"])]
+    restart: Option<u64>,
+    /// Folder for the files of --scale, --writer, --frames and --restart, which are removed at the end: 10^8 entries need some 30 GB.
     #[arg(long, default_value = ".")]
     folder: PathBuf,
     /// Also writes the figures as JSON to this file.
@@ -86,6 +90,9 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     if let Some(seconds) = args.frames {
         return frames::run(&args.folder, args.platforms.into(), seconds).map(|()| ExitCode::SUCCESS);
+    }
+    if let Some(leaves) = args.restart {
+        return restart::run(&args.folder, leaves).map(|()| ExitCode::SUCCESS);
     }
     if let Some(entries) = args.scale {
         return lists::scale(&args.folder, entries, args.label_bytes).map(|()| ExitCode::SUCCESS);

@@ -22,7 +22,7 @@ use std::{
     },
 };
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, types::Value};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig, types::Value};
 
 pub(crate) use frames::{Answered, Ended, FrameRow, OpenDay, Sent};
 pub(crate) use log::{LogId, LogRow};
@@ -167,6 +167,7 @@ impl Store {
         ] {
             set(&writer, name, &value, &want).map_err(wrap)?;
         }
+        keep_plans(&writer).map_err(wrap)?;
         let found: i64 = writer.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(wrap)?;
         if found > SCHEMA {
             return Err(Error::NewerSchema { path: path.to_owned(), found, known: SCHEMA });
@@ -233,7 +234,14 @@ fn reading(path: &Path) -> rusqlite::Result<Connection> {
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     set(&connection, "cache_size", &Value::Integer(-CACHE_KIB), &Value::Integer(-CACHE_KIB))?;
+    keep_plans(&connection)?;
     Ok(connection)
+}
+
+// A plan does not depend on what is bound. Else a statement that compares a column with a parameter may be prepared anew each
+// time that it is run, as often as its parameters are cleared.
+fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 fn set(connection: &Connection, name: &str, value: &Value, want: &Value) -> rusqlite::Result<()> {

@@ -21,6 +21,9 @@ pub(super) fn open(path: &Path, schema: &Schema) -> Result<Connection, Error> {
     set(&connection, "temp_store", "MEMORY", "2")?;
     set(&connection, "secure_delete", "ON", "1")?;
     set(&connection, "cache_size", schema.cache, schema.cache)?;
+    // A plan does not depend on what is bound. Else a statement that compares a column with a parameter may be prepared
+    // anew each time that it is run, as often as its parameters are cleared.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     if schema.checkpointed_by_the_writer {
         // SQLite's own checkpoints, after a commit and when the last connection is closed, drop their errors: a failed
         // sync of the database would be followed by one that succeeds and forgets the log that still had the pages. The
