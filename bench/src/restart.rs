@@ -36,7 +36,7 @@ const AT_WORK: Duration = Duration::from_secs(3);
 pub fn run(folder: &Path, leaves: u64) -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in(folder)?;
     let agency = Agency::found(folder.path())?;
-    let platform = agency.enrol(0)?;
+    let (platform, other) = (agency.enrol(0)?, agency.enrol(1)?);
     let runtime = tokio::runtime::Runtime::new()?;
     let dir = StateDir::open(agency.program.dir())?;
     drop(first_answer(&agency, &platform, &runtime, 0)?);
@@ -53,7 +53,7 @@ pub fn run(folder: &Path, leaves: u64) -> anyhow::Result<()> {
     let (serving, took) = first_answer(&agency, &platform, &runtime, 1)?;
     println!("all published: first answer after {:.3} s", took.as_secs_f64());
 
-    let checks = killed_at_work(serving, agency.enrol(1)?)?;
+    let checks = killed_at_work(serving, other)?;
     let (serving, took) = first_answer(&agency, &platform, &runtime, 2)?;
     println!("killed at work, after {checks} more: first answer after {:.3} s", took.as_secs_f64());
     drop(serving);

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Most leaves by which a tree grows at once: what is in memory is bounded.
-const MOST_LEAVES: u64 = 16_384;
+pub const MOST_LEAVES: u64 = 16_384;
 
 /// Most cosignatures that stand under a published checkpoint: with the log's own line it stays a note that everybody reads.
 const MOST_COSIGNATURES: usize = 64;
@@ -67,18 +67,17 @@ impl<'a> Keeper<'a> {
     /// [`Error::LogHalted`] if the log may not go on, [`Error::ClockBehind`], [`Error::HeadUnclear`] after which the
     /// process must end, [`Error::Io`], [`Error::Store`]: nothing is lost, and the next call goes on.
     pub fn publish(&self, store: &mut Store, now: u64) -> Result<u64, Error> {
-        while self.publish_some(store, now)? {}
+        while self.publish_some(store, now, MOST_LEAVES)? {}
         Ok(self.row(store)?.published_size)
     }
 
-    /// As [`Self::publish`], but not more leaves than a tree grows by at once. Gives whether some are left of those that were
-    /// there.
+    /// As [`Self::publish`], but at most so many leaves more. Gives whether some are left of those that were there.
     ///
     /// # Errors
     /// Those of [`Self::publish`].
-    pub fn publish_some(&self, store: &mut Store, now: u64) -> Result<bool, Error> {
+    pub fn publish_some(&self, store: &mut Store, now: u64, most: u64) -> Result<bool, Error> {
         let _lock = lock(self.dir, &self.origin)?;
-        let published = self.publish_locked(store, now);
+        let published = self.publish_locked(store, now, most);
         if let Err(Error::LogHalted { why, .. }) = &published
             && let Some(row) = store.log(&self.origin.to_string())?.filter(|row| row.halted.is_none())
         {
@@ -88,7 +87,7 @@ impl<'a> Keeper<'a> {
         published
     }
 
-    fn publish_locked(&self, store: &mut Store, now: u64) -> Result<bool, Error> {
+    fn publish_locked(&self, store: &mut Store, now: u64, most: u64) -> Result<bool, Error> {
         let path = folder(self.dir, &self.origin);
         create_private_dir(path.parent().unwrap_or(self.dir.root()))?;
         let files = LogFolder::create(&path).map_err(Error::io("write in", &path))?;
@@ -99,7 +98,8 @@ impl<'a> Keeper<'a> {
         if !row.published_note.is_empty() && row.published_size == len {
             return Ok(false);
         }
-        let published = self.round(store, &files, &row, growth, len, now)?;
+        let end = len.min(row.head.size + most);
+        let published = self.round(store, &files, &row, growth, end, now)?;
         Ok(published < len)
     }
 
@@ -141,13 +141,12 @@ impl<'a> Keeper<'a> {
         files: &LogFolder,
         row: &LogRow,
         mut growth: Growth,
-        len: u64,
+        end: u64,
         now: u64,
     ) -> Result<u64, Error> {
         let io = |error| self.unreadable(files, error);
         let mut head = row.head.clone();
         if row.published_size == head.size {
-            let end = len.min(head.size + MOST_LEAVES);
             for leaf in store.leaves(row.id, head.size..end)? {
                 growth.push(&leaf)?;
             }

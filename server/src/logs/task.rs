@@ -12,7 +12,10 @@ use std::{
 use veilmatch_audit::origin::{LogOrigin, Shard};
 use veilmatch_protocol::{manifest::Timestamp, name::AgencyName};
 
-use super::{LogHealth, LogKeys, LogState, keeper::Keeper};
+use super::{
+    LogHealth, LogKeys, LogState,
+    keeper::{Keeper, MOST_LEAVES},
+};
 use crate::{
     Error,
     background::Background,
@@ -28,6 +31,9 @@ const PROBE: Duration = Duration::from_secs(1);
 /// How long others may keep the store from us: half of the time within which a leaf is under a published checkpoint
 /// (SPEC §17.7). The other half has passed, at most, when the first attempt is made.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Leaves that are published before the server answers: each tile of 256 is two files to be flushed.
+const AT_START: u64 = 1_024;
 
 /// What a task is told.
 pub struct TaskOptions {
@@ -60,7 +66,7 @@ impl QueryLogTask {
     ) -> Result<Self, Error> {
         let store = Store::open(&options.dir.database())?;
         let mut task = Task { options, store };
-        let more = task.publish_some()?;
+        let more = task.publish_some(AT_START)?;
         let run = move |stopped: &Receiver<()>| task.run(stopped, &health, more, on_fatal);
         Background::start("query-log", "the thread of the query log", run).map(Self)
     }
@@ -91,7 +97,7 @@ impl Task {
             due = Instant::now() + self.options.every;
             let began = Instant::now();
             more = false;
-            match self.publish_some() {
+            match self.publish_some(MOST_LEAVES) {
                 Ok(is_left) => {
                     more = is_left;
                     failing = None;
@@ -120,7 +126,7 @@ impl Task {
 
     // The shard of this moment, which may be new, and those before it that have gained leaves since: some leaves of each.
     // Gives whether more were there.
-    fn publish_some(&mut self) -> Result<bool, Error> {
+    fn publish_some(&mut self, most: u64) -> Result<bool, Error> {
         let Task { options, store } = self;
         let now = options.clock.now();
         let current = LogOrigin::Query(options.agency.clone(), Shard::of(Timestamp::from_unix(now)));
@@ -137,7 +143,7 @@ impl Task {
         }
         let mut more = false;
         for origin in due {
-            more |= Keeper::new(&options.dir, origin, &options.keys.query).publish_some(store, now)?;
+            more |= Keeper::new(&options.dir, origin, &options.keys.query).publish_some(store, now, most)?;
         }
         Ok(more)
     }

@@ -86,7 +86,30 @@ fn migrate(connection: &mut Connection, path: &Path, schema: &Schema) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use rusqlite::StatementStatus;
+
+    use super::{
+        super::{frames::ANSWERED, schema::STORE},
+        *,
+    };
+
+    #[test]
+    fn a_statement_is_prepared_once_however_often_it_is_run() {
+        // One that compares a column with a parameter was prepared anew at each run, on the way of every frame.
+        let dir = tempfile::tempdir().unwrap();
+        let connection = open(&dir.path().join("veilmatch.db"), &STORE).unwrap();
+        let prepared_again = || {
+            for n in 0..9 {
+                let of = ("platform.example", "base", n, [n; 16]);
+                connection.prepare_cached(ANSWERED).unwrap().query_map(of, |_| Ok(())).unwrap().for_each(drop);
+            }
+            connection.prepare_cached(ANSWERED).unwrap().get_status(StatementStatus::RePrepare)
+        };
+        assert_eq!(prepared_again(), 0);
+        connection.flush_prepared_statement_cache();
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, false).unwrap();
+        assert!(prepared_again() > 0, "which is why it is set");
+    }
 
     #[test]
     fn a_setting_that_does_not_stay_is_refused_by_name() {

@@ -163,13 +163,15 @@ impl Store {
     }
 }
 
+/// Finds the answered frame of a platform, a list, an epoch and a batch.
+pub(super) const ANSWERED: &str = "SELECT req, resp, proof, t, retries, refunded, frame.id, origin, leaf
+    FROM frame LEFT JOIN log ON log.id = frame.id / 1099511627776 LEFT JOIN log_leaf ON log_leaf.id = frame.id
+    WHERE asker = (SELECT id FROM asker WHERE platform = ?1 AND list = ?2 AND epoch = ?3)
+      AND batch = ?4 AND status = 'ok'";
+
 pub(super) fn answered(connection: &Connection, key: &FrameKey) -> rusqlite::Result<Option<AnsweredFrame>> {
-    let sql = "SELECT req, resp, proof, t, retries, refunded, frame.id, origin, leaf
-               FROM frame LEFT JOIN log ON log.id = frame.id / 1099511627776 LEFT JOIN log_leaf ON log_leaf.id = frame.id
-               WHERE asker = (SELECT id FROM asker WHERE platform = ?1 AND list = ?2 AND epoch = ?3)
-                 AND batch = ?4 AND status = 'ok'";
     connection
-        .prepare_cached(sql)?
+        .prepare_cached(ANSWERED)?
         .query_row((key.platform.as_str(), key.list.as_str(), key.epoch.0, key.batch.0), |row| {
             Ok(AnsweredFrame {
                 request: RequestDigest(row.get(0)?),
