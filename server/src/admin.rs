@@ -3,6 +3,7 @@
 mod auditors;
 mod canaries;
 mod clients;
+mod disclosed;
 mod editions;
 mod imports;
 mod init;
@@ -18,6 +19,7 @@ pub use auditors::AuditorKey;
 pub(crate) use canaries::opened as opened_canaries;
 pub use canaries::{Cover, Opened};
 pub use clients::{ClientAdded, ClientTerms};
+pub use disclosed::Disclosed;
 pub use editions::{Diff, Past, VersionChange};
 pub use init::{InitOptions, init};
 pub use keys::Rotated;

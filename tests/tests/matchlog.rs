@@ -276,7 +276,7 @@ fn both_programs_close_a_day_with_one_digest_and_neither_closes_one_that_the_oth
     let (ours, theirs) = (pair.platform_dir().join("state.db"), pair.agency_dir().join("veilmatch.db"));
     let both = || {
         let ours = closed(&ours, "SELECT bytes FROM leaf ORDER BY log, number");
-        (ours, closed(&theirs, "SELECT leaf FROM log_leaf ORDER BY log, idx"))
+        (ours, closed(&theirs, "SELECT leaf FROM log_leaf ORDER BY id"))
     };
     done(&pair, &["log", "publish"], 0);
     assert_eq!(both(), (Vec::new(), Vec::new()), "the day is not over");

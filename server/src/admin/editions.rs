@@ -191,7 +191,7 @@ impl Agency {
     }
 
     // Version 0 lists nothing.
-    fn edition(&self, list: &ListId, version: Version, entries: &Entries) -> Result<Edition, Error> {
+    pub(super) fn edition(&self, list: &ListId, version: Version, entries: &Entries) -> Result<Edition, Error> {
         if version.0 == 0 {
             return Ok(Edition::EMPTY);
         }

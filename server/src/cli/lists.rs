@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Error,
-    admin::{Agency, Cover, Opened},
+    admin::{Agency, Cover, Disclosed, Opened},
     hardening::raise_open_files,
     import::{ImportOptions, Withdrawal},
 };
@@ -147,6 +147,19 @@ pub(super) fn list(dir: &Path, command: ListCommand, now: u64) -> Result<String,
         ListCommand::Export { name, version, out } => {
             let written = agency.export(&name, version, &out, now)?;
             Ok(report::exported(&out, written))
+        }
+        ListCommand::Items { name, openings, out } => {
+            let bars = Bars::default();
+            let Disclosed { written, unread, unknown } =
+                agency.items(&name, &openings, &out, &|progress| bars.show(progress))?;
+            bars.clear();
+            if unread + unknown > 0 {
+                eprintln!(
+                    "veilmatch-server: warning: {unread} lines without a receipt that an enrolled platform signed, {unknown} tags \
+                     that the versions named do not have"
+                );
+            }
+            Ok(format!("{name}: {written} entries in clear in {}\n", out.display()))
         }
         ListCommand::Compact { name } => {
             let forgotten = agency.compact(&name, now)?;

@@ -205,6 +205,17 @@ pub(in crate::cli) enum ListCommand {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Write the entries that receipts name, in clear: what an auditor needs to verify level 2 and labels
+    Items {
+        /// Name of the list
+        name: ListId,
+        /// The receipts that platforms handed out, as `veilmatch log export` and `log receipt` write them
+        #[arg(long, value_name = "FILE")]
+        openings: PathBuf,
+        /// Where to write: digests, for an auditor who may read them
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
     /// Forget claims that were taken back long ago, and make room in the store; older versions cannot be told any more
     Compact {
         /// Name of the list
