@@ -148,10 +148,7 @@ pub fn ack_key(agency: &AgencyName) -> String {
 }
 
 /// Name of the key that signs receipts.
-#[must_use]
-pub fn receipt_key(platform: &PlatformId) -> String {
-    format!("{platform}/veilmatch/receipt")
-}
+pub use veilmatch_protocol::receipt::key_name as receipt_key;
 
 /// Name of the key that an agency cosigns with.
 #[must_use]

@@ -5,10 +5,10 @@ use std::{fs::File, io::Read, path::Path};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde::{Deserialize, Serialize};
-use veilmatch_audit::cosignature::Witness;
+use veilmatch_audit::{cosignature::Witness, origin::receipt_key};
 use veilmatch_protocol::{name::PlatformId, note::Verifier};
 
-use crate::{Error, authority::CertificateRequest};
+use crate::{Error, authority::CertificateRequest, logs::PublicKeys};
 
 /// Longest request file that is read.
 const MAX_REQUEST: u64 = 64 * 1_024;
@@ -42,6 +42,16 @@ pub struct EvidenceKeys {
     pub receipt: [u8; 32],
     /// Cosigns the agency's checkpoints.
     pub witness: [u8; 32],
+}
+
+impl EvidenceKeys {
+    /// What verifies the platform's receipts and closing statements.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if the key is none.
+    pub fn receipt_verifier(&self, platform: &PlatformId) -> Result<Verifier, Error> {
+        Ok(Verifier::new(&receipt_key(platform), PublicKeys::decode(&self.receipt)?)?)
+    }
 }
 
 #[derive(Deserialize)]
@@ -90,7 +100,7 @@ impl EnrolmentRequest {
         }
         let evidence_keys = EvidenceKeys {
             match_log: named_key("match_log_key", &file.match_log_key, &format!("{platform}/veilmatch/match"))?,
-            receipt: named_key("receipt_key", &file.receipt_key, &format!("{platform}/veilmatch/receipt"))?,
+            receipt: named_key("receipt_key", &file.receipt_key, &receipt_key(&platform))?,
             witness: witness_key(&file.witness_key, &format!("{platform}/veilmatch/witness"))?,
         };
         let EvidenceKeys { match_log, receipt, witness } = evidence_keys;

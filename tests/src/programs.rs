@@ -149,27 +149,8 @@ impl Pair {
         let export = ["log", "export", "--from", &today, "--to", &today, "--out"].map(OsStr::new);
         let done = self.platform(export.into_iter().chain([bundle.as_os_str()]));
         assert_eq!(done.code, Some(0), "{}", done.err);
-        let logs = fs::read_dir(bundle.join("logs")).unwrap().map(|log| log.unwrap().path());
-        let (agency, platform) = (self.path("invitation.json"), self.platform_dir().join("request.json"));
-        let config = format!(
-            "agency = \"agency.example\"\nstate = \"audited\"\n[manifest]\nlog = \"manifest\"\nkey = {}\n\
-             [query]\nlogs = [\"query\"]\nkey = {}\nack_key = {}\n\
-             [[platform]]\nname = \"platform.example\"\nlogs = {:?}\nmatch_key = {}\nreceipt_key = {}\nrequest_key = {}\n\
-             acknowledgements = {:?}\nopenings = {:?}\n",
-            member(&agency, "manifest_key"),
-            member(&agency, "query_log_key"),
-            member(&agency, "ack_key"),
-            logs.collect::<Vec<_>>(),
-            member(&platform, "match_log_key"),
-            member(&platform, "receipt_key"),
-            member(&platform, "request_key"),
-            bundle.join("acknowledgements.jsonl"),
-            bundle.join("openings.jsonl"),
-        );
-        let config = self.write("audit.toml", config);
-        let mut command = Command::new(auditor);
-        command.arg("reconcile").arg("--config").arg(config).args(["--from", &today, "--to", &today]);
-        Ended::of(&command.output().unwrap())
+        let party = Party { name: "platform.example", request: self.platform_dir().join("request.json"), bundle };
+        reconciled(auditor, &self.path(""), &self.path("invitation.json"), &[party])
     }
 
     /// Kills the server as a loss of power would.
@@ -188,6 +169,46 @@ impl Drop for Pair {
     }
 }
 
+/// A platform as an auditor knows it: its name, its request with its keys, and what it exported.
+pub struct Party<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its request.
+    pub request: PathBuf,
+    /// The folder that it exported.
+    pub bundle: PathBuf,
+}
+
+/// What `veilmatch-audit reconcile` says of today, from the agency's logs `manifest` and `query` in a folder and what platforms
+/// handed over.
+pub fn reconciled(auditor: &str, folder: &Path, invitation: &Path, platforms: &[Party<'_>]) -> Ended {
+    let mut config = format!(
+        "agency = \"agency.example\"\nstate = \"audited\"\n[manifest]\nlog = \"manifest\"\nkey = {}\n\
+         [query]\nlogs = [\"query\"]\nkey = {}\nack_key = {}\n",
+        member(invitation, "manifest_key"),
+        member(invitation, "query_log_key"),
+        member(invitation, "ack_key"),
+    );
+    for Party { name, request, bundle } in platforms {
+        let logs = fs::read_dir(bundle.join("logs")).unwrap().map(|log| log.unwrap().path());
+        config += &format!(
+            "[[platform]]\nname = {name:?}\nlogs = {:?}\nmatch_key = {}\nreceipt_key = {}\nrequest_key = {}\n\
+             acknowledgements = {:?}\nopenings = {:?}\n",
+            logs.collect::<Vec<_>>(),
+            member(request, "match_log_key"),
+            member(request, "receipt_key"),
+            member(request, "request_key"),
+            bundle.join("acknowledgements.jsonl"),
+            bundle.join("openings.jsonl"),
+        );
+    }
+    let (path, today) = (folder.join("audit.toml"), today());
+    fs::write(&path, config).unwrap();
+    let mut command = Command::new(auditor);
+    command.arg("reconcile").arg("--config").arg(path).args(["--from", &today, "--to", &today]);
+    Ended::of(&command.output().unwrap())
+}
+
 /// A member of a JSON file, in quotes.
 fn member(file: &Path, member: &str) -> String {
     let json: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
@@ -195,7 +216,7 @@ fn member(file: &Path, member: &str) -> String {
 }
 
 /// The day in UTC.
-fn today() -> String {
+pub fn today() -> String {
     Date::of(Timestamp::from_unix(now())).to_string()
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use veilmatch_tests::programs::eventually;
+use veilmatch_tests::programs::{Ended, Party, eventually, reconciled, today};
 
 const AGENCY: &str = env!("CARGO_BIN_EXE_agency");
 const PLATFORM: &str = env!("CARGO_BIN_EXE_platform");
@@ -182,8 +182,8 @@ fn where_no_witness_is_in_common_the_views_of_two_platforms_show_two_lists_after
         assert!(done.status.success(), "{}", text(&done.stderr));
     }
     let found = split.audit();
-    assert_eq!(found.status.code(), Some(1), "{}", text(&found.stderr));
-    let found = text(&found.stdout);
+    assert_eq!(found.code, Some(1), "{}", found.err);
+    let found = found.out;
     assert!(found.contains("M03 critical"), "{found}");
     // The day is not over.
     assert!(!found.contains("Q06") && !found.contains("D01") && found.contains("not judged"), "{found}");
@@ -191,38 +191,20 @@ fn where_no_witness_is_in_common_the_views_of_two_platforms_show_two_lists_after
 
 impl Split {
     /// What an auditor finds who gets the agency's logs as it likes to show them, and both platforms'.
-    fn audit(&self) -> Output {
-        let mut config = format!(
-            "agency = \"agency.example\"\nstate = \"state\"\n[manifest]\nlog = \"m\"\nkey = {:?}\n[query]\nlogs = [\"q\"]\nkey = {:?}\nack_key = {:?}\n",
-            self.member("one.json", "manifest_key"),
-            self.member("one.json", "query_log_key"),
-            self.member("one.json", "ack_key"),
-        );
-        for (log, folder) in [("manifest", "m"), ("query", "q")] {
-            self.agency("agency", &["log", "export", "--log", log, self.path(folder).to_str().unwrap()]);
+    fn audit(&self) -> Ended {
+        for log in ["manifest", "query"] {
+            self.agency("agency", &["log", "export", "--log", log, self.path(log).to_str().unwrap()]);
         }
-        let today = text(&Command::new("date").args(["-u", "+%F"]).output().unwrap().stdout).trim().to_owned();
-        for platform in ["one", "two"] {
+        let today = today();
+        let names = [("one", "one.example"), ("two", "two.example")];
+        let platforms = names.map(|(platform, name)| {
             let bundle = self.path(&format!("bundle-{platform}"));
             let export = ["log", "export", "--from", &today, "--to", &today, "--out", bundle.to_str().unwrap()];
             let done = self.run(PLATFORM, platform, &export);
             assert!(done.status.success(), "{}", text(&done.stderr));
-            let shard = fs::read_dir(bundle.join("logs")).unwrap().next().unwrap().unwrap().path();
-            let request = format!("{platform}/request.json");
-            write!(
-                config,
-                "[[platform]]\nname = \"{platform}.example\"\nlogs = [{shard:?}]\nmatch_key = {:?}\nreceipt_key = {:?}\nrequest_key = {:?}\n",
-                self.member(&request, "match_log_key"),
-                self.member(&request, "receipt_key"),
-                self.member(&request, "request_key"),
-            )
-            .unwrap();
-        }
-        let path = self.path("audit.toml");
-        fs::write(&path, config).unwrap();
-        let mut command = Command::new(AUDITOR);
-        command.arg("reconcile").arg("--config").arg(path).args(["--from", &today, "--to", &today]);
-        command.output().unwrap()
+            Party { name, request: self.path(platform).join("request.json"), bundle }
+        });
+        reconciled(AUDITOR, &self.path(""), &self.path("one.json"), &platforms)
     }
 }
 

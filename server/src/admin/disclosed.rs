@@ -2,30 +2,28 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fs,
     ops::ControlFlow,
     path::Path,
 };
 
-use ed25519_dalek::VerifyingKey;
 use rayon::prelude::*;
 use veilmatch_audit::{opening::Opening, origin::LogOrigin, reconcile::Items};
 use veilmatch_protocol::{
     derive::{EpochContext, Tag},
-    name::{Epoch, ListId, Version},
+    name::{Epoch, ListId, PlatformId, Version},
     note::Verifier,
     oprf::{self, Mode},
-    receipt::{self, Receipt},
+    receipt::Receipt,
 };
 
 use super::Agency;
 use crate::{
     Error,
-    keys::EpochSeeds,
     publish::{OnProgress, Progress, Stage},
     state_dir::write_private,
-    store::{Edition, Entries, PendingEntry},
+    store::{Edition, Entries, Labels, PendingEntry},
 };
 
 /// Entries that are evaluated together, on all processors, and those of one call of the batch arithmetic.
@@ -65,13 +63,18 @@ impl Agency {
     ) -> Result<Disclosed, Error> {
         let label_bytes = self.store.list(list)?.label_bytes;
         let (named, mut done) = self.named(list, openings)?;
+        let entries = Entries::open(&self.dir.entries_database())?;
+        let labels = entries.labels(list, label_bytes)?;
         let (mut met, mut lines) = (HashSet::new(), Vec::new());
         for ((epoch, Reverse(version)), mut tags) in named {
             tags.retain(|tag| !met.contains(&(epoch, *tag)));
-            let found = match tags.is_empty() || self.is_destroyed(list, epoch)? {
-                true => Vec::new(),
-                false => self.find(list, label_bytes, (epoch, version), &tags, progress)?,
+            let key = if tags.is_empty() { None } else { self.epoch_key(list, epoch)? };
+            let Some(key) = key else {
+                done.unknown += tags.len();
+                continue;
             };
+            let search = Search { key, context: EpochContext { list: list.clone(), epoch }, tags: &tags, progress };
+            let found = search.among(&entries, &labels, &self.edition(list, version, &entries)?)?;
             done.unknown += tags.len() - found.len();
             done.written += found.len();
             for (tag, entry) in found {
@@ -85,46 +88,13 @@ impl Agency {
         Ok(done)
     }
 
-    fn is_destroyed(&self, list: &ListId, epoch: Epoch) -> Result<bool, Error> {
-        Ok(self.store.epochs(list)?.iter().any(|row| row.epoch == epoch && row.destroyed_at.is_some()))
-    }
-
-    /// The entries of a version that have one of the tags.
-    fn find(
-        &self,
-        list: &ListId,
-        label_bytes: u8,
-        (epoch, version): (Epoch, Version),
-        tags: &HashSet<Tag>,
-        progress: OnProgress<'_>,
-    ) -> Result<Found, Error> {
-        let key = EpochSeeds::read(&self.dir.epoch_seed(list, epoch))?.secret_key(list, epoch)?;
-        let search = Search { key, context: EpochContext { list: list.clone(), epoch }, tags };
-        let entries = Entries::open(&self.dir.entries_database())?;
-        let (labels, edition) = (entries.labels(list, label_bytes)?, self.edition(list, version, &entries)?);
-        let total = entries.pending_at_most(list, &Edition::EMPTY, &edition)?;
-        let (mut batch, mut seen, mut found) = (Vec::with_capacity(BATCH), 0, Ok(Vec::new()));
-        entries.visit(list, &Edition::EMPTY, &edition, &labels, None, |entry| {
-            batch.push(entry);
-            if batch.len() == BATCH {
-                seen += batch.len() as u64;
-                found = search.add(std::mem::replace(&mut batch, Vec::with_capacity(BATCH)), &mut found);
-                progress(Progress { epoch, stage: Stage::Evaluate, done: seen, total: total.max(seen) });
-            }
-            match &found {
-                Ok(found) if found.len() < tags.len() => ControlFlow::Continue(()),
-                _ => ControlFlow::Break(()),
-            }
-        })?;
-        search.add(batch, &mut found)
-    }
-
     /// What the receipts of this list name that platforms signed, and how many lines have none.
     fn named(&self, list: &ListId, openings: &Path) -> Result<(Named, Disclosed), Error> {
         let text = fs::read(openings).map_err(Error::io("read", openings))?;
+        let keys = self.receipt_keys()?;
         let (mut named, mut done) = (Named::new(), Disclosed::default());
         for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-            match self.receipt(line)? {
+            match receipt(line, &keys) {
                 Some(receipt) if receipt.list == *list => {
                     let version = (receipt.epoch, Reverse(receipt.version));
                     named.entry(version).or_default().insert(receipt.tag);
@@ -136,16 +106,19 @@ impl Agency {
         Ok((named, done))
     }
 
-    /// The receipt of a line, if it is one that a platform of this agency signed.
-    fn receipt(&self, line: &[u8]) -> Result<Option<Receipt>, Error> {
-        let Ok(opening) = Opening::decode(line) else { return Ok(None) };
-        let LogOrigin::Match(platform, ..) = &opening.log else { return Ok(None) };
-        let Some(keys) = self.store.client(platform)?.and_then(|client| client.evidence_keys) else { return Ok(None) };
-        let verifier = VerifyingKey::from_bytes(&keys.receipt)
-            .ok()
-            .and_then(|key| Verifier::new(&receipt::key_name(platform), key).ok());
-        Ok(verifier.and_then(|verifier| opening.receipt(&verifier).ok()).map(|signed| signed.receipt().clone()))
+    /// The keys that platforms sign receipts with.
+    fn receipt_keys(&self) -> Result<HashMap<PlatformId, Verifier>, Error> {
+        let clients = self.store.clients()?.into_iter();
+        let keys = clients.filter_map(|client| Some((client.evidence_keys?, client.platform)));
+        keys.map(|(keys, platform)| Ok((platform.clone(), keys.receipt_verifier(&platform)?))).collect()
     }
+}
+
+/// The receipt of a line, if it is one that a platform of this agency signed.
+fn receipt(line: &[u8], keys: &HashMap<PlatformId, Verifier>) -> Option<Receipt> {
+    let opening = Opening::decode(line).ok()?;
+    let LogOrigin::Match(platform, ..) = &opening.log else { return None };
+    Some(opening.receipt(keys.get(platform)?).ok()?.receipt().clone())
 }
 
 /// Tags that are looked for among the entries of a version.
@@ -153,20 +126,40 @@ struct Search<'a> {
     key: oprf::SecretKey,
     context: EpochContext,
     tags: &'a HashSet<Tag>,
+    progress: OnProgress<'a>,
 }
 
 impl Search<'_> {
-    /// Adds the entries of a batch that are looked for to those that were found before.
-    fn add(&self, batch: Vec<PendingEntry>, found: &mut Result<Found, Error>) -> Result<Found, Error> {
-        let mut found = std::mem::replace(found, Ok(Vec::new()))?;
+    /// The entries that have one of the tags. Ends with the last of them.
+    fn among(&self, entries: &Entries, labels: &Labels, edition: &Edition) -> Result<Found, Error> {
+        let EpochContext { list, epoch } = &self.context;
+        let total = entries.pending_at_most(list, &Edition::EMPTY, edition)?;
+        let (mut found, mut batch, mut seen, mut failed) = (Found::new(), Vec::with_capacity(BATCH), 0, None);
+        entries.visit(list, &Edition::EMPTY, edition, labels, None, |entry| {
+            batch.push(entry);
+            if batch.len() < BATCH {
+                return ControlFlow::Continue(());
+            }
+            seen += batch.len() as u64;
+            (self.progress)(Progress { epoch: *epoch, stage: Stage::Evaluate, done: seen, total: total.max(seen) });
+            failed = self.look(&mut batch, &mut found).err();
+            let more = failed.is_none() && found.len() < self.tags.len();
+            if more { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        failed.map_or_else(|| self.look(&mut batch, &mut found), Err)?;
+        Ok(found)
+    }
+
+    /// Takes from a batch what is looked for.
+    fn look(&self, batch: &mut Vec<PendingEntry>, found: &mut Found) -> Result<(), Error> {
         let of_chunk = |chunk: &[PendingEntry]| -> Result<Vec<Tag>, Error> {
             let inputs: Vec<&[u8]> = chunk.iter().map(|entry| entry.item.as_bytes()).collect();
             let okms = self.context.okms(&oprf::evaluate(Mode::Voprf, &self.key, &inputs)?);
             Ok(okms.iter().map(|okm| okm.tag()).collect())
         };
         let tags: Vec<Vec<Tag>> = batch.par_chunks(CHUNK).map(of_chunk).collect::<Result<_, _>>()?;
-        found.extend(tags.into_iter().flatten().zip(batch).filter(|(tag, _)| self.tags.contains(tag)));
-        Ok(found)
+        found.extend(tags.into_iter().flatten().zip(batch.drain(..)).filter(|(tag, _)| self.tags.contains(tag)));
+        Ok(())
     }
 }
 

@@ -1,10 +1,14 @@
 //! `key rotate` and `key retire`.
 
-use veilmatch_protocol::name::{Epoch, ListId};
+use veilmatch_protocol::{
+    name::{Epoch, ListId},
+    oprf::SecretKey,
+};
 
 use super::Agency;
 use crate::{
     Error,
+    keys::EpochSeeds,
     publish::{Occasion, OnProgress, Published, Publisher},
 };
 
@@ -46,5 +50,16 @@ impl Agency {
         let _lock = self.dir.lock_changes()?;
         self.store.list(list)?;
         self.destroy_retired(list, now)
+    }
+
+    /// The evaluation key of an epoch; none if it is destroyed.
+    ///
+    /// # Errors
+    /// [`Error::KeyFile`], [`Error::KeyFileMode`], [`Error::Store`].
+    pub(super) fn epoch_key(&self, list: &ListId, epoch: Epoch) -> Result<Option<SecretKey>, Error> {
+        if self.store.epochs(list)?.iter().any(|row| row.epoch == epoch && row.destroyed_at.is_some()) {
+            return Ok(None);
+        }
+        Ok(Some(EpochSeeds::read(&self.dir.epoch_seed(list, epoch))?.secret_key(list, epoch)?))
     }
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use veilmatch_audit::{
     closing::{Closing, Day},
     leaf::{Close, Nonce},
-    origin::{LogOrigin, Shard, receipt_key},
+    origin::{LogOrigin, Shard},
 };
 use veilmatch_proto::Reason;
-use veilmatch_protocol::{manifest::Timestamp, name::AgencyName, note::Verifier};
+use veilmatch_protocol::{manifest::Timestamp, name::AgencyName};
 
-use super::{LogKeys, PublicKeys, reading::LogReader};
+use super::{LogKeys, reading::LogReader};
 use crate::{
     catalogue::Client,
     clock::Clock,
@@ -78,8 +78,7 @@ impl ClosedDays {
     fn compare(&self, client: &Client, note: Vec<u8>) -> Result<Agreed, CallError> {
         let platform = &client.row.platform;
         let keys = client.row.evidence_keys.ok_or_else(malformed)?;
-        let verifier = Verifier::new(&receipt_key(platform), PublicKeys::decode(&keys.receipt)?);
-        let verifier = verifier.map_err(|_| malformed())?;
+        let verifier = keys.receipt_verifier(platform)?;
         let statement = Closing::open(&note, &verifier).map_err(|_| malformed())?;
         if statement.agency != self.agency {
             return Err(malformed());

@@ -15,7 +15,7 @@ use rand::{RngExt, rngs::StdRng};
 use sha2::{Digest, Sha256};
 use veilmatch_tests::programs::{Pair, ended, eventually, moments, setting};
 
-use crate::PROGRAMS;
+use crate::{PROGRAMS, wait};
 
 struct Plan {
     entries: u64,
@@ -39,10 +39,7 @@ impl Plan {
     fn kill(&mut self, command: &mut Command) -> bool {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let moment = self.took.mul_f64(self.moments.random_range(0.0..1.0));
-        let start = Instant::now();
-        while start.elapsed() < moment {
-            std::thread::yield_now();
-        }
+        wait(moment);
         let had_ended = child.try_wait().unwrap().is_some();
         child.kill().unwrap();
         child.wait().unwrap();
@@ -187,10 +184,7 @@ fn kill_behind_the_first_run(pair: &Pair, file: &std::path::Path, later: Duratio
     let state = pair.agency_dir().join("staged/state.json");
     let mut child = import(pair, file).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     eventually(|| state.exists().then_some(()));
-    let start = Instant::now();
-    while start.elapsed() < later {
-        std::thread::yield_now();
-    }
+    wait(later);
     child.kill().unwrap();
     child.wait().unwrap();
 }

@@ -20,7 +20,7 @@ use veilmatch_tests::{
     unlisted,
 };
 
-use crate::{PROGRAMS, wait};
+use crate::{PROGRAMS, scans::recorded, wait};
 
 /// Items of a frame.
 const FRAME: usize = 4;
@@ -159,7 +159,7 @@ fn whoever_is_killed_no_acknowledged_record_is_lost_and_no_log_forks() {
     killed.done(&["log", "publish"]);
     killed.pair.kill_server();
     killed.pair.serve();
-    let frames = recorded(&killed.pair);
+    let frames = recorded(&killed.pair).frames;
     eventually(|| {
         killed.remember();
         (killed.leaves() == frames).then_some(())
@@ -193,10 +193,4 @@ impl Killed {
             }
         }
     }
-}
-
-/// Frames that the agency has recorded.
-fn recorded(pair: &Pair) -> u64 {
-    let database = rusqlite::Connection::open(pair.agency_dir().join("veilmatch.db")).unwrap();
-    database.query_row("SELECT count(*) FROM frame", [], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned()
 }

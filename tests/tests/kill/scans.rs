@@ -143,14 +143,14 @@ fn assert_exact(pair: &Pair, items: u64) {
 }
 
 /// What the agency has recorded: frames, distinct batch ids among them, elements in the frames, elements charged.
-struct Recorded {
-    frames: u64,
+pub struct Recorded {
+    pub frames: u64,
     batches: u64,
     elements: u64,
     charged: u64,
 }
 
-fn recorded(pair: &Pair) -> Recorded {
+pub fn recorded(pair: &Pair) -> Recorded {
     let database = rusqlite::Connection::open(pair.agency_dir().join("veilmatch.db")).unwrap();
     let number = |query: &str| database.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned();
     assert_eq!(number("SELECT count(*) FROM frame WHERE status <> 'ok'"), 0);

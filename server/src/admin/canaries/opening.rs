@@ -13,7 +13,7 @@ use crate::{
     Error,
     admin::Agency,
     clock::DAY,
-    keys::{EpochSeeds, read_signing_key},
+    keys::read_signing_key,
     publish::open_manifest,
     state_dir::write_private,
     store::{CanaryRow, Entries, VersionRow},
@@ -79,11 +79,7 @@ impl Agency {
         rows: &[CanaryRow],
         newest: bool,
     ) -> Result<Option<(Commitments, Vec<Canary>)>, Error> {
-        let epochs = self.store.epochs(list)?;
-        if epochs.iter().any(|epoch| epoch.epoch == row.epoch && epoch.destroyed_at.is_some()) {
-            return Ok(None);
-        }
-        let secret = EpochSeeds::read(&self.dir.epoch_seed(list, row.epoch))?.secret_key(list, row.epoch)?;
+        let Some(secret) = self.epoch_key(list, row.epoch)? else { return Ok(None) };
         let canaries = opened(&secret, list, row.epoch, rows)?;
         let all = Commitments::new(&canaries);
         let key = read_signing_key(&self.dir.manifest_key())?;

@@ -15,8 +15,7 @@ use crate::{
 
 /// A line of a receipt for an item, as of version 1.
 fn line(world: &World, platform: &Platform, item: &Item, label: Vec<u8>) -> String {
-    let seeds = EpochSeeds::read(&world.agency().dir().epoch_seed(&world.list, Epoch(1))).unwrap();
-    let key = seeds.secret_key(&world.list, Epoch(1)).unwrap();
+    let key = world.agency().epoch_key(&world.list, Epoch(1)).unwrap().unwrap();
     let output = oprf::evaluate(Mode::Voprf, &key, &[item.as_bytes()]).unwrap();
     let okm = EpochContext { list: world.list.clone(), epoch: Epoch(1) }.okm(&output[0]);
     let receipt = Receipt {
