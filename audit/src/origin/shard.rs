@@ -57,6 +57,13 @@ impl Shard {
         Self { year, half, generation: 1 }
     }
 
+    /// The first log of the half-year before this one; the first of the year 1970 has none, and stays.
+    #[must_use]
+    pub fn previous_half(self) -> Self {
+        let (year, half) = if self.half == 2 || self.year == 1_970 { (self.year, 1) } else { (self.year - 1, 2) };
+        Self { year, half, generation: 1 }
+    }
+
     /// The first second behind the half-year.
     #[must_use]
     pub fn end(self) -> Timestamp {

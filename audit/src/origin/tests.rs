@@ -75,3 +75,14 @@ fn one_pinned_key_serves_every_shard_of_its_own_log_and_no_other() {
 }
 
 use veilmatch_protocol::manifest::Timestamp;
+
+#[test]
+fn half_years_follow_each_other_without_a_gap() {
+    // SPEC §17.1
+    let shard = |text: &str| text.parse::<Shard>().unwrap();
+    for (before, after) in [("2026h1", "2026h2"), ("2026h2", "2027h1"), ("1970h1", "1970h2"), ("9999h1", "9999h2")] {
+        assert_eq!((shard(before).next_half(), shard(after).previous_half()), (shard(after), shard(before)));
+    }
+    assert_eq!(shard("2026h2.3").previous_half(), shard("2026h1"));
+    assert_eq!((shard("1970h1").previous_half(), shard("9999h2").next_half()), (shard("1970h1"), shard("9999h2")));
+}

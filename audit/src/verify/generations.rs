@@ -256,12 +256,10 @@ impl<L: Sharded> Chain<'_, L> {
     /// Logs that were seen, or that others come after, and that are not shown; oldest first.
     fn hidden(&self) -> BTreeSet<LogOrigin> {
         let seen = self.remembered.iter().filter(|seen| seen.size > 0).map(|seen| seen.origin.clone());
-        let before = self.shown.iter().flat_map(|shown| {
-            let earlier = |origin: &LogOrigin| origin.predecessor();
-            std::iter::successors(shown.origin.predecessor(), earlier)
-        });
         // A name can claim more generations than anybody has lost.
-        let before = before.take(MOST_HIDDEN);
+        let before = self.shown.iter().flat_map(|shown| {
+            std::iter::successors(shown.origin.predecessor(), LogOrigin::predecessor).take(MOST_HIDDEN)
+        });
         seen.chain(before).filter(|origin| self.shown(origin).is_none()).collect()
     }
 
@@ -274,8 +272,9 @@ impl<L: Sharded> Chain<'_, L> {
         }
         let others: Vec<&Shown<'_, L>> =
             self.shown.iter().filter(|shown| shown.shard.first() == shard.first()).collect();
-        let Some(seen) = self.seen(hidden) else {
-            // One that nobody has seen, in front of one that is shown.
+        let seen = self.seen(hidden).filter(|_| others.is_empty() || !self.lost_behind(hidden, shard));
+        let Some(seen) = seen else {
+            // One in front of one that is shown, which nobody has seen, or which was lost with one that came after.
             let next = others.iter().filter(|shown| shown.shard > shard).min_by_key(|shown| shown.shard);
             let begun = next.and_then(|next| Some((next, next.statement()?.1.t.unix())));
             if let Some((next, t)) = begun {
@@ -285,7 +284,7 @@ impl<L: Sharded> Chain<'_, L> {
             }
             return;
         };
-        if others.is_empty() || self.lost_behind(hidden, shard) {
+        if others.is_empty() {
             let touched = Shard::of(days.start().start()) <= shard.first()
                 && shard.first() <= Shard::of(days.end().next().start());
             if touched {

@@ -95,6 +95,7 @@ fn a_log_that_was_seen_cannot_be_left_out_beside_another_of_its_half_year() {
     // The second was audited, and with it what it said of the first; it is lost with that.
     let told = audit(&[&three], &[seen(&one, 10), seen(&two, 10)]);
     assert!(found(&told).is_empty() && told.not_judged.len() == 2, "{:?} {:?}", found(&told), told.not_judged);
+    assert!(told.coverage.gaps.iter().any(|gap| gap.log.to_string() == FIRST), "a receipt of the first is not judged");
     // Nothing of the half-year is shown: nobody was asked for it, perhaps.
     let nothing = audit(&[], &[seen(&one, 10)]);
     assert!(found(&nothing).is_empty());

@@ -44,9 +44,6 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Seconds after which a checkpoint that has not changed is cosigned anew: clients want one of the last 24 hours.
 const RENEW: u64 = 3 * 3_600;
 
-/// Seconds that lead from any time into the half-year before it.
-const HALF_A_YEAR: u64 = 184 * 86_400;
-
 /// How long to wait after a first failure to have a checkpoint cosigned; twice as long after each further one.
 const AFTER_FAILURE: Duration = Duration::from_secs(4);
 
@@ -243,10 +240,9 @@ impl One {
     // half-year and the one before, and what may go on from each.
     fn possible(&self) -> Result<Vec<LogOrigin>, Error> {
         let (store, agency) = (Store::open(&self.work.dir.database())?, &self.work.agency);
-        let now = self.work.clock.now();
+        let this = Shard::of(Timestamp::from_unix(self.work.clock.now()));
         let mut possible = vec![LogOrigin::Manifest(agency.clone())];
-        let recent = [now.saturating_sub(HALF_A_YEAR), now].map(|t| Shard::of(Timestamp::from_unix(t)));
-        possible.extend(recent.map(|shard| LogOrigin::Query(agency.clone(), shard)));
+        possible.extend([this.previous_half(), this].map(|shard| LogOrigin::Query(agency.clone(), shard)));
         for row in store.logs()? {
             possible.push(LogOrigin::parse(&row.origin)?);
         }

@@ -76,3 +76,16 @@ fn a_canary_that_proves_nothing_is_left_out() {
     assert_ne!(roots[0], roots[1], "a new epoch has other tags");
     assert_eq!((export(&world, "d").0.len(), export(&world, "e").1), (0, 3));
 }
+
+#[test]
+fn canaries_that_the_newest_version_does_not_commit_to_are_damaged_whichever_version_brought_them() {
+    // SPEC §18.7
+    let world = World::published(10);
+    plant(&world, "files", 1, None).unwrap();
+    world.publish();
+    world.agency().publish(&world.list, true, NOON + 1, &|_| ()).unwrap();
+    let database = rusqlite::Connection::open(world.agency().dir().entries_database()).unwrap();
+    database.execute("UPDATE canary SET salt = zeroblob(32)", []).unwrap();
+    let refused = world.agency().canary_export(&world.list, &world.path("openings")).unwrap_err();
+    assert!(matches!(refused, Error::Damaged { .. }), "{refused}");
+}
