@@ -144,7 +144,10 @@ impl LogFolder {
     }
 
     /// What was published last; the keeper wrote it, and compares it with what it has.
-    fn published(&self) -> io::Result<Option<Checkpoint>> {
+    ///
+    /// # Errors
+    /// What the file system says, and a file that is no checkpoint.
+    pub fn published(&self) -> io::Result<Option<Checkpoint>> {
         let Some(bytes) = self.checkpoint()? else { return Ok(None) };
         let note = Note::parse(&bytes).map_err(|_| Error::BadCheckpoint)?;
         Ok(Some(Checkpoint::parse(note.text())?))

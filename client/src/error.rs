@@ -186,7 +186,7 @@ pub enum Error {
 
     // The match log.
     /// The agency has cosigned more of the match log, or another one, than this directory holds.
-    #[error("match log {log}: the agency cosigned {cosigned} leaves that this directory does not have")]
+    #[error("match log {log}: the agency, or its own files, have {cosigned} leaves that the database does not have")]
     LogLost {
         /// Its origin.
         log: String,

@@ -7,7 +7,7 @@ mod evidence;
 mod send;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -121,21 +121,25 @@ impl Recorded {
     pub(crate) fn outcomes(&self, now: Timestamp) -> Vec<Outcome> {
         let (mut outcomes, hits) = self.look_up(now);
         let Batch { held, subjects, .. } = &*self.batch;
-        let list = held.list();
+        let (list, mut answered) = (held.list(), 0);
         for (subject, outcome) in subjects.iter().zip(&outcomes) {
             let items = subject.items.len() as u64;
             match outcome {
                 Outcome::NotChecked(why) => self.log.count_not_checked(&list, why, items),
-                _ => self.log.count(&list, "answered", items),
+                _ => answered += items,
             }
         }
-        // Nothing is answered before it is counted, and no match before it stands in the match log.
+        self.log.count(&list, "answered", answered);
+        // What is answered is counted before, and no match is answered before it stands in the match log.
         if let Err(error) = self.log.answered(held, self.opened.as_ref(), &hits, now) {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "matches could not be recorded: they are not answered"
             );
-            hits.iter().for_each(|hit| outcomes[hit.subject] = Outcome::NotChecked(NotChecked::Storage));
+            for hit in hits.iter().map(|hit| hit.subject).collect::<BTreeSet<_>>() {
+                outcomes[hit] = Outcome::NotChecked(NotChecked::Storage);
+                self.log.count_not_checked(&list, &NotChecked::Storage, subjects[hit].items.len() as u64);
+            }
         }
         outcomes
     }

@@ -24,7 +24,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig, types::Value};
 
-pub(crate) use frames::{Answered, Ended, FrameRow, OpenDay, Sent};
+pub(crate) use frames::{AcknowledgedRow, Answered, Ended, FrameRow, OpenDay, Sent};
 pub(crate) use log::{LogId, LogRow};
 pub(crate) use marks::{Mark, Round};
 pub(crate) use openings::{NewMatch, OpeningRow, Sealed};

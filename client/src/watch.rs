@@ -80,9 +80,13 @@ struct State {
 }
 
 impl State {
-    /// Whether a checkpoint that was proven before may still be cited.
-    fn is_fresh(&self, now: u64) -> bool {
-        self.fault.is_none() && self.standing.as_ref().is_some_and(|standing| !is_stale(standing.counted, now))
+    /// What a frame may cite, or why nothing may be asked.
+    fn standing(&self, now: u64) -> Result<View, NotChecked> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        let standing = self.standing.as_ref().ok_or(NotChecked::UnprovenLog)?;
+        if is_stale(standing.counted, now) { Err(NotChecked::StaleLog) } else { Ok(standing.view()) }
     }
 }
 
@@ -120,12 +124,7 @@ impl Watch {
     /// # Errors
     /// Why nothing may be asked: the log is not proven, or was found to be forked, rolled back or stale.
     pub(crate) fn standing(&self, now: u64) -> Result<View, NotChecked> {
-        let state = self.state();
-        if let Some(fault) = &state.fault {
-            return Err(fault.clone());
-        }
-        let standing = state.standing.as_ref().ok_or(NotChecked::UnprovenLog)?;
-        if is_stale(standing.counted, now) { Err(NotChecked::StaleLog) } else { Ok(standing.view()) }
+        self.state().standing(now)
     }
 
     /// Asks for the newest checkpoint of a log; refuses one that is not signed by the log, is smaller than the one before, or

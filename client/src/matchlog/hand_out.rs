@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, path::PathBuf, sync::Arc};
 
-use veilmatch_audit::{date::Date, opening::Opening, origin::receipt_key, reconcile::Acknowledged};
+use veilmatch_audit::{date::Date, opening::Opening, origin::receipt_key};
 use veilmatch_protocol::{
     derive::MatchSecret,
     name::PlatformId,
@@ -102,9 +102,7 @@ impl MatchLog {
             let Some(end) = rows.last().map(|row| row.id) else { return Ok(()) };
             behind = end;
             for row in rows {
-                let text = |bytes| String::from_utf8(bytes).expect("both were read as text before they were kept");
-                let line = Acknowledged::new(text(row.leaf), text(row.note)).encode();
-                show(&line.expect("texts can be written"))?;
+                show(&row.line().expect("both were read as text before they were kept"))?;
             }
         }
     }

@@ -145,6 +145,7 @@ impl MatchLog {
         self.is_whole(log, theirs.as_ref())?;
         let origin = self.origin(log.name());
         let folder = self.folder(log)?;
+        self.has_its_head(log, &folder)?;
         let (checkpoint, note) = match (step, self.head(log)?) {
             (Step::Submit, Some((head, note))) => {
                 self.restored(log, &folder, &head)?;
@@ -181,7 +182,6 @@ impl MatchLog {
         size: u64,
     ) -> Result<(Checkpoint, Vec<u8>), Error> {
         let wrong = |source| files(origin, source);
-        self.has_its_head(log)?;
         let mut growth = match self.head(log)? {
             Some((head, _)) => self.restored(log, folder, &head)?,
             None => Growth::new(),
@@ -203,11 +203,13 @@ impl MatchLog {
         Ok((checkpoint, note))
     }
 
-    /// Whether a log whose files have a checkpoint has the record of it: without, another tree would be a fork.
-    pub(super) fn has_its_head(&self, log: &LogRow) -> Result<(), Error> {
+    /// Whether the files of a log have no larger tree than the record of it: else another tree would be a fork.
+    pub(super) fn has_its_head(&self, log: &LogRow, folder: &LogFolder) -> Result<(), Error> {
         let origin = self.origin(log.name());
-        match published(&self.folder(log)?).map_err(|source| files(&origin, source))? {
-            cosigned if cosigned > 0 && log.head.is_none() => Err(Error::LogLost { log: origin.to_string(), cosigned }),
+        match folder.published().map_err(|source| files(&origin, source))? {
+            Some(found) if found.size > log.size => {
+                Err(Error::LogLost { log: origin.to_string(), cosigned: found.size })
+            }
             _ => Ok(()),
         }
     }
@@ -327,13 +329,6 @@ impl MatchLog {
     pub(super) fn folder_path(&self, log: LogName) -> PathBuf {
         self.dir.match_logs(&self.agency).join(log.to_string())
     }
-}
-
-/// Size of the tree whose checkpoint is among the files.
-fn published(folder: &LogFolder) -> std::io::Result<u64> {
-    let Some(note) = folder.checkpoint()? else { return Ok(0) };
-    let checkpoint = Note::parse(&note).ok().and_then(|note| Checkpoint::parse(note.text()).ok());
-    checkpoint.map(|checkpoint| checkpoint.size).ok_or_else(|| veilmatch_audit::Error::BadCheckpoint.into())
 }
 
 fn files(origin: &LogOrigin, source: std::io::Error) -> Error {

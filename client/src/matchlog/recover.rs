@@ -1,6 +1,7 @@
 //! A log that was lost goes on as another one, whose first leaf says what is missing (SPEC §17.1, §18.2).
 
 use veilmatch_audit::{
+    folder::LogFolder,
     leaf::{Action, Erase, Key, Leaf, Role, VerifierKey},
     origin::{LogOrigin, match_log_key},
 };
@@ -33,7 +34,8 @@ impl MatchLog {
         let logs = self.known_logs(now())?;
         for log in logs.iter().filter(|log| !log.lost) {
             let theirs = self.cosigned(connection, log).await?;
-            match self.is_whole(log, theirs.as_ref()).and_then(|()| self.has_its_head(log)) {
+            let folder = LogFolder::new(self.folder_path(log.name()));
+            match self.is_whole(log, theirs.as_ref()).and_then(|()| self.has_its_head(log, &folder)) {
                 Err(Error::LogLost { cosigned, .. }) => recovered.push(self.go_on(log, cosigned)?),
                 whole => whole?,
             }

@@ -1,7 +1,7 @@
 //! Frames: the intent before sending, the end after verifying.
 
 use rusqlite::{OptionalExtension, Transaction, params};
-use veilmatch_audit::closing::AnsweredFrame;
+use veilmatch_audit::{closing::AnsweredFrame, reconcile::Acknowledged};
 use veilmatch_protocol::{
     frame::{BatchId, FrameSize, RequestDigest, ResponseDigest},
     name::{Epoch, ListId, Version},
@@ -47,10 +47,19 @@ pub(crate) struct Answered {
 }
 
 /// An acknowledgement that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AcknowledgedRow {
     pub(crate) id: i64,
     pub(crate) leaf: Vec<u8>,
     pub(crate) note: Vec<u8>,
+}
+
+impl AcknowledgedRow {
+    /// One line of JSON without its newline, as SPEC §21.4 has it; nothing if what came with the answer is no text.
+    pub(crate) fn line(&self) -> Option<Vec<u8>> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+        Acknowledged::new(text(&self.leaf)?, text(&self.note)?).encode()
+    }
 }
 
 /// A frame as it was recorded before it was sent.

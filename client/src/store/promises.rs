@@ -3,7 +3,7 @@
 use rusqlite::{Transaction, params};
 use veilmatch_protocol::frame::BatchId;
 
-use super::Store;
+use super::{AcknowledgedRow, Store};
 use crate::Error;
 
 /// Promises that are looked after at most. Where frames come faster than they can be proven, the oldest go; what was
@@ -24,11 +24,9 @@ pub(crate) struct Promise {
 /// A promise with what was acknowledged, as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PromiseRow {
-    pub(crate) id: i64,
     pub(crate) batch: BatchId,
     pub(crate) promise: Promise,
-    pub(crate) leaf: Vec<u8>,
-    pub(crate) note: Vec<u8>,
+    pub(crate) acknowledged: AcknowledgedRow,
 }
 
 /// How a promise is broken.
@@ -64,7 +62,8 @@ const ROWS: &str = "SELECT id, batch, origin, number, received, leaf, note
 fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<PromiseRow> {
     let number = |at: usize| row.get::<_, i64>(at).map(i64::cast_unsigned);
     let promise = Promise { origin: row.get(2)?, number: number(3)?, received: number(4)? };
-    Ok(PromiseRow { id: row.get(0)?, batch: BatchId(row.get(1)?), promise, leaf: row.get(5)?, note: row.get(6)? })
+    let acknowledged = AcknowledgedRow { id: row.get(0)?, leaf: row.get(5)?, note: row.get(6)? };
+    Ok(PromiseRow { batch: BatchId(row.get(1)?), promise, acknowledged })
 }
 
 impl Store {

@@ -39,7 +39,7 @@ impl Watch {
         match &proven {
             Ok(standing) => (state.standing, state.fault) = (Some(standing.clone()), None),
             // Witnesses are a moment behind each new checkpoint. What was proven before stands until it is stale.
-            Err(error) if is_uncosigned(error) && state.is_fresh(now().unix()) => {}
+            Err(error) if is_uncosigned(error) && state.standing(now().unix()).is_ok() => {}
             Err(error) => {
                 if let Some(fault) = error.fault() {
                     state.fault = Some(fault);
@@ -53,24 +53,17 @@ impl Watch {
     async fn prove_soon(&self, connection: &Connection, leaf: &tree::Hash) -> Result<Watched, Error> {
         let (start, mut backoff) = (Instant::now(), Backoff::new());
         loop {
-            match self.prove_now(connection, leaf).await {
-                Err(Error::Refused(refused)) if is_not_yet(refused.reason) => {
-                    let wait = backoff.next(Duration::ZERO);
-                    if start.elapsed() + wait > self.soon {
-                        let origin = self.manifests.name();
-                        return Err(self.unproven(origin, &[], "the version's manifest is not in it"));
-                    }
-                    sleep(wait).await;
-                }
-                Err(error) if is_uncosigned(&error) => {
-                    let wait = backoff.next(Duration::ZERO);
-                    if start.elapsed() + wait > self.soon {
-                        return Err(error);
-                    }
-                    sleep(wait).await;
-                }
+            let uncosigned = match self.prove_now(connection, leaf).await {
+                Err(Error::Refused(refused)) if is_not_yet(refused.reason) => None,
+                Err(error) if is_uncosigned(&error) => Some(error),
                 other => return other,
+            };
+            let wait = backoff.next(Duration::ZERO);
+            if start.elapsed() + wait > self.soon {
+                let missing = || self.unproven(self.manifests.name(), &[], "the version's manifest is not in it");
+                return Err(uncosigned.unwrap_or_else(missing));
             }
+            sleep(wait).await;
         }
     }
 

@@ -2,7 +2,7 @@
 //! how many, does not depend on what was found in them.
 
 use tonic::transport::Channel;
-use veilmatch_audit::{leaf, origin::LogOrigin, reconcile::Acknowledged, tree};
+use veilmatch_audit::{leaf, origin::LogOrigin, tree};
 use veilmatch_proto::{
     Inclusion, Reason,
     pb::{self, logs_client::LogsClient},
@@ -33,22 +33,31 @@ impl Watch {
         began: u64,
     ) -> Result<(), Error> {
         let (origin, size) = (log.to_string(), tree.map_or(0, |tree| tree.size));
-        let (mut kept, mut broken) = (Vec::new(), Vec::new());
+        let (mut kept, mut broken, mut failed) = (Vec::new(), Vec::new(), None);
         if let Some(tree) = tree {
             for row in self.store.due_in(&origin, size, MOST)? {
-                if self.has_leaf(connection, &row, tree).await? {
-                    kept.push(row.id);
-                } else {
-                    self.keep_promise(&row, Some(tree), "Q01: it is not in the query log");
-                    broken.push((row.id, Broken::Absent));
+                match self.has_leaf(connection, &row, tree).await {
+                    Ok(true) => kept.push(row.acknowledged.id),
+                    Ok(false) => {
+                        self.keep_promise(&row, Some(tree), "Q01: it is not in the query log");
+                        broken.push((row.acknowledged.id, Broken::Absent));
+                    }
+                    // What was asked before is settled, and not asked again.
+                    Err(error) => {
+                        failed = Some(error);
+                        break;
+                    }
                 }
             }
         }
         for row in self.store.late_in(&origin, size, began.saturating_sub(PROMISE), MOST)? {
             self.keep_promise(&row, tree, "it is not published within a minute");
-            broken.push((row.id, Broken::Late));
+            broken.push((row.acknowledged.id, Broken::Late));
         }
-        if kept.is_empty() && broken.is_empty() { Ok(()) } else { self.store.settle_promises(&kept, &broken) }
+        if !(kept.is_empty() && broken.is_empty()) {
+            self.store.settle_promises(&kept, &broken)?;
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     /// What was promised in a log of which the agency shows less than it did, or nothing, is lost with it.
@@ -57,14 +66,14 @@ impl Watch {
         let (seen, mut broken) = (self.store.watched(&origin)?, Vec::new());
         for row in self.store.due_in(&origin, i64::MAX.cast_unsigned(), MOST)? {
             self.keep_promise(&row, seen.as_ref(), "Q01: the query log that it was promised in is lost");
-            broken.push((row.id, Broken::Absent));
+            broken.push((row.acknowledged.id, Broken::Absent));
         }
         self.store.settle_promises(&[], &broken)
     }
 
     /// Whether the agency proves that the leaf is where it said.
     async fn has_leaf(&self, connection: &Connection, row: &PromiseRow, tree: &Watched) -> Result<bool, Error> {
-        let (hash, size) = (leaf::hash(&row.leaf), tree.size);
+        let (hash, size) = (leaf::hash(&row.acknowledged.leaf), tree.size);
         let ask = |mut logs: LogsClient<Channel>| {
             let origin = row.promise.origin.clone();
             let request = pb::GetInclusionRequest { origin, leaf_hash: hash.to_vec(), size };
@@ -83,20 +92,12 @@ impl Watch {
     fn keep_promise(&self, row: &PromiseRow, tree: Option<&Watched>, why: &str) {
         let batch = hex::encode(row.batch.0);
         tracing::error!(batch, log = row.promise.origin, why, "the agency has not kept an acknowledgement");
-        if let Some(line) = row.line() {
-            evidence::keep(&self.dir, About::Acknowledgement, &format!("{batch}.jsonl"), line.as_bytes());
+        if let Some(line) = row.acknowledged.line() {
+            let line = [&line[..], b"\n"].concat();
+            evidence::keep(&self.dir, About::Acknowledgement, &format!("{batch}.jsonl"), &line);
         }
         if let Some(tree) = tree {
             evidence::keep(&self.dir, About::Acknowledgement, &format!("{batch}.note"), &tree.note);
         }
-    }
-}
-
-impl PromiseRow {
-    /// One line of JSON, as SPEC §21.4 has it; nothing if what came with the answer is no text.
-    fn line(&self) -> Option<String> {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
-        let line = Acknowledged::new(text(&self.leaf)?, text(&self.note)?).encode()?;
-        Some(text(&line)? + "\n")
     }
 }

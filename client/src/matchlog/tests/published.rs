@@ -302,6 +302,28 @@ async fn a_log_whose_head_is_lost_is_not_begun_anew_over_its_files_and_can_be_re
 }
 
 #[tokio::test]
+async fn a_head_that_is_older_than_the_files_is_not_signed_over_and_can_be_recovered() {
+    // SPEC §17.4, §20.2 LOG_LOST. An older database beside the files, where the agency had not cosigned what came after.
+    let home = Home::new();
+    let (logs, connection) = agency().await;
+    asked(&home, 3).answered(&home, true);
+    publish(&home, &connection).await.unwrap();
+    in_database(&home, "CREATE TABLE kept AS SELECT head, size, cosigned, signed FROM log");
+    publish(&home, &connection).await.unwrap();
+    logs.state().cosigned.clear();
+    in_database(
+        &home,
+        "UPDATE log SET (head, size, cosigned, signed) = (SELECT * FROM kept); DELETE FROM leaf WHERE number >= 64",
+    );
+    let before = folder(&home).1;
+    assert_eq!(before.size, 128);
+    assert_eq!(publish(&home, &connection).await.unwrap_err().reason(), "LOG_LOST");
+    assert_eq!(folder(&home).1, before, "nothing was written");
+    let recovered = home.log.recover(&connection).await.unwrap();
+    assert_eq!((recovered[0].from, recovered[0].to), (64, 128));
+}
+
+#[tokio::test]
 async fn a_head_that_was_not_cosigned_is_compared_by_its_files_or_without_them_by_its_leaves() {
     // SPEC §20.2. All leaves were hashed again at each start for as long as the newest head was not cosigned.
     let home = Home::new();
