@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Context, ensure};
 use sha2::{Digest, Sha256};
 use veilmatch_client::{Client, Outcome, Subject};
-use veilmatch_protocol::item::{Item, Kind};
+use veilmatch_protocol::{
+    item::{Item, Kind},
+    name::ListId,
+};
 use veilmatch_server::{state_dir::StateDir, store::Store};
 
 use crate::{
@@ -38,10 +41,7 @@ pub fn run(folder: &Path, platforms: usize, seconds: u64) -> anyhow::Result<()> 
     let checks = runtime.block_on(async {
         let mut clients = Vec::with_capacity(platforms);
         for dir in dirs {
-            let client = Client::open(&dir)?;
-            let list = client.lists().into_iter().next().context("the invitation names a list")?;
-            client.sync(&list, |_| {}).await?;
-            clients.push(client);
+            clients.push(synchronised(&dir).await?);
         }
         let before = flush(folder.path())?;
         let alone = alone(&clients[0]).await?;
@@ -172,9 +172,20 @@ async fn ask(client: Client, platform: u64, until: Instant) -> anyhow::Result<Ve
     Ok(times)
 }
 
+/// The client of a platform, with the newest version of its list.
+pub async fn synchronised(platform: &Path) -> anyhow::Result<Client> {
+    let client = Client::open(platform)?;
+    client.sync(&list_of(&client)?, |_| {}).await?;
+    Ok(client)
+}
+
+fn list_of(client: &Client) -> anyhow::Result<ListId> {
+    client.lists().into_iter().next().context("the invitation names a list")
+}
+
 /// Checks one item that is not listed.
 pub async fn check(client: &Client, digest: [u8; 32]) -> anyhow::Result<()> {
-    let list = client.lists().into_iter().next().context("the invitation names a list")?;
+    let list = list_of(client)?;
     let item = Item::new(Kind::Sha256, &digest)?;
     let subject = Subject { key: 0, reference: Vec::new(), items: vec![item], whole: true };
     let outcome = client.check(&list, subject, DEADLINE).await;

@@ -57,7 +57,8 @@ struct Args {
     #[arg(long, value_name = "SECONDS", conflicts_with_all = ["whole", "json", "check", "plots", "vics", "scale"])]
     writer: Option<u64>,
     /// Lets platforms check single items for so long instead, each with a frame of one element on its way.
-    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["whole", "json", "check", "plots", "vics", "scale", "writer"])]
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["whole", "json", "check", "plots", "vics", "scale", "writer"],
+        value_parser = clap::value_parser!(u64).range(1..))]
     frames: Option<u64>,
     /// How many platforms do.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..), requires = "frames")]

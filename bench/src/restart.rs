@@ -10,9 +10,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::Context;
 use veilmatch_audit::origin::{LogOrigin, Shard};
-use veilmatch_client::Client;
 use veilmatch_protocol::{manifest::Timestamp, name::AgencyName};
 use veilmatch_server::{
     logs::{LogKeys, keeper::Keeper},
@@ -21,7 +19,7 @@ use veilmatch_server::{
 };
 
 use crate::{
-    frames::{Agency, check, digest},
+    frames::{Agency, check, digest, synchronised},
     lists::Serving,
     writer::{CALLERS, load},
 };
@@ -75,9 +73,7 @@ fn first_answer(
     let began = Instant::now();
     let serving = agency.serve()?;
     runtime.block_on(async {
-        let client = Client::open(platform)?;
-        let list = client.lists().into_iter().next().context("the invitation names a list")?;
-        client.sync(&list, |_| {}).await?;
+        let client = synchronised(platform).await?;
         check(&client, digest("first", number, 0)).await?;
         let took = began.elapsed();
         client.shutdown().await;
@@ -91,9 +87,7 @@ fn killed_at_work(serving: Serving, platform: PathBuf) -> anyhow::Result<u64> {
     let counted = Arc::clone(&answered);
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.spawn(async move {
-        let client = Client::open(&platform)?;
-        let list = client.lists().into_iter().next().context("the invitation names a list")?;
-        client.sync(&list, |_| {}).await?;
+        let client = synchronised(&platform).await?;
         for number in 0.. {
             check(&client, digest("work", 0, number)).await?;
             counted.fetch_add(1, Ordering::Relaxed);

@@ -327,11 +327,11 @@ pub fn commented_file(
             file += &format!("\n[{table}]\n");
         }
         file += &wrapped_comment(&format!("{} ({})", setting.meaning, setting.unit));
-        let told = match (setting.key, setting.default.is_some()) {
-            ("agency", _) => Some(in_toml(agency.as_str())),
-            ("listen", false) => Some(in_toml(listen.to_string())),
-            ("listen", true) => log_listen.map(|listen| in_toml(listen.to_string())),
-            ("address", _) => Some(in_toml(address)),
+        let told = match (setting.table, setting.key) {
+            ("", "agency") => Some(in_toml(agency.as_str())),
+            ("network", "listen") => Some(in_toml(listen.to_string())),
+            ("log", "listen") => log_listen.map(|listen| in_toml(listen.to_string())),
+            ("network", "address") => Some(in_toml(address)),
             _ => None,
         };
         let (key, default) = (setting.key, setting.default.unwrap_or_default());

@@ -5,7 +5,10 @@ use std::{fs::File, io::Read, path::Path};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde::{Deserialize, Serialize};
-use veilmatch_audit::{cosignature::Witness, origin::receipt_key};
+use veilmatch_audit::{
+    cosignature::Witness,
+    origin::{match_log_key, platform_witness_key, receipt_key},
+};
 use veilmatch_protocol::{name::PlatformId, note::Verifier};
 
 use crate::{Error, authority::CertificateRequest, logs::PublicKeys};
@@ -99,9 +102,9 @@ impl EnrolmentRequest {
             return Err("request_key: is a key of small order".into());
         }
         let evidence_keys = EvidenceKeys {
-            match_log: named_key("match_log_key", &file.match_log_key, &format!("{platform}/veilmatch/match"))?,
+            match_log: named_key("match_log_key", &file.match_log_key, &match_log_key(&platform))?,
             receipt: named_key("receipt_key", &file.receipt_key, &receipt_key(&platform))?,
-            witness: witness_key(&file.witness_key, &format!("{platform}/veilmatch/witness"))?,
+            witness: witness_key(&file.witness_key, &platform_witness_key(&platform))?,
         };
         let EvidenceKeys { match_log, receipt, witness } = evidence_keys;
         let keys = [request_key, match_log, receipt, witness];

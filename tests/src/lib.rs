@@ -11,6 +11,7 @@ use std::{
     fs,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
+    process::Command,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -309,4 +310,10 @@ pub fn frame_sizes(agency: &Path, sizes: &str) {
         false => format!("{line}\n"),
     });
     fs::write(path, lines.collect::<String>()).unwrap();
+}
+
+/// Copies a folder with everything in it to a place that is free.
+pub fn copy(from: &Path, to: &Path) {
+    let done = Command::new("cp").arg("-a").args([from, to]).status().unwrap();
+    assert!(done.success());
 }

@@ -1,11 +1,9 @@
 //! What the platform's disk does to its copy of a list is mended by a synchronisation; what an agency loses with an old backup is
 //! stated.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     fs,
     io::{Seek, SeekFrom, Write},
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -18,7 +16,7 @@ use veilmatch_server::{
     Server,
     admin::{ClientTerms, Recover},
 };
-use veilmatch_tests::{PATIENCE, World, bare, listed, matched, middle::Acts, now, unlisted};
+use veilmatch_tests::{PATIENCE, World, bare, copy, listed, matched, middle::Acts, now, unlisted};
 
 const PLATFORM: &str = "platform.example";
 
@@ -145,18 +143,6 @@ async fn catching_up_keeps_one_version_in_between_and_takes_the_shorter_way() {
     assert!(report.fetched < 7 * 4_096, "{}", report.fetched);
     assert_eq!(client.check(&world.list, bare(0, listed(13)), PATIENCE).await, matched("A1", 12));
     client.shutdown().await;
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let (source, target) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
-        if source.is_dir() {
-            copy(&source, &target);
-        } else {
-            fs::copy(source, target).unwrap();
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

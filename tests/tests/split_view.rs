@@ -7,13 +7,16 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Output, Stdio},
 };
 
 use serde_json::Value;
 use tempfile::TempDir;
-use veilmatch_tests::programs::{Ended, Party, eventually, reconciled, today};
+use veilmatch_tests::{
+    copy,
+    programs::{Ended, Party, eventually, reconciled, today},
+};
 
 const AGENCY: &str = env!("CARGO_BIN_EXE_agency");
 const PLATFORM: &str = env!("CARGO_BIN_EXE_platform");
@@ -214,9 +217,4 @@ fn text(bytes: &[u8]) -> String {
 
 fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
-
-fn copy(from: &Path, to: &Path) {
-    let done = Command::new("cp").arg("-a").args([from, to]).status().unwrap();
-    assert!(done.success());
 }

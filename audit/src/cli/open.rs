@@ -71,15 +71,15 @@ pub(super) fn log<'a>(
     Ok(Source { files, known: Known { key, policy: around.policy, now: around.now, seen, every_root: false } })
 }
 
-/// What the last audit and witnesses saw of the logs of a pinned key, whether or not they are shown.
-pub(super) fn remembered(around: &Around<'_>, pinned: &str) -> Result<Vec<Remembered>, Failure> {
+/// What the last audit, by its notes, and witnesses saw of the logs of a pinned key, whether or not they are shown.
+pub(super) fn remembered(around: &Around<'_>, notes: &[Vec<u8>], pinned: &str) -> Result<Vec<Remembered>, Failure> {
     let given = |_| Failure::Given { what: "key", value: pinned.to_owned(), why: "is not a verifier key" };
     let pinned = Verifier::parse(pinned).map_err(given)?;
     let mut remembered = Vec::new();
-    for note in around.state.map_or(Ok(Vec::new()), state::all)? {
-        let Some((origin, key)) = of_key(&note, &pinned) else { continue };
-        let Ok(checkpoint) = checkpoint::open(&note, key.name(), &key) else { return Err(not_signed(&key)) };
-        remembered.push(Remembered { origin, size: checkpoint.size, by: SeenBy::LastAudit, note });
+    for note in notes {
+        let Some((origin, key)) = of_key(note, &pinned) else { continue };
+        let Ok(checkpoint) = checkpoint::open(note, key.name(), &key) else { return Err(not_signed(&key)) };
+        remembered.push(Remembered { origin, size: checkpoint.size, by: SeenBy::LastAudit, note: note.clone() });
     }
     for Seen { by, note } in around.seen {
         let opened = of_key(note, &pinned)

@@ -8,6 +8,7 @@ use tempfile::NamedTempFile;
 use super::Failure;
 use crate::{
     finding::{Code, Finding, Place},
+    folder::create_dir,
     verify::{Audited, Seen, Source},
 };
 
@@ -46,7 +47,7 @@ pub(super) fn advance<'a>(
     audited: impl IntoIterator<Item = &'a Audited>,
     findings: &[Finding],
 ) -> Result<(), Failure> {
-    make_folder(state).map_err(|error| Failure::file(state, error))?;
+    create_dir(state).map_err(|error| Failure::file(state, error))?;
     let forked = |log: &Audited| {
         let place = Place::checkpoint(&log.origin);
         findings.iter().any(|finding| is_fork(finding) && finding.place == place)
@@ -60,20 +61,6 @@ pub(super) fn advance<'a>(
 
 fn is_fork(finding: &Finding) -> bool {
     matches!(finding.code, Code::L02 | Code::L03 | Code::L07)
-}
-
-/// Makes a folder and those above it durably: each is synced into the one that it is in.
-pub(super) fn make_folder(dir: &Path) -> std::io::Result<()> {
-    if dir.as_os_str().is_empty() || dir.is_dir() {
-        return Ok(());
-    }
-    let above = dir.parent().unwrap_or(Path::new(""));
-    make_folder(above)?;
-    match fs::create_dir(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists || !dir.is_dir() => return Err(error),
-        _ => {}
-    }
-    fs::File::open(if above.as_os_str().is_empty() { Path::new(".") } else { above })?.sync_all()
 }
 
 /// Writes a file durably: whole or not at all.

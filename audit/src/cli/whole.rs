@@ -25,6 +25,7 @@ use super::{
 use crate::{
     case::{self, Case, Examined, Member},
     finding::Finding,
+    folder::create_dir,
     leaf::Certificate,
     opening::Opening,
     origin::{LogOrigin, ack_key},
@@ -80,9 +81,11 @@ fn write_evidence(dir: &Path, rows: &mut [report::FindingRow], findings: &[Findi
     for (at, (row, finding)) in rows.iter_mut().zip(findings).enumerate() {
         row.evidence.clear();
         let folder = format!("{:04}-{}", at + 1, row.code);
+        let dir = dir.join(&folder);
+        if !finding.evidence.files.is_empty() {
+            create_dir(&dir).map_err(|error| Failure::file(&dir, error))?;
+        }
         for (file, bytes) in &finding.evidence.files {
-            let dir = dir.join(&folder);
-            state::make_folder(&dir).map_err(|error| Failure::file(&dir, error))?;
             // Names come from paths of a log: whatever is in them, they stay within the folder.
             let file: String =
                 file.chars().map(|c| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '-' }).collect();
@@ -95,7 +98,7 @@ fn write_evidence(dir: &Path, rows: &mut [report::FindingRow], findings: &[Findi
 }
 
 fn write_report(out: &Path, page: &report::Report, name: &str, key: &SigningKey) -> Result<(), Failure> {
-    state::make_folder(out).map_err(|error| Failure::file(out, error))?;
+    create_dir(out).map_err(|error| Failure::file(out, error))?;
     let files = [("report.html", report::render(page)), ("report.note", report::sign(page, name, key)?)];
     for (file, text) in files {
         let path = out.join(file);
@@ -194,9 +197,10 @@ fn logs<'a>(
 /// What was seen before of all query and match logs.
 fn remembered(around: &Around<'_>, config: &Config) -> Result<Vec<Remembered>, Failure> {
     let keys = config.platform.iter().map(|platform| &platform.match_key);
+    let notes = around.state.map_or(Ok(Vec::new()), state::all)?;
     let mut remembered = Vec::new();
     for key in keys.chain([&config.query.key]) {
-        remembered.extend(open::remembered(around, key)?);
+        remembered.extend(open::remembered(around, &notes, key)?);
     }
     Ok(remembered)
 }

@@ -37,10 +37,9 @@ pub(super) fn compare(
         .iter()
         .flat_map(|(_, log)| log.closes.iter().map(|(index, close)| (log.origin.as_str(), *index, close)))
         .collect();
-    let last = |mut origins: Vec<&str>| origins.pop().unwrap_or_default().to_owned();
     let sides = [
-        (theirs, &agency.coverage, last(agency.queries.iter().map(|(_, log)| log.origin()).collect())),
-        (ours, &platform.coverage, last(platform.logs.iter().map(|(_, log)| log.origin.as_str()).collect())),
+        (theirs, &agency.coverage, agency.queries.last().map_or("", |(_, log)| log.origin())),
+        (ours, &platform.coverage, platform.logs.last().map_or("", |(_, log)| log.origin.as_str())),
     ];
     for ((list, epoch, date), frames) in frames {
         let unfinished = unfinished(platform, &frames);

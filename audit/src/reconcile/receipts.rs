@@ -344,8 +344,8 @@ fn unreleased(
         for (&index, leaf) in &log.matches {
             let place = Place::leaf(&log.origin, index);
             // An erasure is said in the log of its own time: until the end of the period they must have been shown.
-            let shown = platform.coverage.covers_all(Date::of(leaf.t), period.to);
-            let over = |days: Option<u64>| shown && days.is_some_and(|days| leaf.t.unix() + (days + 1) * DAY < now);
+            let shown = || platform.coverage.covers_all(Date::of(leaf.t), period.to);
+            let over = |days: Option<u64>| days.is_some_and(|days| leaf.t.unix() + (days + 1) * DAY < now) && shown();
             if platform.erased(log, index).is_some() {
                 *receipts.statuses.entry(Status::Erased).or_default() += 1;
                 continue;

@@ -39,10 +39,12 @@ fn missing(log: &Matches, indices: &[u64]) -> Option<u64> {
 impl Platform {
     /// When the record of a match was erased, whichever of the logs says so.
     pub(super) fn erased(&self, log: &Matches, index: u64) -> Option<Timestamp> {
-        let later = self.logs.iter().flat_map(|(_, later)| &later.erased_before);
-        let says = later
-            .map(|(_, leaf)| leaf)
-            .find(|leaf| leaf.indices.binary_search(&index).is_ok() && leaf.log.to_string() == log.origin);
-        log.erased.get(&index).copied().or(says.map(|leaf| leaf.t))
+        let later = || {
+            let leaves = self.logs.iter().flat_map(|(_, later)| &later.erased_before);
+            leaves
+                .map(|(_, leaf)| leaf)
+                .find(|leaf| leaf.indices.binary_search(&index).is_ok() && leaf.log.to_string() == log.origin)
+        };
+        log.erased.get(&index).copied().or_else(|| Some(later()?.t))
     }
 }

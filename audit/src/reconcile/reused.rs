@@ -42,6 +42,9 @@ pub(super) fn queries(agency: &Agency) -> Vec<Finding> {
 
 /// Batches that ended in two match logs. What is stated to be lost and is shown still is not held against what came after.
 pub(super) fn frames(platform: &Platform) -> Vec<Finding> {
+    if platform.logs.len() < 2 {
+        return Vec::new();
+    }
     let mut first: HashMap<BatchId, Place> = HashMap::new();
     let mut findings = Vec::new();
     for (audited, log) in &platform.logs {

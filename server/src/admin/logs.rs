@@ -105,7 +105,7 @@ impl Agency {
         let path = folder(&self.dir, origin);
         let files = LogFolder::new(&path);
         let mut findings = Vec::new();
-        if let (Some(why), None) = (&row.halted, &row.lost) {
+        if let Some(why) = row.stopped() {
             findings.push(format!("halted: {why}"));
         }
         let leaves = self.store.log_len(row.id)?;

@@ -55,9 +55,8 @@ impl Agency {
         let _serving = self.dir.lock_serving()?;
         let _lock = self.dir.lock_changes()?;
         let unreached = self.compare_with_witnesses()?.unreached;
-        let is_halted = |row: &crate::store::LogRow| row.halted.is_some() && row.lost.is_none();
         let (mut manifest, mut queries) = (None, Vec::new());
-        for row in self.store.logs()?.into_iter().filter(is_halted) {
+        for row in self.store.logs()?.into_iter().filter(|row| row.stopped().is_some()) {
             match LogOrigin::parse(&row.origin)? {
                 LogOrigin::Manifest(_) => manifest = Some(row),
                 _ => queries.push(row),

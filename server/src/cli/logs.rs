@@ -89,14 +89,11 @@ fn status(logs: &[LogStatus]) -> String {
         for cosignature in cosignatures {
             let _ = writeln!(out, "  cosigned {} by {}", rfc3339(cosignature.at), cosignature.witness);
         }
-        match (&row.halted, &row.lost) {
-            (_, Some(lost)) => {
-                let _ = writeln!(out, "  lost: leaves {} up to {}; another log goes on", lost.start, lost.end);
-            }
-            (Some(why), None) => {
-                let _ = writeln!(out, "  HALTED: {why}");
-            }
-            (None, None) => {}
+        if let Some(lost) = &row.lost {
+            let _ = writeln!(out, "  lost: leaves {} up to {}; another log goes on", lost.start, lost.end);
+        }
+        if let Some(why) = row.stopped() {
+            let _ = writeln!(out, "  HALTED: {why}");
         }
     }
     out + SPLIT_VIEW

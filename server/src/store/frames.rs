@@ -95,7 +95,25 @@ impl Store {
     /// # Errors
     /// [`Error::Store`].
     pub fn answered(&self, key: &FrameKey) -> Result<Option<AnsweredFrame>, Error> {
-        Ok(answered(&self.connection, key)?)
+        let found = self
+            .connection
+            .prepare_cached(ANSWERED)?
+            .query_row((key.platform.as_str(), key.list.as_str(), key.epoch.0, key.batch.0), |row| {
+                Ok(AnsweredFrame {
+                    request: RequestDigest(row.get(0)?),
+                    response: ResponseDigest(row.get(1)?),
+                    proof: row.get(2)?,
+                    minute: unsigned(row.get(3)?),
+                    retries: row.get(4)?,
+                    refunded: row.get(5)?,
+                    leaf: match (row.get(7)?, row.get(8)?) {
+                        (Some(origin), Some(bytes)) => Some(LoggedLeaf { origin, index: index(row.get(6)?), bytes }),
+                        _ => None,
+                    },
+                })
+            })
+            .optional();
+        Ok(found?)
     }
 
     /// The whole record of the answered frame under this key.
@@ -168,26 +186,6 @@ pub(super) const ANSWERED: &str = "SELECT req, resp, proof, t, retries, refunded
     FROM frame LEFT JOIN log ON log.id = frame.id / 1099511627776 LEFT JOIN log_leaf ON log_leaf.id = frame.id
     WHERE asker = (SELECT id FROM asker WHERE platform = ?1 AND list = ?2 AND epoch = ?3)
       AND batch = ?4 AND status = 'ok'";
-
-pub(super) fn answered(connection: &Connection, key: &FrameKey) -> rusqlite::Result<Option<AnsweredFrame>> {
-    connection
-        .prepare_cached(ANSWERED)?
-        .query_row((key.platform.as_str(), key.list.as_str(), key.epoch.0, key.batch.0), |row| {
-            Ok(AnsweredFrame {
-                request: RequestDigest(row.get(0)?),
-                response: ResponseDigest(row.get(1)?),
-                proof: row.get(2)?,
-                minute: unsigned(row.get(3)?),
-                retries: row.get(4)?,
-                refunded: row.get(5)?,
-                leaf: match (row.get(7)?, row.get(8)?) {
-                    (Some(origin), Some(bytes)) => Some(LoggedLeaf { origin, index: index(row.get(6)?), bytes }),
-                    _ => None,
-                },
-            })
-        })
-        .optional()
-}
 
 /// Writes a record in the place of its leaf; gives whether there was no answered frame under its key before.
 pub(super) fn insert(connection: &Connection, record: &FrameRecord, asker: i64, place: i64) -> rusqlite::Result<bool> {

@@ -56,7 +56,10 @@ impl<'a> Group<'a, '_> {
                 if !closings::is_as_compared(self.tx, day)? {
                     Ok(Recorded::Differs)
                 } else if closings::insert(self.tx, day)? {
-                    self.ends.append(self.tx, leaf).map(|(log, index)| Recorded::Durable(log, index))
+                    self.ends
+                        .end(self.tx, &leaf.origin)?
+                        .append(self.tx, leaf)
+                        .map(|(log, index)| Recorded::Durable(log, index))
                 } else {
                     Ok(Recorded::AlreadyAnswered)
                 }
@@ -73,15 +76,15 @@ impl<'a> Group<'a, '_> {
     }
 
     fn record(&mut self, record: &'a FrameRecord, leaf: &NewLeaf, day: u64) -> rusqlite::Result<Recorded> {
-        let place = self.ends.next(self.tx, &leaf.origin)?;
+        let end = self.ends.end(self.tx, &leaf.origin)?;
         let asker = self.askers.number(self.tx, &record.key)?;
-        if !frames::insert(self.tx, record, asker, place)? {
+        if !frames::insert(self.tx, record, asker, end.place())? {
             return Ok(Recorded::AlreadyAnswered);
         }
         if matches!(record.status, FrameStatus::Answered { .. }) {
             self.charges.add(&record.key, record.n, day);
         }
-        self.ends.append(self.tx, leaf).map(|(log, index)| Recorded::Durable(log, index))
+        end.append(self.tx, leaf).map(|(log, index)| Recorded::Durable(log, index))
     }
 }
 

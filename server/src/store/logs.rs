@@ -107,9 +107,9 @@ impl Store {
     /// # Errors
     /// [`Error::LogHalted`] for the oldest that is, [`Error::Store`].
     pub fn check_halted(&self) -> Result<(), Error> {
-        for row in self.logs()?.into_iter().filter(|row| row.lost.is_none()) {
-            if let Some(why) = row.halted {
-                return Err(Error::LogHalted { origin: row.origin, why });
+        for row in self.logs()? {
+            if let Some(why) = row.stopped() {
+                return Err(Error::LogHalted { why: why.to_owned(), origin: row.origin });
             }
         }
         Ok(())
@@ -373,28 +373,16 @@ pub(super) fn not_swapped(error: rusqlite::Error) -> Error {
 #[derive(Default)]
 pub(super) struct Ends(HashMap<String, End>);
 
-struct End {
+/// Where one log ends.
+pub(super) struct End {
     log: i64,
     origin: Arc<str>,
     next: u64,
 }
 
 impl Ends {
-    /// The place that the next leaf of a log will have.
-    pub(super) fn next(&mut self, tx: &Transaction<'_>, first: &str) -> rusqlite::Result<i64> {
-        self.end(tx, first).map(|end| place(end.log, end.next))
-    }
-
-    /// Appends a leaf; gives its log and its index.
-    pub(super) fn append(&mut self, tx: &Transaction<'_>, leaf: &NewLeaf) -> rusqlite::Result<(Arc<str>, u64)> {
-        let end = self.end(tx, &leaf.origin)?;
-        let index = end.next;
-        insert_leaf(tx, place(end.log, index), leaf.platform.as_str(), &leaf.bytes)?;
-        end.next += 1;
-        Ok((Arc::clone(&end.origin), index))
-    }
-
-    fn end(&mut self, tx: &Transaction<'_>, first: &str) -> rusqlite::Result<&mut End> {
+    /// The end of the newest log that goes on from a half-year's first one, or is that itself.
+    pub(super) fn end(&mut self, tx: &Transaction<'_>, first: &str) -> rusqlite::Result<&mut End> {
         if !self.0.contains_key(first) {
             self.0.insert(first.to_owned(), End::of(tx, first)?);
         }
@@ -407,6 +395,19 @@ impl End {
         let origin = lost::newest(tx, first)?;
         let log = log_id(tx, &origin)?;
         Ok(Self { log, origin: origin.into(), next: len(tx, log)? })
+    }
+
+    /// The place that the next leaf will have.
+    pub(super) fn place(&self) -> i64 {
+        place(self.log, self.next)
+    }
+
+    /// Appends a leaf; gives its log and its index.
+    pub(super) fn append(&mut self, tx: &Transaction<'_>, leaf: &NewLeaf) -> rusqlite::Result<(Arc<str>, u64)> {
+        let index = self.next;
+        insert_leaf(tx, self.place(), leaf.platform.as_str(), &leaf.bytes)?;
+        self.next += 1;
+        Ok((Arc::clone(&self.origin), index))
     }
 }
 

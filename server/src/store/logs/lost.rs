@@ -16,6 +16,12 @@ use crate::{
 };
 
 impl LogRow {
+    /// Why it stands still: it is halted, and no other log goes on from it.
+    #[must_use]
+    pub fn stopped(&self) -> Option<&str> {
+        self.halted.as_deref().filter(|_| self.lost.is_none())
+    }
+
     /// The tree that halted it, as its checkpoint has it.
     #[must_use]
     pub fn seen_tree(&self) -> Option<Checkpoint> {
@@ -87,13 +93,13 @@ impl Store {
 
 /// The newest log of the half-year that this one is of: that itself if no other went on from it.
 pub(super) fn newest(connection: &Connection, origin: &str) -> rusqlite::Result<String> {
-    let shard = origin.rfind('/').map_or(0, |slash| slash + 1);
-    let first = origin[shard..].find('.').map_or(origin, |dot| &origin[..shard + dot]);
+    let log = LogOrigin::parse(origin).ok().and_then(|log| log.shard().map(|shard| (log, shard)));
+    let Some((log, shard)) = log else { return Ok(origin.to_owned()) };
     let mut rows = connection.prepare_cached("SELECT origin FROM log WHERE substr(origin, 1, length(?1)) = ?1")?;
-    let of_it = rows.query_map([first], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
-    let generation = |origin: &String| LogOrigin::parse(origin).ok()?.shard().map(Shard::generation);
-    let newest = of_it.into_iter().chain([origin.to_owned()]).filter(|origin| generation(origin).is_some());
-    Ok(newest.max_by_key(generation).unwrap_or_else(|| origin.to_owned()))
+    let of_it = rows.query_map([log.in_shard(shard.first()).to_string()], |row| row.get::<_, String>(0))?;
+    let of_it = of_it.collect::<rusqlite::Result<Vec<_>>>()?;
+    let shards = of_it.iter().filter_map(|origin| LogOrigin::parse(origin).ok()?.shard());
+    Ok(log.in_shard(shards.fold(shard, Shard::max)).to_string())
 }
 
 // What a checkpoint says that was verified when it was stored; nothing where there is none.
