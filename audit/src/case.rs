@@ -11,6 +11,7 @@ use ed25519_dalek::VerifyingKey;
 use veilmatch_protocol::{
     manifest::{Hash, Quota},
     name::{AgencyName, PlatformId},
+    prepared::PreparedKey,
 };
 
 use crate::{
@@ -240,12 +241,14 @@ pub fn query_log(
     let mut audited = verify(&*source.files, &source.known)?;
     let mut told = Leaves::default();
     let known = request_keys.iter().map(|(platform, _)| platform.clone()).collect();
+    let prepare = |keys: &KeySet| keys.keys().iter().copied().map(PreparedKey::new).collect::<Vec<_>>();
+    let request_keys: Vec<_> = request_keys.iter().map(|(platform, keys)| (platform, prepare(keys))).collect();
     let mut log = Queries::new(&audited.origin, now, &audited.bounds, known);
     let signed = |leaf: &Leaf| match leaf {
         Leaf::Query(query) => request_keys
             .iter()
-            .filter(|(platform, _)| *platform == query.platform)
-            .flat_map(|(_, keys)| keys.keys())
+            .filter(|(platform, _)| **platform == query.platform)
+            .flat_map(|(_, keys)| keys)
             .any(|key| query.verify_signature(key).is_ok()),
         _ => true,
     };

@@ -195,10 +195,11 @@ pub fn reconcile(
     for platform in platforms {
         let mut days = period.days().map(|date| (date, Cell::default())).collect();
         coverage::tell(agency, platform, period, &mut all);
-        frames::join(agency, platform, settled, &mut days, &mut all);
+        let acknowledged = acknowledgements::judge(agency, platform);
+        frames::join((agency, platform), &acknowledged.proven(), settled, &mut days, &mut all);
         all.findings.extend(reused::frames(platform));
         all.findings.extend(totals::judge(platform, settled));
-        acknowledgements::check(agency, platform, &mut all);
+        acknowledged.tell(platform, &mut all);
         closings::compare(agency, platform, settled, &mut days, &mut all);
         all.findings.extend(references::check(platform));
         all.findings.extend(budgets::check(agency, platform, period));

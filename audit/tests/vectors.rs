@@ -24,6 +24,7 @@ use veilmatch_protocol::{
     manifest::Hash,
     note::Verifier,
     oprf::PublicKey,
+    prepared::PreparedKey,
     receipt::Fault,
 };
 
@@ -207,7 +208,8 @@ impl OneLeaf {
             Leaf::Key(key) if key.old.is_some() => key.verify_cross()?,
             Leaf::Query(query) => {
                 let key = self.request_public_key.as_deref().unwrap();
-                query.verify_signature(&VerifyingKey::from_bytes(&unhex(key)).unwrap())?;
+                let key = VerifyingKey::from_bytes(&unhex(key)).unwrap();
+                query.verify_signature(&PreparedKey::new(key))?;
             }
             Leaf::Absent(absent) => {
                 let key: [u8; 32] = unhex(self.public_key.as_deref().unwrap());

@@ -17,6 +17,7 @@ pub mod merkle;
 pub mod name;
 pub mod note;
 pub mod oprf;
+pub mod prepared;
 pub mod receipt;
 pub mod sort;
 

@@ -1,10 +1,12 @@
 //! Signed notes (C2SP signed-note v1.0.0) with Ed25519 keys, type 0x01 (SPEC §8.3).
 
+use std::sync::Arc;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 
-use crate::Error;
+use crate::{Error, prepared::PreparedKey};
 
 /// Type byte of Ed25519 in key ids and verifier keys.
 const ED25519: u8 = 0x01;
@@ -19,7 +21,7 @@ const MAX_SIGNATURES: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verifier {
     name: String,
-    key: VerifyingKey,
+    key: Arc<PreparedKey>,
 }
 
 impl Verifier {
@@ -29,7 +31,7 @@ impl Verifier {
     /// [`Error::Note`] if the name is empty or has blanks or a plus sign.
     pub fn new(name: &str, key: VerifyingKey) -> Result<Self, Error> {
         check_name(name)?;
-        Ok(Self { name: name.to_owned(), key })
+        Ok(Self { name: name.to_owned(), key: Arc::new(PreparedKey::new(key)) })
     }
 
     /// Reads `name+hhhhhhhh+base64(type ‖ key)`, the C2SP verifier key.
@@ -46,7 +48,8 @@ impl Verifier {
     /// # Errors
     /// As [`Verifier::new`].
     pub fn renamed(&self, name: &str) -> Result<Self, Error> {
-        Self::new(name, self.key)
+        check_name(name)?;
+        Ok(Self { name: name.to_owned(), key: Arc::clone(&self.key) })
     }
 
     /// The name that signature lines carry.
@@ -58,13 +61,13 @@ impl Verifier {
     /// The public key.
     #[must_use]
     pub fn key(&self) -> &VerifyingKey {
-        &self.key
+        self.key.key()
     }
 
     /// First four bytes of SHA-256(name ‖ newline ‖ type ‖ key).
     #[must_use]
     pub fn key_id(&self) -> [u8; 4] {
-        key_id(&self.name, ED25519, self.key.as_bytes())
+        key_id(&self.name, ED25519, self.key().as_bytes())
     }
 }
 
@@ -101,7 +104,7 @@ pub fn read_vkey(vkey: &str) -> Result<(&str, u8, Vec<u8>), Error> {
 
 impl std::fmt::Display for Verifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&vkey(&self.name, ED25519, self.key.as_bytes()))
+        f.write_str(&vkey(&self.name, ED25519, self.key().as_bytes()))
     }
 }
 
@@ -193,7 +196,9 @@ impl<'a> Note<'a> {
         let mut verified = false;
         for line in self.lines_of(&verifier.name, verifier.key_id()) {
             let signature = Signature::from_slice(&line.signature).map_err(|_| Error::Note)?;
-            verifier.key.verify_strict(self.text.as_bytes(), &signature).map_err(|_| Error::Note)?;
+            if !verifier.key.verifies(self.text.as_bytes(), &signature) {
+                return Err(Error::Note);
+            }
             verified = true;
         }
         if verified { Ok(self.text) } else { Err(Error::Note) }

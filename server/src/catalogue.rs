@@ -10,6 +10,7 @@ use ed25519_dalek::VerifyingKey;
 use veilmatch_protocol::{
     name::{AgencyName, Epoch, ListId, Origin, Version},
     oprf::SecretKey,
+    prepared::PreparedKey,
 };
 
 use crate::{
@@ -25,7 +26,7 @@ pub struct Client {
     /// Its row.
     pub row: ClientRow,
     /// Verifies its requests.
-    pub request_key: VerifyingKey,
+    pub request_key: PreparedKey,
 }
 
 /// An epoch of a served list.
@@ -90,7 +91,7 @@ impl Catalogue {
                 what: format!("client {}", row.platform),
                 why: "its request key is no key".into(),
             })?;
-            by_key.insert(row.spki_sha256, Arc::new(Client { row, request_key }));
+            by_key.insert(row.spki_sha256, Arc::new(Client { row, request_key: PreparedKey::new(request_key) }));
         }
         // A version whose leaf no published checkpoint has is not there yet.
         let logged = match store.agency()?.map(|agency| AgencyName::parse(&agency)) {

@@ -1,12 +1,12 @@
 //! The leaf of the query log (SPEC §18.3).
 
-use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 use veilmatch_protocol::{
     frame::{BatchId, FrameSize, RequestDigest, ResponseDigest, View, signed_message},
     json,
     manifest::Timestamp,
     name::{Epoch, ListId, PlatformId, Version},
+    prepared::PreparedKey,
 };
 
 use super::{Code, Nonce, Signature, leaf, member::counted};
@@ -66,10 +66,10 @@ impl Query {
     ///
     /// # Errors
     /// [`Error::BadLeaf`] if it does not verify under the platform's request key.
-    pub fn verify_signature(&self, request_key: &VerifyingKey) -> Result<(), Error> {
+    pub fn verify_signature(&self, request_key: &PreparedKey) -> Result<(), Error> {
         let message = signed_message(&self.req, &self.view, self.version, self.minute);
         let signature = ed25519_dalek::Signature::from_bytes(&self.req_sig.0);
-        request_key.verify_strict(&message, &signature).map_err(|_| Error::BadLeaf)
+        if request_key.verifies(&message, &signature) { Ok(()) } else { Err(Error::BadLeaf) }
     }
 
     fn within_limits(&self) -> bool {

@@ -12,6 +12,7 @@ use veilmatch_protocol::{
     item::{Item, Kind},
     name::{Epoch, ListId, Origin, PlatformId, Version},
     oprf::{self, Blind, Mode, SecretKey},
+    prepared::PreparedKey,
 };
 
 use veilmatch_protocol::manifest::{Hash, Timestamp};
@@ -282,15 +283,16 @@ fn a_query_shows_that_the_platform_asked_it() {
     let key = SigningKey::from_bytes(&[3; 32]);
     let message = signed_message(&query.req, &query.view, query.version, query.minute);
     query.req_sig = Signature(key.sign(&message).to_bytes());
-    assert_eq!(query.verify_signature(&key.verifying_key()), Ok(()));
-    let other = SigningKey::from_bytes(&[4; 32]).verifying_key();
+    let asker = PreparedKey::new(key.verifying_key());
+    assert_eq!(query.verify_signature(&asker), Ok(()));
+    let other = PreparedKey::new(SigningKey::from_bytes(&[4; 32]).verifying_key());
     assert_eq!(query.verify_signature(&other), Err(Error::BadLeaf));
     let edits: [fn(&mut Query); 5] =
         [|q| q.req.0[0] ^= 1, |q| q.version.0 += 1, |q| q.minute += 1, |q| q.view.size += 1, |q| q.view.root[0] ^= 1];
     for edit in edits {
         let mut changed = query.clone();
         edit(&mut changed);
-        assert_eq!(changed.verify_signature(&key.verifying_key()), Err(Error::BadLeaf));
+        assert_eq!(changed.verify_signature(&asker), Err(Error::BadLeaf));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use sha2::{Digest, Sha256};
-use veilmatch_protocol::{frame::BatchId, note::Verifier};
+use veilmatch_protocol::{frame::BatchId, name::AgencyName, note::Verifier};
 
 use super::{Acknowledged, Agency, Platform, Reconciled, frames, papers::Line};
 use crate::{
@@ -20,47 +20,66 @@ const PROMISE: u64 = 60 + 60 + 600;
 /// What is named in evidence.
 const PAPER: &str = "acknowledgement";
 
-pub(super) fn check(agency: &Agency, platform: &Platform, all: &mut Reconciled) {
+/// The acknowledgements that a platform showed, each as it was judged.
+pub(super) struct Judged<'a>(Vec<(&'a Line<Acknowledged>, Option<(Acknowledgement, Kept)>)>);
+
+pub(super) fn judge<'a>(agency: &Agency, platform: &'a Platform) -> Judged<'a> {
     let promises = Promises::of(agency);
-    let mut hidden: BTreeMap<String, u64> = BTreeMap::new();
-    for line in &platform.acks.lines {
-        let place = Place::line(platform.name.as_str(), PAPER, line.number);
-        let Some(ack) = read(agency, line) else {
-            let text = "it is not one of the agency's acknowledgements, or not of this leaf";
-            all.findings.push(with(Finding::new(Code::Q04, place, text), line));
-            continue;
-        };
-        if let Some(text) = differs(platform, &ack, line) {
-            all.findings.push(with(Finding::new(Code::Q04, place, text), line));
-            continue;
+    let keys = keys(agency);
+    let judged = |line: &Line<Acknowledged>| {
+        read(&keys, line).map(|ack| {
+            let kept = promises.kept(&ack);
+            (ack, kept)
+        })
+    };
+    Judged(platform.acks.lines.iter().map(|line| (line, judged(line))).collect())
+}
+
+impl Judged<'_> {
+    pub(super) fn tell(self, platform: &Platform, all: &mut Reconciled) {
+        let mut hidden: BTreeMap<String, u64> = BTreeMap::new();
+        for (line, judged) in self.0 {
+            let place = Place::line(platform.name.as_str(), PAPER, line.number);
+            let Some((ack, kept)) = judged else {
+                let text = "it is not one of the agency's acknowledgements, or not of this leaf";
+                all.findings.push(with(Finding::new(Code::Q04, place, text), line));
+                continue;
+            };
+            if let Some(text) = differs(platform, &ack, line) {
+                all.findings.push(with(Finding::new(Code::Q04, place, text), line));
+                continue;
+            }
+            match kept {
+                Kept::Yes => {}
+                Kept::No(text) => all.findings.push(with(Finding::new(Code::Q01, place, text), line)),
+                Kept::Hidden => *hidden.entry(ack.origin.to_string()).or_default() += 1,
+            }
         }
-        match promises.kept(&ack) {
-            Kept::Yes => {}
-            Kept::No(text) => all.findings.push(with(Finding::new(Code::Q01, place, text), line)),
-            Kept::Hidden => *hidden.entry(ack.origin.to_string()).or_default() += 1,
-        }
+        let name = &platform.name;
+        let told = |(origin, number)| format!("{number} acknowledgements of {name}: {origin} was not shown");
+        all.not_judged.extend(hidden.into_iter().map(told));
     }
-    let name = &platform.name;
-    let told = |(origin, number)| format!("{number} acknowledgements of {name}: {origin} was not shown");
-    all.not_judged.extend(hidden.into_iter().map(told));
+
+    /// Batches whose acknowledgement speaks for itself: what is wrong with them is found here, not by their absence.
+    pub(super) fn proven(&self) -> BTreeSet<BatchId> {
+        let broken = self.0.iter().filter_map(|(_, judged)| judged.as_ref());
+        broken.filter(|(_, kept)| matches!(kept, Kept::No(_))).map(|(ack, _)| ack.batch).collect()
+    }
 }
 
 fn with(finding: Finding, line: &Line<Acknowledged>) -> Finding {
     finding.with("acknowledgement.json", line.bytes.clone())
 }
 
-/// Batches whose acknowledgement speaks for itself: what is wrong with them is found here, not by their absence.
-pub(super) fn proven(agency: &Agency, platform: &Platform) -> BTreeSet<BatchId> {
-    let promises = Promises::of(agency);
-    let acks = platform.acks.lines.iter().filter_map(|line| read(agency, line));
-    acks.filter(|ack| matches!(promises.kept(ack), Kept::No(_))).map(|ack| ack.batch).collect()
+fn keys(agency: &Agency) -> Vec<Verifier> {
+    let Ok(name) = AgencyName::parse(agency.manifests.1.agency()) else { return Vec::new() };
+    let name = origin::ack_key(&name);
+    agency.ack_keys.keys().iter().filter_map(|key| Verifier::new(&name, *key).ok()).collect()
 }
 
-fn read(agency: &Agency, line: &Line<Acknowledged>) -> Option<Acknowledgement> {
+fn read(keys: &[Verifier], line: &Line<Acknowledged>) -> Option<Acknowledgement> {
     let said = line.said.as_ref()?;
-    let name = origin::ack_key(&veilmatch_protocol::name::AgencyName::parse(agency.manifests.1.agency()).ok()?);
-    let keys = agency.ack_keys.keys().iter().filter_map(|key| Verifier::new(&name, *key).ok());
-    let ack = keys.into_iter().find_map(|key| Acknowledgement::open(said.note.as_bytes(), &key).ok())?;
+    let ack = keys.iter().find_map(|key| Acknowledgement::open(said.note.as_bytes(), key).ok())?;
     (leaf::hash(said.leaf.as_bytes()) == ack.leaf_hash.0).then_some(ack)
 }
 

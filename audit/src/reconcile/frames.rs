@@ -1,11 +1,11 @@
 //! Joins the query logs with a platform's match logs, frame by frame (Q02 to Q04).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use veilmatch_protocol::frame::BatchId;
 
-use super::{Agency, Cell, Period, Platform, Reconciled, acknowledgements};
+use super::{Agency, Cell, Period, Platform, Reconciled};
 use crate::{
     date::Date,
     finding::{Code, Finding, Place},
@@ -28,8 +28,8 @@ const LOST: [&str; 10] = [
 ];
 
 pub(super) fn join(
-    agency: &Agency,
-    platform: &Platform,
+    (agency, platform): (&Agency, &Platform),
+    proven: &BTreeSet<BatchId>,
     settled: Period,
     days: &mut BTreeMap<Date, Cell>,
     all: &mut Reconciled,
@@ -66,7 +66,7 @@ pub(super) fn join(
             _ => cell.agreed += 1,
         }
     }
-    only_in_match_log(agency, platform, &asked, settled, days, all);
+    only_in_match_log((agency, platform), (&asked, proven), settled, days, all);
 }
 
 fn asked_by<'a>(agency: &'a Agency, platform: &Platform) -> BTreeMap<BatchId, Vec<&'a Asked>> {
@@ -102,14 +102,12 @@ fn difference(query: &Asked, frame: &Frame) -> Option<&'static str> {
 }
 
 fn only_in_match_log(
-    agency: &Agency,
-    platform: &Platform,
-    asked: &BTreeMap<BatchId, Vec<&Asked>>,
+    (agency, platform): (&Agency, &Platform),
+    (asked, proven): (&BTreeMap<BatchId, Vec<&Asked>>, &BTreeSet<BatchId>),
     period: Period,
     days: &mut BTreeMap<Date, Cell>,
     all: &mut Reconciled,
 ) {
-    let proven = acknowledgements::proven(agency, platform);
     for (_, log) in &platform.logs {
         for (index, frame) in log.frames.iter().filter(|(_, frame)| frame.status == FrameStatus::Answered) {
             let date = Date::of(frame.t);

@@ -95,7 +95,10 @@ pub(super) fn judge(
     let asked = asked(agency, platform);
     let tags = HashMap::new();
     let settled = settled_day(now);
-    let mut judge = Judge { agency, platform, artifacts, settled, asked, tags, unfit, unlisted: 0, unrecorded: 0 };
+    let name = origin::receipt_key(&platform.name);
+    let keys = platform.receipt_keys.keys().iter().filter_map(|key| Verifier::new(&name, *key).ok()).collect();
+    let (unlisted, unrecorded) = (0, 0);
+    let mut judge = Judge { agency, platform, keys, artifacts, settled, asked, tags, unfit, unlisted, unrecorded };
     let mut receipts = Receipts::default();
     let mut opened = HashSet::new();
     for line in platform.openings.iter().flat_map(|openings| &openings.lines) {
@@ -129,6 +132,8 @@ pub(super) fn judge(
 struct Judge<'a> {
     agency: &'a Agency,
     platform: &'a Platform,
+    // Of its receipts.
+    keys: Vec<Verifier>,
     artifacts: &'a dyn Artifacts,
     // The last day for which the logs must have everything.
     settled: Date,
@@ -149,10 +154,7 @@ impl<'a> Judge<'a> {
     /// One opening, in the order of SPEC §19.4.
     fn line(&mut self, line: &Line<Disclosed>) -> Result<(Receipt, Status), Wrong> {
         let said = line.said.as_ref().ok_or_else(|| wrong(Code::R01, "the line cannot be read"))?;
-        let name = origin::receipt_key(&self.platform.name);
-        let keys = self.platform.receipt_keys.keys().iter().filter_map(|key| Verifier::new(&name, *key).ok());
-        let note = said.receipt.as_bytes();
-        let signed = keys.into_iter().find_map(|key| SignedReceipt::open(note, &key).ok());
+        let signed = self.keys.iter().find_map(|key| SignedReceipt::open(said.receipt.as_bytes(), key).ok());
         let signed = signed.ok_or_else(|| of(Fault::Signature))?;
         let receipt = signed.receipt().clone();
         if let Some(secret) = &said.secret {

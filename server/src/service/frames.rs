@@ -224,7 +224,9 @@ impl Work {
         let request = request_digest(&context, &frame.blinded);
         let message = signed_message(&request, &frame.view, frame.version, frame.minute);
         let signature = Signature::from_bytes(&frame.signature);
-        client.request_key.verify_strict(&message, &signature).map_err(|_| CallError::BadSignature)?;
+        if !client.request_key.verifies(&message, &signature) {
+            return Err(CallError::BadSignature);
+        }
 
         let now = self.clock.now();
         self.readers.with(|store| {

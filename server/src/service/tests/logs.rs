@@ -18,6 +18,7 @@ use veilmatch_protocol::{
     merkle::leaf_hash,
     name::AgencyName,
     note::{Note, Verifier},
+    prepared::PreparedKey,
 };
 
 use super::*;
@@ -57,7 +58,7 @@ async fn an_answer_brings_its_leaf_and_the_promise_of_it_and_a_retry_the_same_by
 
     let Leaf::Query(leaf) = Leaf::decode(&first.leaf).unwrap() else { panic!("a leaf of the query log") };
     assert_eq!((leaf.platform.as_str(), leaf.status, leaf.view), ("platform.example", QueryStatus::Ok, world.view()));
-    leaf.verify_signature(&platform.key.verifying_key()).unwrap();
+    leaf.verify_signature(&PreparedKey::new(platform.key.verifying_key())).unwrap();
     let promised = Acknowledgement::open(&first.acknowledgement, &keys(&world).public().ack).unwrap();
     promised.promises(&first.leaf, &leaf).unwrap();
     assert_eq!((promised.origin.to_string(), promised.index), (query_log(&world), 0));
