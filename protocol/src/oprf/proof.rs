@@ -3,8 +3,13 @@
 //! Its batch weights are derived from each pair alone, so whoever holds the key can search for errors that cancel in a
 //! large batch (SPEC §13). Frames of more than one element use [`crate::frame`]'s proof instead.
 
-use curve25519_dalek::{RistrettoPoint, Scalar, ristretto::CompressedRistretto, traits::VartimeMultiscalarMul};
+use curve25519_dalek::{
+    RistrettoPoint, Scalar, constants::RISTRETTO_BASEPOINT_COMPRESSED, ristretto::CompressedRistretto,
+    traits::VartimeMultiscalarMul,
+};
 use sha2::{Digest, Sha512};
+use veilmatch_ristretto::Points;
+use zeroize::Zeroize;
 
 use super::{Elements, Mode, PublicKey, SecretKey};
 use crate::{Error, encode::push_lp2};
@@ -66,13 +71,23 @@ impl Proof {
 /// GenerateProof of RFC 9497, Section 2.2.1, for elements that this key evaluated.
 ///
 /// # Security
-/// `nonce` is fresh and secret: two proofs of different statements with one nonce give the key away.
+/// `nonce` is fresh and secret: two proofs of different statements with one nonce give the key away. Constant time in key and
+/// nonce.
 #[must_use]
 pub fn generate_proof(key: &SecretKey, blinded: &Elements, evaluated: &[[u8; 32]], nonce: &Scalar) -> Proof {
     let weights = composite_weights(key.public(), blinded.encodings(), evaluated);
+    if let ([weight], [blinded]) = (&weights[..], blinded.encodings()) {
+        // M, Z and t3 are multiples of one element: side by side they cost hardly more than one.
+        let mut scalars = [*weight, weight * key.scalar(), weight * nonce];
+        let [m, z, t3] = multiples(&[*blinded; 3], &scalars);
+        scalars.zeroize();
+        let t2 = RistrettoPoint::mul_base(nonce).compress().to_bytes();
+        let c = challenge(key.public(), [&m, &z, &t2, &t3]);
+        return Proof { c, s: nonce - c * key.scalar() };
+    }
     let m = sum(&weights, blinded.encodings());
     let z = m * key.scalar();
-    Proof::respond(key, &m, nonce, |t| challenge(key.public(), &m, &z, t))
+    Proof::respond(key, &m, nonce, |[t2, t3]| challenge(key.public(), [&encode(&m), &encode(&z), t2, t3]))
 }
 
 /// VerifyProof of RFC 9497, Section 2.2.2.
@@ -84,9 +99,26 @@ pub fn verify_proof(key: &PublicKey, blinded: &Elements, evaluated: &Elements, p
         return Err(Error::BadProof);
     }
     let weights = composite_weights(key, blinded.encodings(), evaluated.encodings());
-    let m = sum(&weights, blinded.encodings());
-    let z = sum(&weights, evaluated.encodings());
-    if proof.holds(key, &m, &z, |t| challenge(key, &m, &z, t)) { Ok(()) } else { Err(Error::BadProof) }
+    let holds = if let ([d], [c], [z]) = (&weights[..], blinded.encodings(), evaluated.encodings()) {
+        // M, Z, and the two terms of t3 and of t2, side by side.
+        let elements = [*c, *z, *c, *z, RISTRETTO_BASEPOINT_COMPRESSED.to_bytes(), *key.as_bytes()];
+        let scalars = [*d, *d, proof.s * d, proof.c * d, proof.s, proof.c];
+        let [m, z, of_m, of_z, of_base, of_key] = multiples(&elements, &scalars);
+        let (t2, t3) = (encode(&(decode(&of_base) + decode(&of_key))), encode(&(decode(&of_m) + decode(&of_z))));
+        challenge(key, [&m, &z, &t2, &t3]) == proof.c
+    } else {
+        let m = sum(&weights, blinded.encodings());
+        let z = sum(&weights, evaluated.encodings());
+        proof.holds(key, &m, &z, |[t2, t3]| challenge(key, [&encode(&m), &encode(&z), t2, t3]))
+    };
+    if holds { Ok(()) } else { Err(Error::BadProof) }
+}
+
+/// Scalar i times element i, of elements that were decoded before.
+fn multiples<const N: usize>(elements: &[[u8; 32]; N], scalars: &[Scalar; N]) -> [[u8; 32]; N] {
+    let mut out = [[0; 32]; N];
+    Points::decode(elements).expect("decoded before").multiply_each(scalars, &mut out);
+    out
 }
 
 fn composite_weights(key: &PublicKey, blinded: &[[u8; 32]], evaluated: &[[u8; 32]]) -> Vec<Scalar> {
@@ -109,9 +141,9 @@ fn composite_weights(key: &PublicKey, blinded: &[[u8; 32]], evaluated: &[[u8; 32
     blinded.iter().zip(evaluated).enumerate().map(weight).collect()
 }
 
-fn challenge(key: &PublicKey, m: &RistrettoPoint, z: &RistrettoPoint, [t2, t3]: [&[u8; 32]; 2]) -> Scalar {
+fn challenge(key: &PublicKey, [m, z, t2, t3]: [&[u8; 32]; 4]) -> Scalar {
     let mut transcript = Vec::new();
-    for element in [key.as_bytes(), &m.compress().to_bytes(), &z.compress().to_bytes(), t2, t3] {
+    for element in [key.as_bytes(), m, z, t2, t3] {
         push_lp2(&mut transcript, element);
     }
     transcript.extend_from_slice(b"Challenge");
@@ -119,6 +151,13 @@ fn challenge(key: &PublicKey, m: &RistrettoPoint, z: &RistrettoPoint, [t2, t3]: 
 }
 
 fn sum(weights: &[Scalar], encodings: &[[u8; 32]]) -> RistrettoPoint {
-    let decode = |bytes: &[u8; 32]| CompressedRistretto(*bytes).decompress();
-    RistrettoPoint::optional_multiscalar_mul(weights, encodings.iter().map(decode)).expect("decoded before")
+    RistrettoPoint::vartime_multiscalar_mul(weights, encodings.iter().map(decode))
+}
+
+fn decode(encoding: &[u8; 32]) -> RistrettoPoint {
+    CompressedRistretto(*encoding).decompress().expect("decoded before, or encoded here")
+}
+
+fn encode(point: &RistrettoPoint) -> [u8; 32] {
+    point.compress().to_bytes()
 }
