@@ -14,10 +14,9 @@ mod state;
 mod whole;
 mod witness;
 
-use std::{process::ExitCode, time::SystemTime};
+use std::process::ExitCode;
 
 use clap::Parser;
-use veilmatch_protocol::manifest::Timestamp;
 
 pub use args::Args;
 pub use failure::{Exit, Failure};
@@ -47,12 +46,10 @@ pub fn main() -> ExitCode {
 /// # Errors
 /// What the command could not do; findings are no failure.
 pub fn run(args: Args) -> Result<Outcome, Failure> {
-    let clock = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let now = args.at.map_or_else(clock, Timestamp::unix);
     match args.command {
-        Command::Verify(verify) => alone::verify(&verify, now),
-        Command::Reconcile(reconcile) => whole::reconcile(&reconcile, now),
-        Command::Report(report) => whole::report(&report, now),
+        Command::Verify(verify) => alone::verify(&verify, verify.when.unix()),
+        Command::Reconcile(reconcile) => whole::reconcile(&reconcile, reconcile.when.unix()),
+        Command::Report(report) => whole::report(&report, report.of.when.unix()),
         Command::VerifyReport { note, key } => whole::verify_report(&note, &key),
         Command::Witness(args) => witness::run(*args).map(Outcome::Text),
         Command::NewKey { name, file } => key::make(&name, &file).map(Outcome::Text),

@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::SystemTime};
 
 use clap::{Parser, Subcommand};
 use veilmatch_protocol::manifest::Timestamp;
@@ -15,9 +15,22 @@ pub struct Args {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// The time that an audit judges by.
+#[derive(Debug, clap::Args)]
+pub struct When {
     /// Judge as of this time instead of now: `2026-11-01T01:00:00Z`.
-    #[arg(long, global = true, value_parser = time, value_name = "TIME")]
-    pub at: Option<Timestamp>,
+    #[arg(long, value_parser = time, value_name = "TIME")]
+    at: Option<Timestamp>,
+}
+
+impl When {
+    /// Unix seconds.
+    pub(super) fn unix(&self) -> u64 {
+        let clock = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.at.map_or_else(clock, Timestamp::unix)
+    }
 }
 
 const EXITS: &str = "Exit codes: 0 no findings, 1 findings, 2 could not audit, 75 a source did not answer: try again.";
@@ -85,6 +98,9 @@ pub struct Verify {
     /// Only the tree, not the leaves.
     #[arg(long)]
     pub tree_only: bool,
+    /// When it is judged.
+    #[command(flatten)]
+    pub when: When,
     /// Threads for signatures.
     #[arg(long, default_value_t = 2)]
     pub threads: usize,
@@ -105,6 +121,9 @@ pub struct Reconcile {
     /// Last day, included.
     #[arg(long, value_parser = date)]
     pub to: Date,
+    /// When it is judged.
+    #[command(flatten)]
+    pub when: When,
     /// Threads for signatures.
     #[arg(long, default_value_t = 2)]
     pub threads: usize,
