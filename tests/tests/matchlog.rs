@@ -128,6 +128,16 @@ fn every_match_is_in_the_log_once_and_opens_at_both_levels() {
     assert_eq!(fs::read_to_string(bundle.path.join("openings.jsonl")).unwrap().lines().count(), 5);
     let records = fs::read_to_string(bundle.path.join("matches.csv")).unwrap();
     assert!(records.lines().count() == 6 && records.contains("CT-7"), "{records}");
+    let out = pair.path("records");
+    done(&pair, &["log", "export", "--format", "jsonl", "--out", out.to_str().unwrap()], 0);
+    let records = fs::read_to_string(out.join("matches.jsonl")).unwrap();
+    let records: Vec<serde_json::Value> = records.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let numbers = ["position", "index", "epoch", "version", "receipt_level"];
+    let typed =
+        |record: &serde_json::Value| numbers.iter().all(|name| record[*name].is_u64()) && record["exact"] == true;
+    assert!(records.len() == 5 && records.iter().all(typed), "{records:?}");
+    let times = ["time", "action_time"].map(|name| records[0][name].as_str().unwrap().len());
+    assert_eq!(times, ["2026-11-26T11:30:00Z".len(); 2], "{records:?}");
 
     let key = receipt_key(&pair.platform_dir());
     let mut items: HashSet<usize> = (0..5).collect();

@@ -8,6 +8,7 @@ use std::{
     path::Path,
 };
 
+use serde_json::Value;
 use veilmatch_audit::date::Date;
 
 use super::{
@@ -17,13 +18,13 @@ use super::{
 use crate::{
     Error,
     enrol::Invitation,
-    matchlog::{MatchLog, MatchView},
+    matchlog::{ActionView, MatchLog, MatchView},
     state_dir::create_private_dir,
 };
 
 /// The columns of the records: a match record as agencies and courts ask for it. What this program does not know is empty,
 /// for the platform to fill in.
-const COLUMNS: [&str; 29] = [
+const COLUMNS: [&str; 33] = [
     "platform",
     "certificate",
     "role",
@@ -45,12 +46,16 @@ const COLUMNS: [&str; 29] = [
     "code",
     "label_hex",
     "viewed",
+    "viewed_time",
+    "viewed_role",
     "decision",
     "action",
+    "action_time",
     "report",
     "appeal",
     "legal_basis",
-    "deleted",
+    "delete_by",
+    "deletion_proof",
     "receipt_level",
     "receipt_released",
 ];
@@ -81,7 +86,7 @@ pub(super) fn export(
     let (mut matches, mut released) = (0_u64, 0_u64);
     log.each_match(days, |opened| {
         matches += 1;
-        rows.add(&record(log, &certificate, &opened.view)).map_err(Error::io("write", &records))?;
+        rows.add(record(log, &certificate, &opened.view)).map_err(Error::io("write", &records))?;
         if opened.view.released {
             released += 1;
             let line = log.opening_line(&opened, opened.view.level, true)?;
@@ -144,50 +149,54 @@ fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn record(log: &MatchLog, certificate: &str, view: &MatchView) -> [String; COLUMNS.len()] {
+fn record(log: &MatchLog, certificate: &str, view: &MatchView) -> [Value; COLUMNS.len()] {
     let (name, index) = view.place.split_once('/').unwrap_or(("", &view.place));
-    let taken = |what: &str| view.actions.iter().any(|action| action.taken == what);
+    let rejected = view.actions.iter().find(|action| action.taken == "rejected");
     let decision = match view.actions.last() {
-        _ if view.actions.is_empty() => "pending",
+        None => "pending",
         Some(last) if last.taken == "rejected" => "rejected",
-        _ => "confirmed",
+        Some(_) => "confirmed",
     };
-    let join = |of: fn(&crate::matchlog::ActionView) -> &str| {
+    let join = |of: fn(&ActionView) -> &str| {
         let all: Vec<&str> = view.actions.iter().map(of).filter(|text| !text.is_empty()).collect();
-        all.join(" ")
+        Value::from(all.join(" "))
     };
-    let text = str::to_owned;
+    let unknown = || Value::from("");
     [
-        log.platform().to_string(),
-        text(certificate),
-        String::new(),
-        view.matched.clone(),
-        view.batch.clone(),
-        view.position.to_string(),
-        text(name),
-        text(index),
-        view.list.clone(),
-        view.epoch.to_string(),
-        view.version.to_string(),
-        view.root.clone(),
-        view.kind.clone(),
-        text("true"),
-        format!("veilmatch {}", env!("CARGO_PKG_VERSION")),
-        view.source.clone(),
-        view.reference.clone(),
-        view.scheme.clone(),
-        view.code.clone(),
-        view.label_hex.clone(),
+        log.platform().as_str().into(),
+        certificate.into(),
+        unknown(),
+        view.matched.as_str().into(),
+        view.batch.as_str().into(),
+        view.position.into(),
+        name.into(),
+        index.parse::<u64>().map_or_else(|_| index.into(), Value::from),
+        view.list.as_str().into(),
+        view.epoch.into(),
+        view.version.into(),
+        view.root.as_str().into(),
+        view.kind.as_str().into(),
+        true.into(),
+        format!("veilmatch {}", env!("CARGO_PKG_VERSION")).into(),
+        view.source.as_str().into(),
+        view.reference.as_str().into(),
+        view.scheme.as_str().into(),
+        view.code.as_str().into(),
+        view.label_hex.as_str().into(),
         // Who rejects has looked.
-        if taken("rejected") { text("yes") } else { String::new() },
-        text(decision),
+        rejected.map_or("", |_| "yes").into(),
+        rejected.map_or("", |action| &action.t).into(),
+        unknown(),
+        decision.into(),
         join(|action| &action.taken),
+        join(|action| &action.t),
         join(|action| &action.report),
-        String::new(),
-        String::new(),
-        String::new(),
-        view.level.to_string(),
-        view.released.to_string(),
+        unknown(),
+        unknown(),
+        unknown(),
+        unknown(),
+        view.level.into(),
+        view.released.into(),
     ]
 }
 
@@ -209,15 +218,15 @@ impl Rows {
         }
     }
 
-    fn add(&mut self, record: &[String]) -> std::io::Result<()> {
+    fn add(&mut self, record: [Value; COLUMNS.len()]) -> std::io::Result<()> {
         match self {
-            Self::Csv(writer) => writer.write_record(record).map_err(Into::into),
+            Self::Csv(writer) => {
+                let field = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                writer.write_record(record.iter().map(field)).map_err(Into::into)
+            }
             Self::Jsonl(writer) => {
-                let object: serde_json::Map<String, serde_json::Value> = COLUMNS
-                    .iter()
-                    .zip(record)
-                    .map(|(name, value)| ((*name).to_owned(), value.as_str().into()))
-                    .collect();
+                let names = COLUMNS.iter().copied().map(str::to_owned);
+                let object: serde_json::Map<String, Value> = names.zip(record).collect();
                 serde_json::to_writer(&mut *writer, &object)?;
                 writer.write_all(b"\n")
             }
