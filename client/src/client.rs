@@ -125,7 +125,6 @@ impl Client {
         let (stop, stopped) = watch::channel(false);
         let frames = Arc::new(Frames {
             dir: dir.clone(),
-            store: Arc::clone(&store),
             connection,
             request_key: request,
             platform: platform.clone(),

@@ -1,5 +1,5 @@
-//! One frame from end to end: blind, record the intent, send, verify, record the result (SPEC §6, §12). Looking the result
-//! up comes after its end and out of its way.
+//! One frame from end to end: blind, record the intent, send, verify (SPEC §6, §12). Looking the result up comes after its end
+//! and out of its way; it is recorded before, or with what was found.
 
 mod acknowledgement;
 mod budget;
@@ -7,7 +7,7 @@ mod evidence;
 mod send;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -23,7 +23,7 @@ use veilmatch_protocol::{
     },
     item::{Item, Kind},
     manifest::Timestamp,
-    name::{ListId, Origin, PlatformId},
+    name::{Origin, PlatformId},
     oprf::Proof,
 };
 
@@ -32,12 +32,12 @@ use crate::{
     connection::Connection,
     held::Held,
     keeper::{Due, Keeper, Known},
-    matchlog::{Hit, MatchLog, Opened},
+    matchlog::{Counts, Hit, MatchLog, Opened, Unrecorded, not_checked},
     outcome::{NotChecked, Outcome, Subject},
     random::SystemRandom,
     results::Row,
     state_dir::StateDir,
-    store::{Answered, Ended, Promise, Sent, Store},
+    store::{Answered, Ended, NewBlock, Promise, Sent},
     verdict::verdict,
     watch::Watch,
 };
@@ -47,7 +47,6 @@ pub(crate) use budget::Spent;
 /// What every frame of a platform needs.
 pub(crate) struct Frames {
     pub(crate) dir: StateDir,
-    pub(crate) store: Arc<Store>,
     pub(crate) connection: Connection,
     pub(crate) request_key: SigningKey,
     pub(crate) platform: PlatformId,
@@ -104,44 +103,87 @@ impl Unknown {
     }
 }
 
-/// What is known of a batch's subjects and durable, before any of it is looked up. Two steps, because SPEC §12.4 lets
-/// nothing that is sent wait for results: a hit costs the hashing of a shard, so who waits for look-ups waits longer the more
-/// there are.
-pub(crate) struct Recorded {
+/// An answer that came, or that was not needed because everything was known. Nothing of it is verified yet.
+pub(crate) struct Came {
+    frames: Arc<Frames>,
+    batch: Arc<Batch>,
+    answer: Option<(Open, pb::EvaluateResponse)>,
+}
+
+impl Came {
+    /// Verifies it, and only then unblinds.
+    pub(crate) fn verify(self) -> Result<Answers, Failed> {
+        let Self { frames, batch, answer } = self;
+        match answer {
+            Some((open, answer)) => frames.close(batch, open, answer),
+            None => Ok(frames.answers(batch, &[], None, None)),
+        }
+    }
+
+    /// The outcomes at once: nobody waits between the two.
+    pub(crate) fn outcomes(self, now: Timestamp) -> Vec<Outcome> {
+        let (log, batch) = (Arc::clone(&self.frames.log), Arc::clone(&self.batch));
+        self.verify().map(|answers| answers.outcomes(now)).unwrap_or_else(|failed| {
+            let why = NotChecked::from(failed);
+            log.count_not_checked(&batch.held.list(), &why, items(&batch.subjects));
+            if let Err(error) = log.flush_totals() {
+                tracing::error!(error = &error as &dyn std::error::Error, "totals of the day wait in memory");
+            }
+            vec![Outcome::NotChecked(why); batch.subjects.len()]
+        })
+    }
+}
+
+/// How many digests subjects have together.
+pub(crate) fn items(subjects: &[Subject]) -> u64 {
+    subjects.iter().map(|subject| subject.items.len() as u64).sum()
+}
+
+/// What is known of a batch's subjects, before any of it is looked up. Two steps, because SPEC §12.4 lets nothing that is
+/// sent wait for results: a hit costs the hashing of a shard, so who waits for look-ups waits longer the more there are.
+pub(crate) struct Answers {
     batch: Arc<Batch>,
     rows: Vec<Vec<Row>>,
     /// Of the frame that brought some of it; kept in memory until it is known what matches.
     opened: Option<Opened>,
+    unrecorded: Unrecorded,
     log: Arc<MatchLog>,
 }
 
-impl Recorded {
-    /// The outcomes, in the order of the subjects. There are none from a version that has expired meanwhile (SPEC §8.5);
-    /// what was evaluated is kept all the same.
-    pub(crate) fn outcomes(&self, now: Timestamp) -> Vec<Outcome> {
-        let (mut outcomes, hits) = self.look_up(now);
-        let Batch { held, subjects, .. } = &*self.batch;
-        let (list, mut answered) = (held.list(), 0);
+impl Answers {
+    /// The outcomes, in the order of the subjects, with everything behind them durable. There are none from a version that
+    /// has expired meanwhile (SPEC §8.5); what was evaluated is kept all the same.
+    pub(crate) fn outcomes(self, now: Timestamp) -> Vec<Outcome> {
+        let (outcomes, hits) = self.look_up(now);
+        let Self { batch, opened, unrecorded, log, .. } = self;
+        let (held, subjects) = (&batch.held, &batch.subjects);
+        let mut counts = Counts::new();
         for (subject, outcome) in subjects.iter().zip(&outcomes) {
-            let items = subject.items.len() as u64;
-            match outcome {
-                Outcome::NotChecked(why) => self.log.count_not_checked(&list, why, items),
-                _ => answered += items,
-            }
+            let what = match outcome {
+                Outcome::NotChecked(why) => not_checked(why),
+                _ => "answered".to_owned(),
+            };
+            *counts.entry(what).or_default() += subject.items.len() as u64;
         }
-        self.log.count(&list, "answered", answered);
         // What is answered is counted before, and no match is answered before it stands in the match log.
-        if let Err(error) = self.log.answered(held, self.opened.as_ref(), &hits, now) {
+        if let Err(error) = log.answered(held, (&unrecorded, opened.as_ref()), &hits, counts, now) {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "matches could not be recorded: they are not answered"
+                "answers could not be recorded: they are not given"
             );
-            for hit in hits.iter().map(|hit| hit.subject).collect::<BTreeSet<_>>() {
-                outcomes[hit] = Outcome::NotChecked(NotChecked::Storage);
-                self.log.count_not_checked(&list, &NotChecked::Storage, subjects[hit].items.len() as u64);
-            }
+            log.count_not_checked(&held.list(), &NotChecked::Storage, items(subjects));
+            return vec![Outcome::NotChecked(NotChecked::Storage); subjects.len()];
         }
+        settle_soon(batch.keeper.as_ref(), unrecorded.block.as_ref());
         outcomes
+    }
+
+    /// Makes durable what the frame brought, before it is looked up: whoever reads the outcomes may take their time.
+    pub(crate) fn keep(mut self) -> Result<Self, Failed> {
+        let unrecorded = std::mem::take(&mut self.unrecorded);
+        self.log.keep(&self.batch.held.list(), &unrecorded)?;
+        settle_soon(self.batch.keeper.as_ref(), unrecorded.block.as_ref());
+        Ok(self)
     }
 
     fn look_up(&self, now: Timestamp) -> (Vec<Outcome>, Vec<Hit>) {
@@ -151,17 +193,17 @@ impl Recorded {
         }
         let looking = held.look_ups();
         let (mut asked, mut hits): (Vec<Kind>, Vec<Hit>) = (Vec::new(), Vec::new());
-        let outcome = |(number, (subject, rows)): (usize, (&Subject, &Vec<Row>))| {
+        let outcome = |(subject, rows): (&Subject, &Vec<Row>)| {
             if subject.has_a_kind_twice() {
                 return Outcome::NotChecked(NotChecked::KindTwice);
             }
             asked.clear();
             asked.extend(subject.items.iter().map(Item::kind));
             verdict(&looking, subject.whole, &asked, rows, |row, label| {
-                hits.push(Hit { subject: number, row: row.clone(), label: label.to_vec() });
+                hits.push(Hit { row: row.clone(), label: label.to_vec() });
             })
         };
-        let outcomes = subjects.iter().zip(&self.rows).enumerate().map(outcome).collect();
+        let outcomes = subjects.iter().zip(&self.rows).map(outcome).collect();
         (outcomes, hits)
     }
 }
@@ -184,7 +226,7 @@ impl From<Error> for Failed {
 }
 
 /// A frame between blinding and answer.
-struct Open {
+pub(crate) struct Open {
     context: FrameContext,
     blinded: BlindedFrame,
     size: FrameSize,
@@ -202,22 +244,20 @@ impl Frames {
         if fits.is_empty() { all } else { fits }
     }
 
-    /// Evaluates what is not known of a batch and makes it durable. Runs to its end even if the caller stops waiting.
-    pub(crate) async fn ask(self: &Arc<Self>, batch: Arc<Batch>, patience: Duration) -> Result<Recorded, Failed> {
+    /// Makes the frame that asks what is not known of a batch, and records the intent to send it; none if everything is known.
+    pub(crate) fn open(&self, batch: &Batch) -> Result<Option<Open>, Failed> {
         if *self.stopped.borrow() {
             return Err(Failed::NotChecked(NotChecked::ShutDown));
         }
         let many = batch.unknown.items.len();
         if many == 0 {
-            let this = Arc::clone(self);
-            return blocking(move || this.record(batch, &[], None, None)).await;
+            return Ok(None);
         }
         let size = FrameSize::smallest_for(many, &self.sizes(&batch.held)).expect("a manifest names sizes");
         if size.len() < many {
             return Err(Failed::TooMany);
         }
-        let list = batch.held.list();
-        if let Some(wait) = self.spent.wait(&list, size) {
+        if let Some(wait) = self.spent.wait(&batch.held.list(), size) {
             let reason = Reason::BudgetExhausted;
             return Err(Failed::NotChecked(NotChecked::Refused { reason, retry_after: Some(wait) }));
         }
@@ -225,20 +265,29 @@ impl Frames {
             NotChecked::UnprovenLog | NotChecked::StaleLog => Failed::Behind(why),
             fault => Failed::NotChecked(fault),
         })?;
-        let (this, opened) = (Arc::clone(self), Arc::clone(&batch));
-        let open = blocking(move || this.open(&opened, size, view)).await?;
+        self.blind(batch, size, view).map(Some)
+    }
+
+    /// Asks what is not known of a batch in the frame that was opened for it. Runs to its end even if the caller stops waiting.
+    pub(crate) async fn ask(
+        self: &Arc<Self>,
+        batch: Arc<Batch>,
+        open: Option<Open>,
+        patience: Duration,
+    ) -> Result<Came, Failed> {
+        let frames = Arc::clone(self);
+        let Some(open) = open else { return Ok(Came { frames, batch, answer: None }) };
+        let many = batch.unknown.items.len();
         match self.send(&open.request, patience).await {
-            Ok(answer) => {
-                let this = Arc::clone(self);
-                blocking(move || this.close(batch, open, answer)).await
-            }
+            Ok(answer) => Ok(Came { frames, batch, answer: Some((open, answer)) }),
             Err(failed) => {
+                let list = batch.held.list();
                 if let Failed::NotChecked(NotChecked::Refused {
                     reason: Reason::BudgetExhausted,
                     retry_after: Some(wait),
                 }) = &failed
                 {
-                    self.spent.refused(&list, size, *wait);
+                    self.spent.refused(&list, open.size, *wait);
                 }
                 let ended = match &failed {
                     // An earlier try may have been answered: the log must not say that this frame was not.
@@ -250,15 +299,15 @@ impl Frames {
                     }
                     _ => Ended::Abandoned,
                 };
-                let (this, id) = (Arc::clone(self), open.context.batch);
-                blocking(move || Ok(this.log.frame_ended(&list, id, &ended, many, None)?)).await?;
+                let id = open.context.batch;
+                blocking(move || Ok(frames.log.frame_ended(&list, id, ended, many)?)).await?;
                 Err(failed)
             }
         }
     }
 
     /// Blinds, signs and records the intent.
-    fn open(&self, batch: &Batch, size: FrameSize, view: View) -> Result<Open, Failed> {
+    fn blind(&self, batch: &Batch, size: FrameSize, view: View) -> Result<Open, Failed> {
         let held = &batch.held;
         let mut rng = SystemRandom::new();
         let context = FrameContext {
@@ -295,13 +344,13 @@ impl Frames {
         Ok(Open { context, blinded, size, req, request: request.into() })
     }
 
-    /// Verifies proof and acknowledgement, and only then unblinds; records the result.
-    fn close(&self, batch: Arc<Batch>, open: Open, answer: pb::EvaluateResponse) -> Result<Recorded, Failed> {
+    /// Verifies proof and acknowledgement, and only then unblinds.
+    fn close(&self, batch: Arc<Batch>, open: Open, answer: pb::EvaluateResponse) -> Result<Answers, Failed> {
         let Open { context, blinded, size, req, request } = open;
         let (list, many) = (&context.list, batch.unknown.items.len());
         let refuse = |why: NotChecked, answer: &pb::EvaluateResponse| {
             evidence::keep(&self.dir, &context, &request, answer, why.reason());
-            self.log.frame_ended(list, context.batch, &Ended::Refused(why.reason()), many, None)?;
+            self.log.frame_ended(list, context.batch, Ended::Refused(why.reason()), many)?;
             Err(Failed::NotChecked(why))
         };
         let bytes = answer.clone();
@@ -322,7 +371,7 @@ impl Frames {
         let (ack, day, acknowledged) = (record.ack, record.day, record.bytes);
         let ended = Ended::Answered(Answered { resp, ack, day, acknowledged, promise });
         let Ok(evaluated) = verified.finalize() else {
-            self.log.frame_ended(list, context.batch, &ended, many, None)?;
+            self.log.frame_ended(list, context.batch, ended, many)?;
             return Err(Failed::NotChecked(NotChecked::InvalidInput));
         };
         let epoch = EpochContext { list: context.list.clone(), epoch: context.epoch };
@@ -339,17 +388,17 @@ impl Frames {
         let rows: Vec<Row> = batch.unknown.items.iter().zip(results).map(row).collect();
         let elements = request.blinded_elements.as_chunks::<32>().0.to_vec();
         let opened = Opened::new(context.batch, elements, blinds);
-        self.record(batch, &rows, Some((context.batch, ended)), Some(opened))
+        Ok(self.answers(batch, &rows, Some((context.batch, ended, many)), Some(opened)))
     }
 
-    /// Makes the results durable; `fresh` are those of the batch's unknown items.
-    fn record(
+    /// Everything that is known now; `fresh` are the results of the batch's unknown items.
+    fn answers(
         &self,
         batch: Arc<Batch>,
         fresh: &[Row],
-        ended: Option<(BatchId, Ended)>,
+        end: Option<(BatchId, Ended, usize)>,
         opened: Option<Opened>,
-    ) -> Result<Recorded, Failed> {
+    ) -> Answers {
         let mut numbers = batch.unknown.numbers.iter();
         let mut row_of = |known: &Option<Row>| {
             let number = numbers.next().expect("every item of the batch has a place");
@@ -362,25 +411,15 @@ impl Frames {
             let new = all.filter(|((_, known), rows)| !known.kept && !rows.is_empty());
             keeper.block_of(&new.map(|((subject, known), rows)| (subject, known, &rows[..])).collect::<Vec<_>>())
         });
-        match (ended, &block) {
-            (Some((id, ended)), block) => {
-                let list: ListId = batch.held.list();
-                self.log.frame_ended(&list, id, &ended, fresh.len(), block.as_ref())?;
-            }
-            (None, Some(block)) => self.store.add_block(block)?,
-            (None, None) => {}
-        }
-        if let (Some(keeper), Some(block)) = (&batch.keeper, &block) {
-            settle_soon(keeper, keeper.added(block));
-        }
-        Ok(Recorded { batch, rows, opened, log: Arc::clone(&self.log) })
+        Answers { batch, rows, opened, unrecorded: Unrecorded { end, block }, log: Arc::clone(&self.log) }
     }
 }
 
 /// Nobody waits for the index, unless more comes in than it takes. A failure leaves everything as it was, for the next
 /// time.
-fn settle_soon(keeper: &Arc<Keeper>, due: Due) {
-    let keeper = Arc::clone(keeper);
+fn settle_soon(keeper: Option<&Arc<Keeper>>, added: Option<&NewBlock>) {
+    let (Some(keeper), Some(block)) = (keeper, added) else { return };
+    let (keeper, due) = (Arc::clone(keeper), keeper.added(block));
     let settle = move || {
         if let Err(error) = keeper.settle(due) {
             tracing::error!(error = &error as &dyn std::error::Error, "results could not be put into the index");

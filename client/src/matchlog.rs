@@ -14,7 +14,10 @@ mod record;
 mod recover;
 mod vault;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use ed25519_dalek::SigningKey;
 use rand::{Rng, rand_core::UnwrapErr, rngs::SysRng};
@@ -35,7 +38,7 @@ use crate::{
     frames::now,
     outcome::NotChecked,
     state_dir::StateDir,
-    store::{Ended, FrameRow, NewBlock, Pending, Sent, Store},
+    store::{End, Ended, Entry, Found, FrameRow, NewBlock, Pending, Sent, Store},
 };
 pub use action::{Action, Taken};
 pub use erase::Erased;
@@ -58,6 +61,18 @@ pub(crate) struct MatchLog {
     // What waits to be added to the totals of days, for the next transaction: one comes before anything of it is answered.
     pending: Mutex<Pending>,
     publishing: tokio::sync::Mutex<()>,
+}
+
+/// What is counted, and how often.
+pub(crate) type Counts = BTreeMap<String, u64>;
+
+/// What came of a frame and is not durable yet.
+#[derive(Default)]
+pub(crate) struct Unrecorded {
+    /// The frame, its end, and how many items were asked in it.
+    pub(crate) end: Option<(BatchId, Ended, usize)>,
+    /// Results, to be kept.
+    pub(crate) block: Option<NewBlock>,
 }
 
 /// The two keys that sign what is about the match log.
@@ -92,22 +107,40 @@ impl MatchLog {
         self.store.frame_sent(sent, &pending).inspect_err(|_| self.put_back(pending))
     }
 
-    /// The end of a frame in which so many items were asked: durable with its leaf and its results.
-    pub(crate) fn frame_ended(
+    /// The end of a frame that brought nothing, in which so many items were asked.
+    pub(crate) fn frame_ended(&self, list: &ListId, batch: BatchId, ended: Ended, queried: usize) -> Result<(), Error> {
+        self.keep(list, &Unrecorded { end: Some((batch, ended, queried)), block: None })
+    }
+
+    /// Makes what a frame brought durable, before anything of it is looked up.
+    pub(crate) fn keep(&self, list: &ListId, unrecorded: &Unrecorded) -> Result<(), Error> {
+        if unrecorded.end.is_none() && unrecorded.block.is_none() {
+            return Ok(());
+        }
+        self.record(list, unrecorded, None, Counts::new(), now())
+    }
+
+    fn record(
         &self,
         list: &ListId,
-        batch: BatchId,
-        ended: &Ended,
-        queried: usize,
-        block: Option<&NewBlock>,
+        unrecorded: &Unrecorded,
+        found: Option<Found<'_>>,
+        mut counts: Counts,
+        now: Timestamp,
     ) -> Result<(), Error> {
-        let now = now();
         let (shard, date) = (shard(now), date(now));
-        let mut pending = self.take_pending();
-        *pending.entry((list.to_string(), date.clone(), "queried".to_owned())).or_default() += queried as u64;
-        let leaf = |row: &FrameRow| frame_leaf(row, ended, now);
-        let done = self.store.frame_ended(batch, ended, ((&shard, &date), leaf), block, &pending);
-        done.inspect_err(|_| self.put_back(pending))
+        let ended = unrecorded.end.as_ref().map(|(batch, ended, queried)| {
+            *counts.entry("queried".to_owned()).or_default() += *queried as u64;
+            (*batch, ended, |row: &FrameRow| frame_leaf(row, ended, now))
+        });
+        let end = ended.as_ref().map(|(batch, ended, leaf)| End { batch: *batch, ended, leaf });
+        let entry = Entry { end, block: unrecorded.block.as_ref(), found };
+        let pending = self.take_pending();
+        let mut totals = pending.clone();
+        for (what, n) in counts {
+            *totals.entry((list.to_string(), date.clone(), what)).or_default() += n;
+        }
+        self.store.record((&shard, &date), &entry, &totals).inspect_err(|_| self.put_back(pending))
     }
 
     /// This platform uses a version from now on.
@@ -135,7 +168,7 @@ impl MatchLog {
 
     /// Counts items that could not be checked.
     pub(crate) fn count_not_checked(&self, list: &ListId, why: &NotChecked, items: u64) {
-        self.count(list, &format!("not_checked:{}", why.reason()), items);
+        self.count(list, &not_checked(why), items);
     }
 
     /// Makes totals durable that wait.
@@ -156,6 +189,11 @@ impl MatchLog {
         let mut pending = self.pending();
         numbers.into_iter().for_each(|(what, n)| *pending.entry(what).or_default() += n);
     }
+}
+
+/// What items are counted as that could not be checked.
+pub(crate) fn not_checked(why: &NotChecked) -> String {
+    format!("not_checked:{}", why.reason())
 }
 
 fn frame_leaf(row: &FrameRow, ended: &Ended, now: Timestamp) -> Vec<u8> {

@@ -24,10 +24,10 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig, types::Value};
 
-pub(crate) use frames::{AcknowledgedRow, Answered, Ended, FrameRow, OpenDay, Sent};
+pub(crate) use frames::{AcknowledgedRow, Answered, End, Ended, Entry, FrameRow, OpenDay, Sent};
 pub(crate) use log::{LogId, LogRow};
 pub(crate) use marks::{Mark, Round};
-pub(crate) use openings::{NewMatch, OpeningRow, Sealed};
+pub(crate) use openings::{Found, NewMatch, OpeningRow, Sealed};
 pub(crate) use promises::{Broken, Promise, PromiseRow};
 pub(crate) use results::{BlockId, Gone, IdHash, IdOf, NewBlock, Place, SealedBlock};
 pub(crate) use shelf::{Lost, Shelf};

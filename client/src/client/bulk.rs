@@ -20,7 +20,7 @@ use veilmatch_protocol::{frame::FrameSize, name::ListId};
 
 use super::Client;
 use crate::{
-    frames::{Batch, Failed, Recorded, Unknown, blocking, now},
+    frames::{Answers, Batch, Came, Failed, Unknown, blocking, items, now},
     keeper::{Keeper, Known},
     outcome::{NotChecked, Outcome, Subject},
 };
@@ -38,7 +38,22 @@ pub(super) const AHEAD: usize = 16;
 /// What became of some subjects, before anything is looked up.
 pub(super) struct Asked {
     keys: Vec<u64>,
-    ended: Result<Recorded, NotChecked>,
+    ended: Result<Ended, NotChecked>,
+}
+
+/// How far it came.
+enum Ended {
+    /// It is verified and durable: whoever reads the outcomes may take their time.
+    Kept(Box<Answers>),
+    /// An answer came. It is verified with the look-up, and durable with the outcomes.
+    Came(Box<Came>),
+}
+
+/// What is awaited before a frame counts as ended, and the place of the next one is free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    Kept,
+    Came,
 }
 
 impl Asked {
@@ -48,7 +63,8 @@ impl Asked {
 
     fn outcomes(self) -> Vec<(u64, Outcome)> {
         let outcomes = match self.ended {
-            Ok(recorded) => recorded.outcomes(now()),
+            Ok(Ended::Kept(answers)) => answers.outcomes(now()),
+            Ok(Ended::Came(came)) => came.outcomes(now()),
             Err(why) => vec![Outcome::NotChecked(why); self.keys.len()],
         };
         self.keys.into_iter().zip(outcomes).collect()
@@ -172,14 +188,20 @@ impl Client {
         // One that is not begun is answered by the end of `done`.
         let _ = self.spawn(async move {
             // Nobody waits any more: the results are durable all the same.
-            let _ = done.send(this.ask(&list, subjects, patience).await);
+            let _ = done.send(this.ask(&list, subjects, patience, Until::Kept).await);
         });
         async move { asked.await.unwrap_or_else(|_| vec![Asked::not_checked(keys, NotChecked::ShutDown)]) }
     }
 
     /// Asks about some subjects, in one frame if they fit into one, with one synchronisation in between if the server says
     /// that we are behind. In the order of the subjects.
-    pub(super) async fn ask(&self, list: &ListId, subjects: Vec<Subject>, patience: Duration) -> Vec<Asked> {
+    pub(super) async fn ask(
+        &self,
+        list: &ListId,
+        subjects: Vec<Subject>,
+        patience: Duration,
+        until: Until,
+    ) -> Vec<Asked> {
         let log = &self.inner.frames.log;
         log.count(list, "offered", items(&subjects));
         let (mut to_ask, mut asked) = (vec![subjects], Vec::new());
@@ -192,16 +214,32 @@ impl Client {
             };
             let keys: Vec<u64> = subjects.iter().map(|subject| subject.key).collect();
             let (this, name) = (self.clone(), list.clone());
-            let batch = match blocking(move || this.batch(&name, subjects).map(Arc::new)).await {
-                Ok(batch) => batch,
+            let begin = move || {
+                let batch = this.batch(&name, subjects).map(Arc::new)?;
+                let open = this.inner.frames.open(&batch);
+                Ok((batch, open))
+            };
+            let (batch, open) = match blocking(begin).await {
+                Ok(begun) => begun,
                 Err(failed) => {
                     asked.push(give_up(keys, failed.into()));
                     continue;
                 }
             };
-            let failed = match self.inner.frames.ask(Arc::clone(&batch), patience).await {
-                Ok(recorded) => {
-                    asked.push(Asked { keys, ended: Ok(recorded) });
+            let came = match open {
+                Ok(open) => self.inner.frames.ask(Arc::clone(&batch), open, patience).await,
+                Err(failed) => Err(failed),
+            };
+            let ended = match (came, until) {
+                (Ok(came), Until::Came) => Ok(Ended::Came(Box::new(came))),
+                (Ok(came), Until::Kept) => {
+                    blocking(move || came.verify()?.keep()).await.map(|answers| Ended::Kept(Box::new(answers)))
+                }
+                (Err(failed), _) => Err(failed),
+            };
+            let failed = match ended {
+                Ok(ended) => {
+                    asked.push(Asked { keys, ended: Ok(ended) });
                     continue;
                 }
                 Err(failed) => failed,
@@ -280,11 +318,6 @@ impl Client {
         let unknown = Unknown::of(&kinds, &subjects, &known);
         Ok(Batch { held, keeper, subjects, known, unknown })
     }
-}
-
-/// How many digests subjects have together.
-fn items(subjects: &[Subject]) -> u64 {
-    subjects.iter().map(|subject| subject.items.len() as u64).sum()
 }
 
 /// Nobody waits until it is learnt what is absent.

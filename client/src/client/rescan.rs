@@ -118,7 +118,7 @@ impl Client {
             let asked: Vec<Kind> = kept.rows.iter().map(|row| row.kind).collect();
             let mut hits: Vec<Hit> = Vec::new();
             let hit = |row: &Row, label: &[u8]| {
-                hits.push(Hit { subject: 0, row: row.clone(), label: label.to_vec() });
+                hits.push(Hit { row: row.clone(), label: label.to_vec() });
             };
             let outcome = match expired {
                 true => Outcome::NotChecked(NotChecked::Expired),

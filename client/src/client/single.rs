@@ -11,7 +11,7 @@ use veilmatch_protocol::name::ListId;
 
 use super::{
     Client, Inner,
-    bulk::{AHEAD, look_up},
+    bulk::{AHEAD, Until, look_up},
 };
 use crate::outcome::{NotChecked, Outcome, Subject};
 
@@ -79,7 +79,7 @@ pub(super) async fn share_frames(inner: Weak<Inner>, list: ListId, mut queue: mp
             continue;
         }
         let patience = client.inner.config.check_deadline();
-        let asked = client.ask(&list, subjects, patience).await;
+        let asked = client.ask(&list, subjects, patience, Until::Came).await;
         let turn = Arc::clone(&ahead).acquire_owned().await.expect("never closed");
         // The next frame does not wait for look-ups, which take the longer the more there is to find (SPEC §12.4).
         let answering = async move {

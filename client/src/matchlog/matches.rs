@@ -12,22 +12,19 @@ use veilmatch_protocol::{
 };
 
 use super::{
-    MatchLog, date, nonce,
+    Counts, MatchLog, Unrecorded, nonce,
     record::{LabelSays, MatchRecord, OpenedBlind, Record, salt},
-    shard,
 };
 use crate::{
     Error,
     held::Held,
     results::Row,
-    store::{NewMatch, Pending},
+    store::{Found, NewMatch},
 };
 
 /// An item that is listed.
 #[derive(Clone)]
 pub(crate) struct Hit {
-    /// Number of the subject among those that were looked up together.
-    pub(crate) subject: usize,
     /// Its evaluation.
     pub(crate) row: Row,
     /// The bytes of its label.
@@ -75,30 +72,31 @@ impl Opened {
 }
 
 impl MatchLog {
-    /// Makes durable what there is to say about answers before they are given out: the matches among them that are not in
-    /// the log yet, and every total that waits. Counted totals make it one transaction that changes something, and so one
-    /// flush of the disk, whether or not anything was found (SPEC §12.4).
+    /// Makes durable what there is to say about answers before they are given out: what is not durable yet of the frame that
+    /// brought them, the matches among them that are not in the log yet, and every total that waits. Counted totals make it
+    /// one transaction that changes something, and so one flush of the disk, whether or not anything was found (SPEC §12.4).
     pub(crate) fn answered(
         &self,
         held: &Held,
-        opened: Option<&Opened>,
+        (unrecorded, opened): (&Unrecorded, Option<&Opened>),
         hits: &[Hit],
+        counts: Counts,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let new = self.new_matches(held, opened, hits, now)?;
-        let pending = self.take_pending();
-        let recorded = self.store.record_matches(&shard(now), (&held.list(), held.epoch()), &date(now), &new, &pending);
-        recorded.inspect_err(|_| self.put_back(pending))
+        let matches = self.new_matches(held, opened, hits, now)?;
+        let found = Found { list: &held.list(), epoch: held.epoch(), matches: &matches };
+        self.record(&held.list(), unrecorded, Some(found), counts, now)
     }
 
     /// Makes sure that what a rescan found is in the log. Give it what was found together: it is one flush of the disk, and
     /// none if nothing of it is new.
     pub(crate) fn found_again(&self, held: &Held, hits: &[Hit], now: Timestamp) -> Result<(), Error> {
-        let new = self.new_matches(held, None, hits, now)?;
-        if new.is_empty() {
+        let matches = self.new_matches(held, None, hits, now)?;
+        if matches.is_empty() {
             return Ok(());
         }
-        self.store.record_matches(&shard(now), (&held.list(), held.epoch()), &date(now), &new, &Pending::new())
+        let found = Found { list: &held.list(), epoch: held.epoch(), matches: &matches };
+        self.record(&held.list(), &Unrecorded::default(), Some(found), Counts::new(), now)
     }
 
     fn new_matches(

@@ -63,11 +63,12 @@ fn asked(home: &Home, byte: u8) -> Asked {
 
 impl Asked {
     fn hit(&self) -> Hit {
-        Hit { subject: 0, row: self.row.clone(), label: LABEL.to_vec() }
+        Hit { row: self.row.clone(), label: LABEL.to_vec() }
     }
 
     fn answered(&self, home: &Home, opened: bool) {
-        home.log.answered(&self.held, opened.then_some(&self.opened), &[self.hit()], now()).unwrap();
+        let frame = (&Unrecorded::default(), opened.then_some(&self.opened));
+        home.log.answered(&self.held, frame, &[self.hit()], Counts::new(), now()).unwrap();
     }
 }
 
@@ -98,11 +99,11 @@ fn what_came_with_an_answer_is_kept_and_handed_on_by_its_day() {
     for byte in [1, 2, 3] {
         sent(&home, byte);
     }
-    let ended = |byte, ended: &Ended| home.log.frame_ended(&fake::list(), BatchId([byte; 16]), ended, 1, None).unwrap();
-    ended(1, &answered());
-    ended(2, &Ended::Refused("OVERLOADED"));
+    let ended = |byte, ended: Ended| home.log.frame_ended(&fake::list(), BatchId([byte; 16]), ended, 1).unwrap();
+    ended(1, answered());
+    ended(2, Ended::Refused("OVERLOADED"));
     // An end that comes twice counts once.
-    ended(1, &answered());
+    ended(1, answered());
     let lines = |first: &str, last: &str| {
         let day = |text| Date::parse(text).unwrap();
         let mut lines = Vec::new();
@@ -131,10 +132,10 @@ fn every_frame_has_one_leaf_that_says_how_it_ended() {
     // SPEC §18.5
     let home = Home::new();
     (1..=4).for_each(|byte| sent(&home, byte));
-    let end = |byte, ended: &Ended| home.log.frame_ended(&fake::list(), BatchId([byte; 16]), ended, 3, None).unwrap();
-    end(1, &answered());
-    end(1, &Ended::Abandoned);
-    end(2, &Ended::Refused("OVERLOADED"));
+    let end = |byte, ended: Ended| home.log.frame_ended(&fake::list(), BatchId([byte; 16]), ended, 3).unwrap();
+    end(1, answered());
+    end(1, Ended::Abandoned);
+    end(2, Ended::Refused("OVERLOADED"));
     // The third and the fourth were on their way when the process was killed.
     let home = home.again();
     assert_eq!(home.log.abandon_unfinished().unwrap(), 2);
@@ -149,6 +150,31 @@ fn every_frame_has_one_leaf_that_says_how_it_ended() {
     use FrameStatus::{Abandoned, Answered, Refused};
     let refused = Some("OVERLOADED".to_owned());
     assert_eq!(ends, [(1, Answered, None), (2, Refused, refused), (3, Abandoned, None), (4, Abandoned, None)]);
+}
+
+#[test]
+fn a_frame_and_what_matched_in_it_are_durable_together_or_not_at_all() {
+    // SPEC §12.4
+    let home = Home::new();
+    let asked = asked(&home, 3);
+    sent(&home, 3);
+    let unrecorded = Unrecorded { end: Some((BatchId([3; 16]), answered(), 1)), block: None };
+    let answer = || {
+        let counts = Counts::from([("answered".to_owned(), 1)]);
+        home.log.answered(&asked.held, (&unrecorded, Some(&asked.opened)), &[asked.hit()], counts, now())
+    };
+    let raw = rusqlite::Connection::open(home.dir.database()).unwrap();
+    raw.execute_batch("ALTER TABLE opening RENAME TO elsewhere").unwrap();
+    assert!(answer().is_err());
+    assert_eq!(leaves(&home).len(), 0);
+    assert_eq!(home.store.frames().unwrap(), [("sent".to_owned(), 1)]);
+    raw.execute_batch("ALTER TABLE elsewhere RENAME TO opening").unwrap();
+    answer().unwrap();
+    let leaves = leaves(&home);
+    assert!(matches!(&leaves[..], [Leaf::Frame(_), Leaf::Match(_)]), "{leaves:?}");
+    assert_eq!(home.store.frames().unwrap(), [("answered".to_owned(), 1)]);
+    let totals = home.store.totals("baseline", &date(now())).unwrap();
+    assert_eq!([totals["answered"], totals["queried"], totals["frames"], totals["matches"]], [1; 4]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use veilmatch_protocol::{
     name::{Epoch, ListId, Version},
 };
 
-use super::{NewBlock, Pending, Promise, Store, log, promises, results::insert_block, totals};
+use super::{Found, NewBlock, Pending, Promise, Store, log, openings, promises, results::insert_block, totals};
 use crate::Error;
 
 /// A frame about to be sent.
@@ -44,6 +44,21 @@ pub(crate) struct Answered {
     pub(crate) acknowledged: (Vec<u8>, Vec<u8>),
     /// Where the agency promises to publish the leaf.
     pub(crate) promise: Promise,
+}
+
+/// The end of a frame, and what makes its leaf.
+pub(crate) struct End<'a> {
+    pub(crate) batch: BatchId,
+    pub(crate) ended: &'a Ended,
+    pub(crate) leaf: &'a dyn Fn(&FrameRow) -> Vec<u8>,
+}
+
+/// What is made durable together.
+#[derive(Default)]
+pub(crate) struct Entry<'a> {
+    pub(crate) end: Option<End<'a>>,
+    pub(crate) block: Option<&'a NewBlock>,
+    pub(crate) found: Option<Found<'a>>,
 }
 
 /// An acknowledgement that is kept.
@@ -111,6 +126,26 @@ fn append(
     totals::add(t, row.list.as_str(), date, "frames", 1)
 }
 
+fn end_frame(t: &Transaction<'_>, when: (&str, &str), end: &End<'_>) -> rusqlite::Result<()> {
+    let (status, code, answered) = match end.ended {
+        Ended::Answered(answered) => ("answered", "", Some(answered)),
+        Ended::Refused(code) => ("refused", *code, None),
+        Ended::Abandoned => ("abandoned", "", None),
+    };
+    let query = "UPDATE frame SET status = ?2, code = ?3, resp = ?4, ack = ?5, day = ?6
+                 WHERE batch = ?1 AND status = 'sent' RETURNING batch, list, epoch, n, req";
+    let (resp, ack) = (answered.map(|answered| answered.resp.0), answered.map(|answered| answered.ack));
+    let day = answered.map(|answered| answered.day.as_str());
+    let row =
+        t.prepare_cached(query)?.query_row(params![end.batch.0, status, code, resp, ack, day], frame).optional()?;
+    let Some(row) = row else { return Ok(()) };
+    append(t, when, &row, end.leaf)?;
+    let Some(Answered { day, acknowledged: (leaf, note), promise, .. }) = answered else { return Ok(()) };
+    t.prepare_cached("INSERT INTO acknowledged (day, leaf, note) VALUES (?1, ?2, ?3)")?
+        .execute(params![day, leaf, note])?;
+    promises::insert(t, t.last_insert_rowid(), &end.batch, promise)
+}
+
 impl Store {
     /// Frames that a killed process left without an end become abandoned, each with a leaf; gives their number.
     pub(crate) fn abandon_unfinished(
@@ -148,37 +183,13 @@ impl Store {
         })
     }
 
-    /// The end of a frame, in one transaction with its leaf, with the results that it gave, and with totals that wait.
-    pub(crate) fn frame_ended(
-        &self,
-        batch: BatchId,
-        ended: &Ended,
-        (when, leaf): ((&str, &str), impl Fn(&FrameRow) -> Vec<u8>),
-        block: Option<&NewBlock>,
-        pending: &Pending,
-    ) -> Result<(), Error> {
-        let (status, code, answered) = match ended {
-            Ended::Answered(answered) => ("answered", "", Some(answered)),
-            Ended::Refused(code) => ("refused", *code, None),
-            Ended::Abandoned => ("abandoned", "", None),
-        };
+    /// Makes what came of a frame durable, with totals that wait: one transaction, one flush of the disk.
+    pub(crate) fn record(&self, when: (&str, &str), entry: &Entry<'_>, pending: &Pending) -> Result<(), Error> {
         self.write(|t| {
-            let query = "UPDATE frame SET status = ?2, code = ?3, resp = ?4, ack = ?5, day = ?6
-                         WHERE batch = ?1 AND status = 'sent' RETURNING batch, list, epoch, n, req";
-            let (resp, ack) = (answered.map(|answered| answered.resp.0), answered.map(|answered| answered.ack));
-            let day = answered.map(|answered| answered.day.as_str());
-            let row =
-                t.prepare_cached(query)?.query_row(params![batch.0, status, code, resp, ack, day], frame).optional()?;
-            if let Some(row) = row {
-                append(t, when, &row, &leaf)?;
-                if let Some(Answered { day, acknowledged: (leaf, note), promise, .. }) = answered {
-                    t.prepare_cached("INSERT INTO acknowledged (day, leaf, note) VALUES (?1, ?2, ?3)")?
-                        .execute(params![day, leaf, note])?;
-                    promises::insert(t, t.last_insert_rowid(), &batch, promise)?;
-                }
-            }
+            entry.end.as_ref().map_or(Ok(()), |end| end_frame(t, when, end))?;
+            entry.block.map_or(Ok(()), |block| insert_block(t, block))?;
             totals::add_all(t, pending)?;
-            block.map_or(Ok(()), |block| insert_block(t, block))
+            entry.found.as_ref().map_or(Ok(()), |found| openings::insert_new(t, when, found))
         })
     }
 

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 use veilmatch_protocol::name::{Epoch, ListId};
 
-use super::{LogId, Pending, Store, log, totals};
+use super::{LogId, Store, log, totals};
 use crate::Error;
 
 /// An opening with its key, both sealed.
@@ -20,6 +20,13 @@ pub(crate) struct NewMatch {
     pub(crate) id: [u8; 16],
     pub(crate) leaf: Vec<u8>,
     pub(crate) opening: Sealed,
+}
+
+/// Matches of an epoch of a list.
+pub(crate) struct Found<'a> {
+    pub(crate) list: &'a ListId,
+    pub(crate) epoch: Epoch,
+    pub(crate) matches: &'a [NewMatch],
 }
 
 /// A record as the tables have it.
@@ -49,38 +56,27 @@ fn insert(
         .map(drop)
 }
 
+/// Records matches that are not recorded yet, leaf and opening, in the log of this half-year.
+pub(super) fn insert_new(t: &Transaction<'_>, (shard, date): (&str, &str), found: &Found<'_>) -> rusqlite::Result<()> {
+    let log = log::current(t, shard)?;
+    let (list, mut new) = (found.list.as_str(), 0);
+    for NewMatch { id, leaf, opening } in found.matches {
+        let query = "INSERT OR IGNORE INTO matched (id, list, epoch) VALUES (?1, ?2, ?3)";
+        if t.prepare_cached(query)?.execute(params![id, list, found.epoch.0])? == 1 {
+            let number = log::append(t, log, leaf)?;
+            insert(t, (log, number), (log, number), opening)?;
+            new += 1;
+        }
+    }
+    totals::add(t, list, date, "matches", new)
+}
+
 impl Store {
     /// Which of these matches are recorded already.
     pub(crate) fn matched(&self, ids: &[[u8; 16]]) -> Result<Vec<bool>, Error> {
         self.read(|c| {
             let mut query = c.prepare_cached("SELECT 1 FROM matched WHERE id = ?1")?;
             ids.iter().map(|id| query.exists([id])).collect()
-        })
-    }
-
-    /// Records matches that are not recorded yet, leaf and opening, in the log of this half-year, in one transaction with
-    /// totals that wait.
-    pub(crate) fn record_matches(
-        &self,
-        shard: &str,
-        (list, epoch): (&ListId, Epoch),
-        date: &str,
-        matches: &[NewMatch],
-        pending: &Pending,
-    ) -> Result<(), Error> {
-        self.write(|t| {
-            totals::add_all(t, pending)?;
-            let log = log::current(t, shard)?;
-            let mut new = 0;
-            for NewMatch { id, leaf, opening } in matches {
-                let query = "INSERT OR IGNORE INTO matched (id, list, epoch) VALUES (?1, ?2, ?3)";
-                if t.prepare_cached(query)?.execute(params![id, list.as_str(), epoch.0])? == 1 {
-                    let number = log::append(t, log, leaf)?;
-                    insert(t, (log, number), (log, number), opening)?;
-                    new += 1;
-                }
-            }
-            totals::add(t, list.as_str(), date, "matches", new)
         })
     }
 

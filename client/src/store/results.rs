@@ -119,7 +119,8 @@ fn insert_sealed(t: &Transaction<'_>, block: &NewBlock) -> rusqlite::Result<()> 
 }
 
 impl Store {
-    /// Adds results that needed no frame: other names of items that were evaluated before.
+    /// Adds a block alone.
+    #[cfg(test)]
     pub(crate) fn add_block(&self, block: &NewBlock) -> Result<(), Error> {
         self.write(|t| insert_block(t, block))
     }

@@ -246,7 +246,7 @@ impl World {
         let promise = Promise { origin: newest(), number, received: now().unix() - ago };
         let (resp, day) = (ResponseDigest([byte; 32]), "2026-05-28".to_owned());
         let ended = Ended::Answered(Answered { resp, ack: [8; 32], day, acknowledged, promise });
-        self.home.log.frame_ended(&list, batch, &ended, 1, None).unwrap();
+        self.home.log.frame_ended(&list, batch, ended, 1).unwrap();
     }
 
     fn publish_queries(&self, leaves: &[&str]) {

@@ -54,7 +54,7 @@ async fn a_day_is_closed_once_with_both_signatures_and_a_contradiction_is_kept()
     let (logs, connection) = agency().await;
     (1..=2).for_each(|byte| {
         sent(&home, byte);
-        home.log.frame_ended(&fake::list(), BatchId([byte; 16]), &answered(), 3, None).unwrap();
+        home.log.frame_ended(&fake::list(), BatchId([byte; 16]), answered(), 3).unwrap();
     });
     let ack_key = fake::invitation().ack_key();
     let close = || home.log.close_days(&connection, &ack_key);
@@ -106,7 +106,7 @@ async fn nothing_is_signed_behind_what_the_agency_cosigned_and_a_lost_log_goes_o
     fs::write(&database, backup).unwrap();
     let home = home.again();
     sent(&home, 5);
-    home.log.frame_ended(&fake::list(), BatchId([5; 16]), &answered(), 1, None).unwrap();
+    home.log.frame_ended(&fake::list(), BatchId([5; 16]), answered(), 1).unwrap();
     let before = logs.state().cosigned.clone();
     assert_eq!(home.log.compare(&connection).await.unwrap_err().reason(), "LOG_LOST");
     assert_eq!(publish(&home, &connection).await.unwrap_err().reason(), "LOG_LOST");
