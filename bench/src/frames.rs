@@ -1,9 +1,10 @@
-//! Checks of one item from end to end: platforms that ask one server over mutual TLS, each with a frame of one element on
-//! its way, and durable records and logs on both sides.
+//! Checks of one item from end to end: platforms that ask one server over mutual TLS, each with some frames of one
+//! element on their way, and durable records and logs on both sides; then the same without the platforms' records.
 
 use std::{
     net::TcpListener,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,6 +18,7 @@ use veilmatch_protocol::{
 use veilmatch_server::{state_dir::StateDir, store::Store};
 
 use crate::{
+    bare::Bare,
     lists::Serving,
     process::{Of, Program, processor_time},
     writer::{alone as alone_recorded, flush, median, ms},
@@ -31,8 +33,8 @@ const ALONE: usize = 1_001;
 /// How long a check may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Lets so many platforms check for so long, and prints what came of it.
-pub fn run(folder: &Path, platforms: usize, seconds: u64) -> anyhow::Result<()> {
+/// Lets so many platforms with so many callers each check for so long, and prints what came of it.
+pub fn run(folder: &Path, (platforms, callers): (usize, u64), seconds: u64) -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in(folder)?;
     let agency = Agency::found(folder.path())?;
     let dirs = (0..platforms).map(|number| agency.enrol(number)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -40,26 +42,32 @@ pub fn run(folder: &Path, platforms: usize, seconds: u64) -> anyhow::Result<()> 
     let runtime = tokio::runtime::Runtime::new()?;
     let checks = runtime.block_on(async {
         let mut clients = Vec::with_capacity(platforms);
-        for dir in dirs {
-            clients.push(synchronised(&dir).await?);
+        for dir in &dirs {
+            clients.push(synchronised(dir).await?);
         }
         let before = flush(folder.path())?;
         let alone = alone(&clients[0]).await?;
         println!(
-            "one platform alone: a check of one item in {:.2} ms (median of {ALONE}), three flushes among it; a flush of the \
-             same disk: {:.3} ms",
+            "one platform alone: a check of one item in {:.2} ms (median of {ALONE}), three flushes among it, one of the agency's; \
+             a flush of the same disk: {:.3} ms",
             ms(alone),
             ms(before)
         );
-        let loaded = load(&clients, &serving, seconds).await?;
+        let kept = load(("platforms", &clients, callers), &serving, seconds).await?;
         for client in clients {
             client.shutdown().await;
         }
-        anyhow::Ok(loaded + ALONE as u64)
+        let (store, list) = (agency.store()?, ListId::parse("baseline")?);
+        let mut bare = Vec::with_capacity(platforms);
+        for dir in &dirs {
+            bare.push(Arc::new(Bare::open(dir, &store, &list).await?));
+        }
+        let not_kept = load(("platforms that keep nothing", &bare, callers), &serving, seconds).await?;
+        anyhow::Ok(kept + not_kept + ALONE as u64)
     })?;
     println!("flush of the same disk afterwards: {:.3} ms", ms(flush(folder.path())?));
     drop(serving);
-    let (answered, _) = Store::open(&agency.program.dir().join("veilmatch.db"))?.count_frames()?;
+    let (answered, _) = agency.store()?.count_frames()?;
     ensure!(answered == checks, "{checks} checks of one item, and {answered} frames on record");
     println!("each of {checks} checks was a frame of its own");
     let (record, flushed) = alone_recorded(&StateDir::open(agency.program.dir())?)?;
@@ -110,6 +118,10 @@ impl Agency {
         Ok(dir)
     }
 
+    fn store(&self) -> anyhow::Result<Store> {
+        Ok(Store::open(&self.program.dir().join("veilmatch.db"))?)
+    }
+
     /// Starts its server.
     pub fn serve(&self) -> anyhow::Result<Serving> {
         Serving::start(&self.program, &self.address)
@@ -127,15 +139,37 @@ async fn alone(client: &Client) -> anyhow::Result<Duration> {
     Ok(median(times))
 }
 
-// All platforms at once, each one check after the other; gives how many were made.
-async fn load(clients: &[Client], serving: &Serving, seconds: u64) -> anyhow::Result<u64> {
+/// Whoever checks one item at a time.
+trait Check: Clone + Send + 'static {
+    fn check(&self, digest: [u8; 32]) -> impl Future<Output = anyhow::Result<()>> + Send;
+}
+
+impl Check for Client {
+    async fn check(&self, digest: [u8; 32]) -> anyhow::Result<()> {
+        check(self, digest).await
+    }
+}
+
+impl Check for Arc<Bare> {
+    async fn check(&self, digest: [u8; 32]) -> anyhow::Result<()> {
+        Bare::check(self, digest).await
+    }
+}
+
+// All callers of all platforms at once, each one check after the other; gives how many were made.
+async fn load(
+    (who, platforms, callers): (&str, &[impl Check], u64),
+    serving: &Serving,
+    seconds: u64,
+) -> anyhow::Result<u64> {
     let spent =
         || anyhow::Ok((processor_time("self", Of::Itself).context("no processor time")?, serving.processor_time()?));
     let before = spent()?;
     let began = Instant::now();
     let until = began + Duration::from_secs(seconds);
+    let askers = platforms.iter().flat_map(|platform| (0..callers).map(move |_| platform));
     let tasks: Vec<_> =
-        (0..).zip(clients).map(|(number, client)| tokio::spawn(ask(client.clone(), number, until))).collect();
+        (0..).zip(askers).map(|(number, asker)| tokio::spawn(ask(asker.clone(), number, until))).collect();
     let mut times = Vec::new();
     for task in tasks {
         times.extend(task.await??);
@@ -144,8 +178,9 @@ async fn load(clients: &[Client], serving: &Serving, seconds: u64) -> anyhow::Re
     times.sort_unstable();
     let each = |of: Duration| of.as_secs_f64() * 1e6 / times.len() as f64;
     println!(
-        "{} platforms, {} checks of one item in {took:.1} s: {:.0} /s; median {:.2} ms, 99 of 100 within {:.2} ms",
-        clients.len(),
+        "{} {who}, callers of each: {callers}; {} checks of one item in {took:.1} s: {:.0} /s; median {:.2} ms, 99 of 100 within \
+         {:.2} ms",
+        platforms.len(),
         times.len(),
         times.len() as f64 / took,
         ms(times[times.len() / 2]),
@@ -159,14 +194,14 @@ async fn load(clients: &[Client], serving: &Serving, seconds: u64) -> anyhow::Re
     Ok(times.len() as u64)
 }
 
-async fn ask(client: Client, platform: u64, until: Instant) -> anyhow::Result<Vec<Duration>> {
+async fn ask(asker: impl Check, caller: u64, until: Instant) -> anyhow::Result<Vec<Duration>> {
     let mut times = Vec::new();
     for number in 0.. {
         let began = Instant::now();
         if began >= until {
             break;
         }
-        check(&client, digest("load", platform, number)).await?;
+        asker.check(digest("load", caller, number)).await?;
         times.push(began.elapsed());
     }
     Ok(times)
