@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use veilmatch_protocol::{derive::Tag, manifest::Timestamp};
+use veilmatch_protocol::{derive::Tag, manifest::Timestamp, receipt::Receipt};
 
-use super::{Agency, CanaryLine, Period, Platform, Receipts, Reconciled, Status, Terms};
+use super::{Agency, CanaryLine, Period, Platform, Receipts, Reconciled, Terms};
 use crate::{
     date::Date,
     finding::{Code, Finding, Place},
@@ -55,10 +55,20 @@ pub(super) fn judge(
                 Some((Code::C02, "the same canary is in a line before it"))
             }
             Some(said) => due(said, period, now.saturating_sub(released)).and_then(|deadline| {
-                let seen = reported(said.opening.canary().tag, deadline, said, receipts);
+                let tag = said.opening.canary().tag;
+                let seen = reported(tag, deadline, said, &receipts.good);
                 canaries.planted += 1;
                 canaries.seen += u64::from(seen);
-                missed(platform, receipts, seen).then_some((Code::C01, "none of the platform's receipts names its tag"))
+                // Receipts may be kept back as a whole.
+                if seen || platform.openings.is_none() {
+                    return None;
+                }
+                if reported(tag, deadline, said, &receipts.open) {
+                    all.not_judged
+                        .push(format!("{place}: the receipt of {} for it could not be judged", platform.name));
+                    return None;
+                }
+                Some((Code::C01, "none of the platform's receipts names its tag"))
             }),
         };
         if let Some((code, text)) = found {
@@ -88,14 +98,10 @@ fn due(line: &CanaryLine, period: Period, before: u64) -> Option<u64> {
     (period.contains(date) && deadline.saturating_add(GRACE) <= before).then_some(deadline)
 }
 
-fn reported(tag: Tag, deadline: u64, line: &CanaryLine, receipts: &Receipts) -> bool {
-    let of_it = receipts.good.iter().filter(|receipt| receipt.tag == tag && receipt.list == line.list);
-    of_it.into_iter().any(|receipt| receipt.matched.unix() <= deadline + GRACE)
-}
-
-/// Whether a canary that was not seen was missed: not if receipts are kept back as a whole, or could not be judged.
-fn missed(platform: &Platform, receipts: &Receipts, seen: bool) -> bool {
-    !seen && platform.openings.is_some() && !receipts.statuses.contains_key(&Status::NotJudged)
+/// Whether one of these receipts names a canary in time.
+fn reported(tag: Tag, deadline: u64, line: &CanaryLine, receipts: &[Receipt]) -> bool {
+    let mut of_it = receipts.iter().filter(|receipt| receipt.tag == tag && receipt.list == line.list);
+    of_it.any(|receipt| receipt.matched.unix() <= deadline + GRACE)
 }
 
 /// Canaries of platforms that are not in the audit: nobody can have met them.

@@ -81,6 +81,8 @@ pub struct Receipts {
     pub statuses: BTreeMap<Status, u64>,
     /// Those that hold, at either level.
     pub good: Vec<Receipt>,
+    /// Those with the secret of their tag that could not be judged.
+    pub open: Vec<Receipt>,
 }
 
 pub(super) fn judge(
@@ -103,11 +105,8 @@ pub(super) fn judge(
     let mut opened = HashSet::new();
     for line in platform.openings.iter().flat_map(|openings| &openings.lines) {
         let place = Place::line(platform.name.as_str(), PAPER, line.number);
-        let status = match judge.line(line) {
-            Ok((receipt, status)) => {
-                receipts.good.push(receipt);
-                status
-            }
+        let status = match judge.line(line, &mut receipts) {
+            Ok(status) => status,
             Err(None) => Status::NotJudged,
             Err(Some((code, text))) => {
                 all.findings.push(Finding::new(code, place, text).with("opening.json", line.bytes.clone()));
@@ -151,20 +150,31 @@ struct Judge<'a> {
 type Wrong = Option<(Code, String)>;
 
 impl<'a> Judge<'a> {
-    /// One opening, in the order of SPEC §19.4.
-    fn line(&mut self, line: &Line<Disclosed>) -> Result<(Receipt, Status), Wrong> {
+    /// One opening. Its receipt is kept if it holds, and if nobody can tell although it has the secret of its tag.
+    fn line(&mut self, line: &Line<Disclosed>, receipts: &mut Receipts) -> Result<Status, Wrong> {
         let said = line.said.as_ref().ok_or_else(|| wrong(Code::R01, "the line cannot be read"))?;
         let signed = self.keys.iter().find_map(|key| SignedReceipt::open(said.receipt.as_bytes(), key).ok());
         let signed = signed.ok_or_else(|| of(Fault::Signature))?;
-        let receipt = signed.receipt().clone();
         if let Some(secret) = &said.secret {
             signed.verify_secret(secret).map_err(of)?;
         }
-        let listed = self.listed(&signed)?;
-        self.committed(said, &signed)?;
-        let frame = self.evaluated(&signed)?;
-        self.alone(&receipt, line.number)?;
-        self.not_withdrawn(&receipt, frame)?;
+        let judged = self.bound(said, &signed, line.number);
+        match &judged {
+            Ok(_) => receipts.good.push(signed.receipt().clone()),
+            Err(None) if said.secret.is_some() => receipts.open.push(signed.receipt().clone()),
+            Err(_) => {}
+        }
+        judged
+    }
+
+    /// What an opening comes to whose secret, if it has one, is that of its tag: from step 3 of SPEC §19.4 on.
+    fn bound(&mut self, said: &Disclosed, signed: &SignedReceipt, line: u64) -> Result<Status, Wrong> {
+        let receipt = signed.receipt();
+        let listed = self.listed(signed)?;
+        self.committed(said, signed)?;
+        let frame = self.evaluated(signed)?;
+        self.alone(receipt, line)?;
+        self.not_withdrawn(receipt, frame)?;
         let record = self.agency.items.as_ref().and_then(|items| items.of(&receipt.list, receipt.epoch, receipt.tag));
         if let Some((_, label)) = record {
             signed.verify_label(label).map_err(of)?;
@@ -172,11 +182,11 @@ impl<'a> Judge<'a> {
         self.unlisted += u64::from(!listed);
         self.unrecorded += u64::from(record.is_none() && self.agency.items.is_some());
         let without = if said.secret.is_some() && listed { Status::LevelOne } else { Status::Signed };
-        let Some(opened) = &said.element else { return Ok((receipt, without)) };
-        opened.verify_path(&receipt, frame.n, &frame.req).map_err(of)?;
-        let Some((item, _)) = record else { return Ok((receipt, without)) };
-        opened.verify(&receipt, frame.n, &frame.req, item).map_err(of)?;
-        Ok((receipt, if listed { Status::LevelTwo } else { Status::Signed }))
+        let Some(opened) = &said.element else { return Ok(without) };
+        opened.verify_path(receipt, frame.n, &frame.req).map_err(of)?;
+        let Some((item, _)) = record else { return Ok(without) };
+        opened.verify(receipt, frame.n, &frame.req, item).map_err(of)?;
+        Ok(if listed { Status::LevelTwo } else { Status::Signed })
     }
 
     /// What was not at hand for receipts that hold otherwise.
