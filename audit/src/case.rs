@@ -35,6 +35,15 @@ pub struct Source<'a> {
     pub known: Known<'a>,
 }
 
+impl Source<'_> {
+    /// That its cosignatures are not judged, if no policy is about the log.
+    #[must_use]
+    pub fn without_policy(&self) -> Option<String> {
+        let Known { key, policy, .. } = &self.known;
+        policy.is_none().then(|| format!("cosignatures of {}: no policy is about it", key.name()))
+    }
+}
+
 /// What is to be audited.
 pub struct Case<'a> {
     /// The agency.
@@ -193,9 +202,9 @@ fn of_agency(case: &Case<'_>) -> Vec<Remembered> {
 /// What was not given to the audit, one sentence each: without it there can be no finding, which is no good sign.
 fn not_given(case: &Case<'_>) -> Vec<String> {
     let mut lines = Vec::new();
-    if case.manifest.known.policy.is_none() {
-        lines.push("cosignatures: no policy was given".to_owned());
-    }
+    let match_logs = case.platforms.iter().flat_map(|platform| &platform.logs);
+    let logs = std::iter::once(&case.manifest).chain(&case.queries).chain(match_logs);
+    lines.extend(logs.filter_map(Source::without_policy));
     if case.canaries.is_none() {
         lines.push("omissions: the agency opened no canaries".to_owned());
     }

@@ -73,22 +73,35 @@ impl Policy {
         parse::policy(text)
     }
 
-    /// The policy that one witness is enough: what a client starts with, counting itself.
+    /// The policy that one witness is enough, for whatever log.
     #[must_use]
-    pub fn of(log: Verifier, witness: Witness) -> Self {
+    pub fn of(witness: Witness) -> Self {
         let witness = Named { name: witness.name().to_owned(), value: Site { key: witness, url: None } };
-        Self {
-            logs: vec![Site { key: log, url: None }],
-            witnesses: vec![witness],
-            groups: Vec::new(),
-            quorum: Some(Member::Witness(0)),
-        }
+        Self { logs: Vec::new(), witnesses: vec![witness], groups: Vec::new(), quorum: Some(Member::Witness(0)) }
     }
 
     /// The logs whose checkpoints are accepted.
     #[must_use]
     pub fn logs(&self) -> &[Site<Verifier>] {
         &self.logs
+    }
+
+    /// Whether a line `log` names this log. A policy with such lines is about these logs alone.
+    #[must_use]
+    pub fn names(&self, origin: &str) -> bool {
+        self.logs.iter().any(|log| log.key.name() == origin)
+    }
+
+    /// Whether a line `log` has this key.
+    #[must_use]
+    pub fn accepts(&self, key: &Verifier) -> bool {
+        self.logs.iter().any(|log| log.key == *key)
+    }
+
+    /// Whether the policy is about this log, of those of its keeper: one without a line `log` is about all of them.
+    #[must_use]
+    pub fn is_about(&self, origin: &str) -> bool {
+        self.logs.is_empty() || self.names(origin)
     }
 
     /// The known witnesses.

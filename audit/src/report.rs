@@ -82,6 +82,8 @@ pub struct LogRow {
     pub size: u64,
     /// Root now, base64; empty if there is no checkpoint.
     pub root: String,
+    /// Whose cosignatures count.
+    pub policy: PolicyOf,
     /// Names of the witnesses whose cosignatures count.
     pub cosigners: Vec<String>,
     /// Seconds between the newest counted cosignature and the audit; none if there is none.
@@ -92,6 +94,18 @@ pub struct LogRow {
     pub gaps: Vec<GapRow>,
     /// Number of findings.
     pub findings: u64,
+}
+
+/// Under which policy the cosignatures of a log were judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PolicyOf {
+    /// One that the parties agreed on for this log.
+    Agreed,
+    /// The counterparty's cosignature was asked for, as no agreed policy is about this match log.
+    Counterparty,
+    /// They were not judged.
+    None,
 }
 
 /// Leaves that are not there.

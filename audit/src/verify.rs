@@ -40,14 +40,34 @@ pub type LogFiles<'a> = dyn Files<Error = io::Error> + Sync + 'a;
 pub struct Known<'a> {
     /// The pinned key, under the log's origin as name.
     pub key: Verifier,
-    /// Whose cosignatures count, if that was agreed.
-    pub policy: Option<&'a Policy>,
+    /// Whose cosignatures count; none, if no policy is about the log.
+    pub policy: Option<Applied<'a>>,
     /// Unix seconds.
     pub now: u64,
     /// Checkpoints of this log that were seen elsewhere or before.
     pub seen: Vec<Seen>,
     /// Whether the roots of all sizes are wanted, not only of those that were seen: of as many leaves as are there.
     pub every_root: bool,
+}
+
+/// The policy that a log is judged under.
+#[derive(Debug, Clone, Copy)]
+pub struct Applied<'a> {
+    /// Whose cosignatures count.
+    pub policy: &'a Policy,
+    /// Whether the parties agreed on it for this log; else it is that the counterparty cosigns.
+    pub agreed: bool,
+}
+
+/// What a checkpoint came to under a policy.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// Whose cosignatures count.
+    pub policy: Policy,
+    /// As in [`Applied`].
+    pub agreed: bool,
+    /// Whether they make the quorum.
+    pub met: bool,
 }
 
 /// A checkpoint that was seen elsewhere or before.
@@ -81,6 +101,8 @@ pub struct Audited {
     pub note: Vec<u8>,
     /// Size at the last audit, or 0.
     pub from: u64,
+    /// How its cosignatures were judged; not, if no policy is about it or nothing could be read.
+    pub judged: Option<Judged>,
     /// Names of the witnesses that were counted.
     pub cosigners: Vec<String>,
     /// Unix seconds of the newest counted cosignature.
@@ -134,6 +156,7 @@ pub fn verify(files: &LogFiles<'_>, known: &Known<'_>) -> io::Result<Audited> {
         checkpoint: None,
         note: Vec::new(),
         from: 0,
+        judged: None,
         cosigners: Vec::new(),
         newest: None,
         bounds: Vec::new(),

@@ -150,7 +150,7 @@ fn a_log_that_grows_is_cosigned_and_meets_a_policy() {
     let (world, log) = (World::new().start(), Log::new(0));
     cosigned(world.submit(&log, 5, 0));
     let lines = cosigned(world.submit(&log, 12, 5));
-    let policy = Policy::of(log_key(), world.witness.clone());
+    let policy = Policy::parse(&format!("log {}\nwitness w {}\nquorum w\n", log_key(), world.witness)).unwrap();
     let note = log.note(12) + &lines;
     let (opened, counted) = policy.open(note.as_bytes(), now()).unwrap();
     assert_eq!((opened, counted.met), (log.checkpoint(12), true));

@@ -4,7 +4,13 @@ use std::path::Path;
 
 use veilmatch_protocol::{manifest::Timestamp, name::PlatformId};
 
-use super::{Failure, args::Verify, open, open::Around, outcome::Outcome};
+use super::{
+    Failure,
+    args::Verify,
+    open,
+    open::{Around, Policies},
+    outcome::Outcome,
+};
 use crate::{
     case,
     date::Date,
@@ -26,26 +32,19 @@ pub(super) fn verify(args: &Verify, now: u64) -> Result<Outcome, Failure> {
         certificate: args.certificate.clone().zip(args.certificate_key.clone()),
     };
     let state = args.state.as_deref();
-    let around = Around { base, state, policy: policy.as_ref(), seen: &seen, access: &access, now };
+    let policies = Policies { own: policy.as_ref(), ..Policies::default() };
+    let around = Around { base, state, policies, seen: &seen, access: &access, now };
     let source = open::log(&around, &args.log, &args.key, args.origin.as_deref())?;
-    let mut alone = Alone { args, now, findings: Vec::new(), not_judged: not_given(args) };
+    let mut not_judged: Vec<String> = source.without_policy().into_iter().collect();
+    if args.tree_only {
+        not_judged.push("leaves: only the tree was asked for".to_owned());
+    }
+    let mut alone = Alone { args, now, findings: Vec::new(), not_judged };
     let audited = alone.audit(&source)?;
     let Alone { findings, not_judged, .. } = alone;
     let logs = vec![report::log_row(&audited, &findings, now)];
     let findings = findings.iter().map(|finding| report::FindingRow::new(finding, Vec::new())).collect();
     Ok(Outcome::Audit { logs, findings, not_judged, report: None, json: args.json })
-}
-
-/// What was not given, and therefore not judged.
-fn not_given(args: &Verify) -> Vec<String> {
-    let mut lines = Vec::new();
-    if args.policy.is_none() {
-        lines.push("cosignatures: no policy was given".to_owned());
-    }
-    if args.tree_only {
-        lines.push("leaves: only the tree was asked for".to_owned());
-    }
-    lines
 }
 
 /// The audit of one log by itself.

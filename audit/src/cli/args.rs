@@ -74,7 +74,7 @@ pub struct Verify {
     /// Origin, if the log's checkpoint shall not say it by itself.
     #[arg(long)]
     pub origin: Option<String>,
-    /// Policy (C2SP tlog-policy) whose cosignatures count.
+    /// Policy (C2SP tlog-policy) whose cosignatures count: of the logs that its lines `log` name, of any if it has none.
     #[arg(long)]
     pub policy: Option<PathBuf>,
     /// Request keys of platforms, for a query log: `platform.example=base64`; may be given several times.

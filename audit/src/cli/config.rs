@@ -17,8 +17,11 @@ pub struct Config {
     pub agency: String,
     /// Folder with the checkpoints of the last audit.
     pub state: PathBuf,
-    /// Policy whose cosignatures count; none, if none was agreed.
+    /// Policy whose cosignatures count; none, if none was agreed. It is about the logs that its lines `log` name, and about
+    /// the agency's if it has none.
     pub policy: Option<PathBuf>,
+    /// Verifier key that the agency cosigns with: what counts for match logs that no policy is about.
+    pub witness_key: Option<String>,
     /// Authorities in PEM to believe for logs at https URLs, in the place of the system's.
     pub ca: Option<PathBuf>,
     /// The certificate to show there.
@@ -88,6 +91,8 @@ pub struct PlatformLogs {
     pub name: String,
     /// Its match logs, folders or URLs, one per shard.
     pub logs: Vec<String>,
+    /// Policy of its match logs, in the place of the one of all.
+    pub policy: Option<PathBuf>,
     /// Verifier key of its match logs.
     pub match_key: String,
     /// Verifier key of its receipts.

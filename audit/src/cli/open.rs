@@ -7,32 +7,72 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::VerifyingKey;
-use veilmatch_protocol::note::{MAX_NOTE_LEN, Verifier};
+use veilmatch_protocol::{
+    name::AgencyName,
+    note::{MAX_NOTE_LEN, Verifier},
+};
 
 use super::{Failure, state};
 use crate::{
     case::Source,
     checkpoint,
-    origin::LogOrigin,
+    cosignature::Witness,
+    origin::{LogOrigin, agency_witness_key},
     policy::Policy,
     source::{self, Access},
-    verify::{Known, LogFiles, Remembered, Seen, Source as SeenBy},
+    verify::{Applied, Known, LogFiles, Remembered, Seen, Source as SeenBy},
 };
 
 /// What is known of all logs of an audit.
+#[derive(Clone, Copy)]
 pub(super) struct Around<'a> {
     /// Where relative paths begin.
     pub base: &'a Path,
     /// Where the checkpoints of the last audit are.
     pub state: Option<&'a Path>,
     /// Whose cosignatures count.
-    pub policy: Option<&'a Policy>,
+    pub policies: Policies<'a>,
     /// What witnesses show.
     pub seen: &'a [Seen],
     /// Certificates for logs at URLs.
     pub access: &'a Access,
     /// Unix seconds.
     pub now: u64,
+}
+
+impl<'a> Around<'a> {
+    /// What is known of the logs of a party with a policy of its own.
+    pub(super) fn of_party(self, own: Option<&'a Policy>) -> Self {
+        Self { policies: Policies { own, ..self.policies }, ..self }
+    }
+}
+
+/// Whose cosignatures of which log count (SPEC §17.5).
+#[derive(Clone, Copy, Default)]
+pub(super) struct Policies<'a> {
+    /// The policy of the logs of one party.
+    pub own: Option<&'a Policy>,
+    /// The policy of all.
+    pub agreed: Option<&'a Policy>,
+    /// That the agency alone cosigns.
+    pub agency: Option<&'a Policy>,
+}
+
+impl<'a> Policies<'a> {
+    /// The policy of a log. One without a line `log` is about the agency's logs: a match log is handed to the agency alone.
+    fn about(&self, key: &Verifier) -> Result<Option<Applied<'a>>, Failure> {
+        let matches = matches!(LogOrigin::parse(key.name()), Ok(LogOrigin::Match(..)));
+        let own = self.own.filter(|policy| policy.is_about(key.name()));
+        let about = |policy: &&Policy| if matches { policy.names(key.name()) } else { policy.is_about(key.name()) };
+        let agreed = own.or_else(|| self.agreed.filter(about)).map(|policy| Applied { policy, agreed: true });
+        let alone = self.agency.filter(|_| matches).map(|policy| Applied { policy, agreed: false });
+        let applied = agreed.or(alone);
+        if applied.is_some_and(|applied| applied.policy.names(key.name()) && !applied.policy.accepts(key)) {
+            let why = "is pinned with another key than the policy names";
+            return Err(Failure::Given { what: "log", value: key.name().to_owned(), why });
+        }
+        Ok(applied)
+    }
 }
 
 /// The files of a log in a folder or at a URL.
@@ -68,7 +108,8 @@ pub(super) fn log<'a>(
         }
         seen.extend(last);
     }
-    Ok(Source { files, known: Known { key, policy: around.policy, now: around.now, seen, every_root: false } })
+    let policy = around.policies.about(&key)?;
+    Ok(Source { files, known: Known { key, policy, now: around.now, seen, every_root: false } })
 }
 
 /// What the last audit, by its notes, and witnesses saw of the logs of a pinned key, whether or not they are shown.
@@ -106,6 +147,17 @@ fn not_signed(key: &Verifier) -> Failure {
 pub(super) fn seen(path: &Path, by: &str) -> Result<Seen, Failure> {
     let note = fs::read(path).map_err(|error| Failure::file(path, error))?;
     Ok(Seen { by: SeenBy::Witness(by.to_owned()), note })
+}
+
+/// The policy that the agency's witness key is enough.
+pub(super) fn agency_alone(agency: &AgencyName, vkey: &str) -> Result<Policy, Failure> {
+    let given = |why| Failure::Given { what: "witness key", value: vkey.to_owned(), why };
+    let witness = Witness::parse(vkey).map_err(|_| given("is not a verifier key of a witness"))?;
+    if witness.name() == agency_witness_key(agency) {
+        Ok(Policy::of(witness))
+    } else {
+        Err(given("has another name than the agency's"))
+    }
 }
 
 /// Reads a policy.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Exit;
-use crate::report::{FindingRow, LogRow};
+use crate::report::{FindingRow, LogRow, PolicyOf};
 
 /// What a command gives.
 #[derive(Debug)]
@@ -81,5 +81,6 @@ impl Outcome {
 fn log_line(log: &LogRow) -> String {
     let cosigned =
         if log.cosigners.is_empty() { String::new() } else { format!(", cosigned by {}", log.cosigners.join(", ")) };
-    format!("{}: {} to {}, root {}{cosigned}", log.origin, log.from, log.size, log.root)
+    let alone = if log.policy == PolicyOf::Counterparty { " (the counterparty alone is asked for)" } else { "" };
+    format!("{}: {} to {}, root {}{cosigned}{alone}", log.origin, log.from, log.size, log.root)
 }

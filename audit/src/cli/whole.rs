@@ -18,7 +18,7 @@ use super::{
     artifacts,
     config::Config,
     key, open,
-    open::Around,
+    open::{Around, Policies},
     outcome::Outcome,
     state,
 };
@@ -112,7 +112,10 @@ struct Prepared {
     config: Config,
     base: PathBuf,
     agency: AgencyName,
-    policy: Option<Policy>,
+    agreed: Option<Policy>,
+    agency_alone: Option<Policy>,
+    /// Of each platform its own.
+    own: Vec<Option<Policy>>,
     seen: Vec<Seen>,
     artifacts: artifacts::Folder,
 }
@@ -122,7 +125,10 @@ impl Prepared {
         let (config, base) = Config::read(&args.config)?;
         let refused = |_| Failure::Given { what: "agency", value: config.agency.clone(), why: "is not a name" };
         let agency = AgencyName::parse(&config.agency).map_err(refused)?;
-        let policy = config.policy.as_ref().map(|path| open::policy(&base.join(path))).transpose()?;
+        let policy = |path: &Option<PathBuf>| path.as_ref().map(|path| open::policy(&base.join(path))).transpose();
+        let agreed = policy(&config.policy)?;
+        let own = config.platform.iter().map(|platform| policy(&platform.policy)).collect::<Result<_, _>>()?;
+        let agency_alone = config.witness_key.as_ref().map(|key| open::agency_alone(&agency, key)).transpose()?;
         let mut witnessed = Vec::new();
         for witness in &config.witness {
             for path in &witness.checkpoints {
@@ -133,19 +139,20 @@ impl Prepared {
             Some(dir) => artifacts::Folder::open(&base.join(dir))?,
             None => artifacts::Folder::default(),
         };
-        Ok(Self { config, base, agency, policy, seen: witnessed, artifacts })
+        Ok(Self { config, base, agency, agreed, agency_alone, own, seen: witnessed, artifacts })
     }
 }
 
 /// Audits what is configured; gives the folder of the state, too.
 fn examine(prepared: &Prepared, args: &Reconcile, now: u64) -> Result<(Examined, PathBuf), Failure> {
-    let Prepared { config, base, agency, policy, seen, artifacts } = prepared;
+    let Prepared { config, base, agency, agreed, agency_alone, own, seen, artifacts } = prepared;
     let state = base.join(&config.state);
     let access = Access {
         authorities: config.ca.as_ref().map(|path| base.join(path)),
         certificate: config.certificate.as_ref().map(|of| (base.join(&of.chain), base.join(&of.key))),
     };
-    let around = Around { base, state: Some(&state), policy: policy.as_ref(), seen, access: &access, now };
+    let policies = Policies { own: None, agreed: agreed.as_ref(), agency: agency_alone.as_ref() };
+    let around = Around { base, state: Some(&state), policies, seen, access: &access, now };
     let case = Case {
         manifest: open::log(&around, &config.manifest.log, &config.manifest.key, None)?,
         queries: logs(&around, &config.query.logs, &config.query.key, agency)?,
@@ -156,7 +163,8 @@ fn examine(prepared: &Prepared, args: &Reconcile, now: u64) -> Result<(Examined,
         platforms: config
             .platform
             .iter()
-            .map(|platform| member(&around, platform, agency))
+            .zip(own)
+            .map(|(platform, own)| member(&around.of_party(own.as_ref()), platform, agency))
             .collect::<Result<_, _>>()?,
         remembered: remembered(&around, config)?,
         artifacts,

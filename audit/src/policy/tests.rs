@@ -135,7 +135,7 @@ fn a_failing_line_of_a_known_witness_rejects_the_checkpoint() {
 
 #[test]
 fn a_checkpoint_opens_under_the_logs_of_the_policy_alone() {
-    let policy = Policy::of(log(), cosigner(1).witness());
+    let policy = Policy::parse(&format!("log {}\n{}quorum w1\n", log(), witness(1))).unwrap();
     let (opened, counted) = policy.open(note(&[(1, NOW)]).as_bytes(), NOW).unwrap();
     assert_eq!((opened, counted.met), (checkpoint(), true));
     let other = Verifier::new(ORIGIN, SigningKey::from_bytes(&[5; 32]).verifying_key()).unwrap();

@@ -7,7 +7,7 @@ mod papers;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{GapRow, LogRow, Report};
+use super::{GapRow, LogRow, PolicyOf, Report};
 use crate::finding::Severity;
 
 /// The whole style; the page may load nothing else.
@@ -147,9 +147,14 @@ fn weights(report: &Report) -> Markup {
 fn logs(report: &Report) -> Markup {
     let row = |log: &LogRow| {
         let root = html! { code.long { (log.root) } };
-        let cosigners = match log.cosigners.as_slice() {
-            [] => html! { span.muted { "none counted" } },
-            names => html! { @for name in names { span.line { (origin(name)) } } },
+        let cosigners = html! {
+            @for name in &log.cosigners { span.line { (origin(name)) } }
+            @if log.cosigners.is_empty() { span.line.muted { "none counted" } }
+            @match log.policy {
+                PolicyOf::Agreed => {}
+                PolicyOf::Counterparty => span.line.muted { "asked of the counterparty alone" }
+                PolicyOf::None => span.line.muted { "not judged: no policy" }
+            }
         };
         let age = log
             .age_s

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use veilmatch_protocol::{codebook::CodeBook, label::CodedLabel, manifest::Timestamp, receipt::Receipt};
 
 use super::{
-    CanaryRow, CategoryRow, Command, Count, DayCell, FindingRow, GapRow, LogRow, NOT_PROVED, PlatformDays, ReceiptRow,
-    Report, VersionRow, omission_bound,
+    CanaryRow, CategoryRow, Command, Count, DayCell, FindingRow, GapRow, LogRow, NOT_PROVED, PlatformDays, PolicyOf,
+    ReceiptRow, Report, VersionRow, omission_bound,
 };
 use crate::{
     case::Examined,
@@ -95,6 +95,11 @@ pub fn log_row(audited: &Audited, findings: &[Finding], now: u64) -> LogRow {
         from: audited.from,
         size: audited.size(),
         root: audited.checkpoint.as_ref().map(|checkpoint| STANDARD.encode(checkpoint.root)).unwrap_or_default(),
+        policy: match &audited.judged {
+            Some(judged) if judged.agreed => PolicyOf::Agreed,
+            Some(_) => PolicyOf::Counterparty,
+            None => PolicyOf::None,
+        },
         cosigners: audited.cosigners.clone(),
         age_s: audited.newest.map(|newest| now.saturating_sub(newest)),
         gaps: Vec::new(),

@@ -4,7 +4,7 @@ use std::io;
 
 use veilmatch_protocol::note::{MAX_NOTE_LEN, Note};
 
-use super::{Audited, Known, LogFiles, Source, of_checkpoint};
+use super::{Applied, Audited, Judged, Known, LogFiles, Source, of_checkpoint};
 use crate::{
     checkpoint::{self, Checkpoint},
     finding::{Code, Finding},
@@ -44,10 +44,13 @@ pub(super) fn checkpoint(
 }
 
 fn count(known: &Known<'_>, audited: &mut Audited, note: &[u8]) {
-    let Some(policy) = known.policy else { return };
+    let Some(Applied { policy, agreed }) = known.policy else { return };
     let origin = known.key.name();
     let parsed = Note::parse(note).expect("it was opened");
-    let Ok(counted) = policy.count(&parsed, known.now) else {
+    let counted = policy.count(&parsed, known.now);
+    let met = counted.as_ref().is_ok_and(|counted| counted.met);
+    audited.judged = Some(Judged { policy: policy.clone(), agreed, met });
+    let Ok(counted) = counted else {
         let text = "a line of a known witness does not verify";
         audited.findings.push(of_checkpoint(Code::L01, origin, note, text));
         return;
@@ -84,7 +87,7 @@ pub(super) fn seen(known: &Known<'_>, audited: &mut Audited) -> Vec<Other> {
         if seen.by == Source::LastAudit {
             audited.from = audited.from.max(checkpoint.size);
         }
-        if let (Some(policy), Ok(note)) = (known.policy, Note::parse(&seen.note))
+        if let (Some(Applied { policy, .. }), Ok(note)) = (known.policy, Note::parse(&seen.note))
             && let Ok(counted) = policy.count(&note, known.now)
             && let Some(newest) = counted.newest
         {

@@ -3,12 +3,16 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use clap::Parser;
-use veilmatch_audit::cli::{Args, Exit, run};
+use veilmatch_audit::{
+    cli::{Args, Exit, run},
+    cosignature::Cosigner,
+};
+use veilmatch_protocol::note::Verifier;
 
 use crate::{
     scenarios::{MANIFEST, MATCH, MONTH, QUERY},
     world::{
-        COSIGNED, NOW, World, at,
+        COSIGNED, NOW, World, at, key,
         shown::{Shown, cosigners},
     },
 };
@@ -32,13 +36,13 @@ fn write(shown: &Shown, dir: &Path) {
     fs::write(dir.join("items.jsonl"), lines(&shown.items)).unwrap();
     fs::write(dir.join("policy.txt"), World::policy_text()).unwrap();
     let agency = &MONTH.agency;
-    let named = |name: &str, key: &ed25519_dalek::SigningKey| {
-        veilmatch_protocol::note::Verifier::new(name, key.verifying_key()).unwrap().to_string()
-    };
+    let named =
+        |name: &str, key: &ed25519_dalek::SigningKey| Verifier::new(name, key.verifying_key()).unwrap().to_string();
     let mut config = format!(
         "agency = \"agency.example\"\nstate = \"state\"\npolicy = \"policy.txt\"\ncanaries = \"canaries.jsonl\"\n\
-         items = \"items.jsonl\"\n[manifest]\nlog = \"logs/{MANIFEST}\"\nkey = \"{}\"\nartifacts = \"lists\"\n[query]\n\
+         items = \"items.jsonl\"\nwitness_key = \"{}\"\n[manifest]\nlog = \"logs/{MANIFEST}\"\nkey = \"{}\"\nartifacts = \"lists\"\n[query]\n\
          logs = [\"logs/{QUERY}\"]\nkey = \"{}\"\nack_key = \"{}\"\n",
+        World::witnesses()[0].witness(),
         agency.manifest.verifier(),
         named("agency.example/veilmatch/query", &agency.query.key),
         named("agency.example/veilmatch/ack", &agency.ack_key),
@@ -153,9 +157,8 @@ fn frames_of_a_platform_without_a_request_key_are_told_once() {
     let dir = tempfile::tempdir().unwrap();
     write(&MONTH.shown(), dir.path());
     let log = dir.path().join("logs").join(QUERY).display().to_string();
-    let vkey = |key: &ed25519_dalek::SigningKey| {
-        veilmatch_protocol::note::Verifier::new("agency.example/veilmatch/query", key.verifying_key()).unwrap()
-    };
+    let vkey =
+        |key: &ed25519_dalek::SigningKey| Verifier::new("agency.example/veilmatch/query", key.verifying_key()).unwrap();
     let pinned = vkey(&MONTH.agency.query.key).to_string();
     let args = ["veilmatch-audit", "verify", &log, "--key", &pinned, "--at", NOW];
     let outcome = run(Args::parse_from(args)).unwrap();
@@ -169,7 +172,7 @@ fn papers_that_the_configuration_does_not_name_are_told() {
     write(&MONTH.shown(), dir.path());
     let path = dir.path().join("audit.toml");
     let config = fs::read_to_string(&path).unwrap();
-    let left_out = ["policy = ", "canaries = "];
+    let left_out = ["policy = ", "witness_key = ", "canaries = "];
     let lines = config.lines().filter(|line| !left_out.iter().any(|start| line.starts_with(start)));
     fs::write(
         &path,
@@ -181,7 +184,8 @@ fn papers_that_the_configuration_does_not_name_are_told() {
     .unwrap();
     let (exit, text) = report(dir.path(), "october");
     assert_eq!(exit, Exit::Clean, "{text}");
-    for told in ["cosignatures: no policy", "omissions: the agency opened no canaries"] {
+    let cosignatures = [MANIFEST, QUERY, MATCH].map(|log| format!("cosignatures of {log}: no policy is about it"));
+    for told in cosignatures.iter().map(String::as_str).chain(["omissions: the agency opened no canaries"]) {
         assert_eq!(text.matches(&format!("not judged: {told}")).count(), 1, "{text}");
     }
 }
@@ -282,17 +286,92 @@ fn a_log_that_is_verified_without_a_policy_says_so() {
     let dir = tempfile::tempdir().unwrap();
     write(&MONTH.shown(), dir.path());
     let log = dir.path().join("logs").join(MATCH).display().to_string();
-    let pinned = veilmatch_protocol::note::Verifier::new(
-        "platform.example/veilmatch/match",
-        MONTH.platforms[0].log.key.verifying_key(),
-    );
+    let pinned = Verifier::new("platform.example/veilmatch/match", MONTH.platforms[0].log.key.verifying_key());
     let (pinned, policy) = (pinned.unwrap().to_string(), dir.path().join("policy.txt").display().to_string());
     let args = ["veilmatch-audit", "verify", &log, "--key", &pinned, "--at", NOW];
-    for (more, told) in [(&[][..], 1), (&["--policy", &policy][..], 0)] {
+    let told_of = format!("not judged: cosignatures of {MATCH}: no policy is about it");
+    let other = dir.path().join("other.txt").display().to_string();
+    fs::write(&other, format!("log {}\n{}", MONTH.agency.manifest.verifier(), World::policy_text())).unwrap();
+    for (more, told) in [(&[][..], 1), (&["--policy", &other][..], 1), (&["--policy", &policy][..], 0)] {
         let outcome = run(Args::parse_from(args.iter().chain(more))).unwrap();
         assert_eq!(outcome.exit(), Exit::Clean, "{}", outcome.text());
-        assert_eq!(outcome.text().matches("not judged: cosignatures: no policy was given").count(), told);
+        assert_eq!(outcome.text().matches(&told_of).count(), told);
     }
     let outcome = run(Args::parse_from(args.iter().chain(&["--tree-only"]))).unwrap();
     assert!(outcome.text().contains("not judged: leaves: only the tree was asked for"), "{}", outcome.text());
+}
+
+/// Writes the month with logs of the agency that all but the first `absent` of five witnesses cosigned, and match logs that the
+/// agency alone did, under a policy of four that has these lines in front.
+fn write_four_of_five(dir: &Path, absent: usize, logs: &str) {
+    let witness = |n: u8| Cosigner::new(&format!("w{n}.example/w"), key(100 + n)).unwrap();
+    let five: Vec<Cosigner> = (1..=5).map(witness).collect();
+    let mut shown = MONTH.shown();
+    for log in MONTH.logs() {
+        let of_agency = log.origin.starts_with("agency.example");
+        let agency = World::witnesses().into_iter().take(1).collect();
+        let witnesses: Vec<Cosigner> = if of_agency { (1..=5).skip(absent).map(witness).collect() } else { agency };
+        let note = log.checkpoint(log.leaves.len(), &witnesses, at(COSIGNED).unix());
+        shown.logs.get_mut(&log.origin).unwrap().0.insert("checkpoint".into(), note);
+    }
+    write(&shown, dir);
+    let lines = five.iter().enumerate().map(|(n, witness)| format!("witness w{n} {}\n", witness.witness()));
+    let policy = format!("{logs}{}group g 4 w0 w1 w2 w3 w4\nquorum g\n", lines.collect::<String>());
+    fs::write(dir.join("policy.txt"), policy).unwrap();
+}
+
+#[test]
+fn a_policy_of_common_witnesses_is_about_the_agencys_logs_and_not_about_match_logs() {
+    // SPEC §17.5
+    let both = format!("log {}\nlog {}\n", MONTH.agency.manifest.verifier(), MONTH.agency.query.verifier());
+    for logs in ["", &both] {
+        let dir = tempfile::tempdir().unwrap();
+        write_four_of_five(dir.path(), 1, logs);
+        let (exit, text) = report(dir.path(), "october");
+        assert_eq!(exit, Exit::Clean, "{text}");
+        assert!(!text.contains("not judged: cosignatures"), "{text}");
+        assert_eq!(text.matches("(the counterparty alone is asked for)").count(), 2, "{text}");
+        let note = fs::read_to_string(dir.path().join("october/report.note")).unwrap();
+        assert_eq!(note.matches("\"policy\":\"agreed\"").count(), 2, "{note}");
+        assert_eq!(note.matches("\"policy\":\"counterparty\"").count(), 2, "{note}");
+
+        write_four_of_five(dir.path(), 2, logs);
+        let (_, text) = report(dir.path(), "too-few");
+        assert_eq!(text.matches("L05").count(), 2, "{text}");
+        assert!(text.contains(&format!("L05 high: {MANIFEST}: checkpoint: counted: w3")), "{text}");
+    }
+}
+
+#[test]
+fn a_match_log_that_the_agency_did_not_cosign_or_a_policy_of_its_own_asks_more_for_is_found() {
+    // SPEC §17.5
+    let dir = tempfile::tempdir().unwrap();
+    write_four_of_five(dir.path(), 0, "");
+    let note = MONTH.platforms[0].log.checkpoint(MONTH.platforms[0].log.leaves.len(), &[], 0);
+    fs::write(dir.path().join("logs").join(MATCH).join("checkpoint"), note).unwrap();
+    let (_, text) = report(dir.path(), "october");
+    assert!(text.contains(&format!("L05 high: {MATCH}: checkpoint: counted: nobody\n")), "{text}");
+
+    write_four_of_five(dir.path(), 0, "");
+    let path = dir.path().join("audit.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    let of_all = "policy = \"policy.txt\"\ncanaries";
+    let own =
+        config.replacen("[[platform]]\n", "[[platform]]\npolicy = \"policy.txt\"\n", 1).replace(of_all, "canaries");
+    fs::write(&path, own).unwrap();
+    let (_, text) = report(dir.path(), "own");
+    assert_eq!(text.matches("L05").count(), 1, "{text}");
+    assert!(text.contains(&format!("L05 high: {MATCH}: checkpoint: counted: nobody\n")), "{text}");
+    assert!(text.contains(&format!("not judged: cosignatures of {MANIFEST}: no policy is about it")), "{text}");
+}
+
+#[test]
+fn a_log_that_the_policy_names_with_another_key_cannot_be_audited() {
+    // SPEC §17.5
+    let dir = tempfile::tempdir().unwrap();
+    let other = Verifier::new(MANIFEST, key(99).verifying_key()).unwrap();
+    write_four_of_five(dir.path(), 0, &format!("log {other}\n"));
+    let (exit, text) = report(dir.path(), "october");
+    assert_eq!(exit, Exit::Failed);
+    assert!(text.contains("is pinned with another key than the policy names"), "{text}");
 }

@@ -117,10 +117,8 @@ impl Witnesses {
         Ok(Compared { unreached, halted })
     }
 
-    // A policy that names no logs is about all of the agency's.
     fn is_about(&self, origin: &LogOrigin) -> bool {
-        let logs = self.policy.logs();
-        logs.is_empty() || logs.iter().any(|log| log.key.name() == origin.to_string())
+        self.policy.is_about(&origin.to_string())
     }
 }
 

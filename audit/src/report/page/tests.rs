@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     finding::{Code, Finding, Place},
-    report::{DayCell, FindingRow, GapRow, LogRow, NOT_PROVED, PlatformDays},
+    report::{DayCell, FindingRow, GapRow, LogRow, NOT_PROVED, PlatformDays, PolicyOf},
 };
 
 pub(in crate::report) fn report() -> Report {
@@ -66,11 +66,22 @@ fn what_is_lost_stands_with_the_log_that_says_so_and_unfinished_frames_with_thei
     let gap = GapRow { log: log.clone(), from: 5_000, to: 5_300, since, until, lost: true };
     let (root, cosigners) = (String::new(), Vec::new());
     let origin = log + ".2";
-    report.logs.push(LogRow { origin, from: 0, size: 9, root, cosigners, age_s: None, gaps: vec![gap], findings: 0 });
+    report.logs.push(LogRow {
+        origin,
+        from: 0,
+        size: 9,
+        root,
+        policy: PolicyOf::Counterparty,
+        cosigners,
+        age_s: None,
+        gaps: vec![gap],
+        findings: 0,
+    });
     let day = DayCell { date: "2026-10-01".into(), unfinished: 7, ..DayCell::default() };
     report.days.push(PlatformDays { platform: "platform.example".into(), days: vec![day] });
     let page = render(&report);
     assert!(page.contains("Stated to be lost: ") && page.contains("5\u{202f}299"), "{page}");
+    assert!(page.contains("asked of the counterparty alone"), "{page}");
     assert!(page.contains("answered and never finished by the platform") && page.contains(">7<"), "{page}");
     let json = serde_json_canonicalizer::to_string(&report).unwrap();
     assert!(json.contains("\"from\":5000") && json.contains("\"unfinished\":7"), "{json}");

@@ -7,7 +7,7 @@ use veilmatch_audit::{
     finding::{Code, Finding, Part, Place},
     leaf::Leaf,
     tile::{Tile, TilePath, encode_entries},
-    verify::{Known, Seen, Source, verify},
+    verify::{Applied, Known, Seen, Source, verify},
 };
 
 use super::{
@@ -23,7 +23,13 @@ const TIMES: usize = 10;
 
 fn audit(log: &Log, files: &Memory, seen: Vec<Seen>) -> Vec<Finding> {
     let policy = World::policy();
-    let known = Known { key: log.verifier(), policy: Some(&policy), now: at(NOW).unix(), seen, every_root: false };
+    let known = Known {
+        key: log.verifier(),
+        policy: Some(Applied { policy: &policy, agreed: true }),
+        now: at(NOW).unix(),
+        seen,
+        every_root: false,
+    };
     let mut audited = verify(files, &known).unwrap();
     let unfollowed: Vec<Finding> = audited.take_unfollowed().collect();
     audited.findings.extend(unfollowed);

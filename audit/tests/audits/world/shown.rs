@@ -12,7 +12,7 @@ use veilmatch_audit::{
     origin::LogOrigin,
     policy::Policy,
     reconcile::{Acknowledged, CanaryLine, Items, Paper, Period, Terms},
-    verify::{Known, Remembered, Seen, Source as By},
+    verify::{Applied, Known, Remembered, Seen, Source as By},
 };
 use veilmatch_protocol::{manifest::Hash, name::Epoch};
 
@@ -113,7 +113,7 @@ impl Shown {
     fn source<'a>(&self, origin: &str, policy: &'a Policy) -> Source<'a> {
         let known = Known {
             key: self.keys[origin].clone(),
-            policy: Some(policy),
+            policy: Some(Applied { policy, agreed: true }),
             now: self.now,
             seen: self.seen.get(origin).cloned().unwrap_or_default(),
             every_root: false,
