@@ -68,7 +68,7 @@ pub(super) fn judge(
                         .push(format!("{place}: the receipt of {} for it could not be judged", platform.name));
                     return None;
                 }
-                Some((Code::C01, "none of the platform's receipts names its tag"))
+                Some((Code::C01, "no receipt of the platform that holds names its tag in time"))
             }),
         };
         if let Some((code, text)) = found {

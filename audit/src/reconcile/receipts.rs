@@ -81,7 +81,7 @@ pub struct Receipts {
     pub statuses: BTreeMap<Status, u64>,
     /// Those that hold, at either level.
     pub good: Vec<Receipt>,
-    /// Those with the secret of their tag that could not be judged.
+    /// Those with the secret of their tag that could not be judged, or not looked up in the list.
     pub open: Vec<Receipt>,
 }
 
@@ -99,8 +99,9 @@ pub(super) fn judge(
     let settled = settled_day(now);
     let name = origin::receipt_key(&platform.name);
     let keys = platform.receipt_keys.keys().iter().filter_map(|key| Verifier::new(&name, *key).ok()).collect();
-    let (unlisted, unrecorded) = (0, 0);
-    let mut judge = Judge { agency, platform, keys, artifacts, settled, asked, tags, unfit, unlisted, unrecorded };
+    let (unlisted, unrecorded, alone) = (0, 0, 0);
+    let mut judge =
+        Judge { agency, platform, keys, artifacts, settled, asked, tags, unfit, unlisted, unrecorded, alone };
     let mut receipts = Receipts::default();
     let mut opened = HashSet::new();
     for line in platform.openings.iter().flat_map(|openings| &openings.lines) {
@@ -141,9 +142,11 @@ struct Judge<'a> {
     tags: HashMap<(BatchId, u16), (Tag, u64)>,
     // Versions whose artifact at hand is another than the manifest names, which is a finding of its own.
     unfit: HashSet<(String, u32)>,
-    // Receipts whose tag could not be looked up in the list, and such without a record of the agency's.
+    // Receipts whose tag could not be looked up in the list, such without a record of the agency's, and such that are
+    // signed alone: without the secret, and without level 2.
     unlisted: u64,
     unrecorded: u64,
+    alone: u64,
 }
 
 /// What is wrong with a receipt; nothing, if that cannot be judged.
@@ -160,8 +163,9 @@ impl<'a> Judge<'a> {
         }
         let judged = self.bound(said, &signed, line.number);
         match &judged {
-            Ok(_) => receipts.good.push(signed.receipt().clone()),
-            Err(None) if said.secret.is_some() => receipts.open.push(signed.receipt().clone()),
+            Ok(Status::LevelOne | Status::LevelTwo) => receipts.good.push(signed.receipt().clone()),
+            Ok(_) | Err(None) if said.secret.is_some() => receipts.open.push(signed.receipt().clone()),
+            Ok(_) => self.alone += 1,
             Err(_) => {}
         }
         judged
@@ -173,7 +177,7 @@ impl<'a> Judge<'a> {
         let listed = self.listed(signed)?;
         self.committed(said, signed)?;
         let frame = self.evaluated(signed)?;
-        self.alone(receipt, line)?;
+        self.one_tag(receipt, line)?;
         self.not_withdrawn(receipt, frame)?;
         let record = self.agency.items.as_ref().and_then(|items| items.of(&receipt.list, receipt.epoch, receipt.tag));
         if let Some((_, label)) = record {
@@ -195,7 +199,11 @@ impl<'a> Judge<'a> {
         let unlisted =
             format!("whether the tags of {} receipts of {name} are listed: no artifact to look in", self.unlisted);
         let unrecorded = format!("level 2 of {} receipts of {name}: the agency's items lack them", self.unrecorded);
-        let lines = [(self.unlisted, unlisted), (self.unrecorded, unrecorded)];
+        let alone = format!(
+            "{} receipts of {name} are signed alone, without the secret: nothing shows that the digest was evaluated",
+            self.alone
+        );
+        let lines = [(self.unlisted, unlisted), (self.unrecorded, unrecorded), (self.alone, alone)];
         lines.into_iter().filter(|(number, _)| *number > 0).map(|(_, line)| line)
     }
 
@@ -285,7 +293,7 @@ impl<'a> Judge<'a> {
     }
 
     /// All receipts for one place of a frame name one tag.
-    fn alone(&mut self, receipt: &Receipt, line: u64) -> Result<(), Wrong> {
+    fn one_tag(&mut self, receipt: &Receipt, line: u64) -> Result<(), Wrong> {
         let place = (receipt.batch, receipt.position);
         let (tag, first) = *self.tags.entry(place).or_insert((receipt.tag, line));
         if tag == receipt.tag {

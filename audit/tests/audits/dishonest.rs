@@ -78,6 +78,24 @@ fn a_platform_that_hides_a_canary_behind_a_receipt_that_cannot_be_judged() {
 }
 
 #[test]
+fn a_platform_that_signs_the_tag_of_a_canary_without_its_secret() {
+    // SPEC §19.4: every tag is published, and it has frames of its own to name a place of.
+    let (at, opening) = of_canary();
+    let mut shown = MONTH.shown();
+    let signed = Opening { secret: None, element: None, ..opening.clone() };
+    shown.openings.get_mut(PLATFORM).unwrap()[at] = signed.encode().unwrap().to_vec();
+    let findings = shown.findings(&MONTH);
+    assert_eq!(codes(&findings), [Code::C01], "{}", text(&findings));
+    // Not even one that cannot be judged excuses it.
+    let mut shown = with_hidden_canary();
+    let line = Opening::decode(&not_judged_yet(opening)).unwrap();
+    let signed = Opening { secret: None, element: None, ..line };
+    shown.openings.get_mut(PLATFORM).unwrap().push(signed.encode().unwrap().to_vec());
+    let findings = shown.findings(&MONTH);
+    assert_eq!(codes(&findings), [Code::C01], "{}", text(&findings));
+}
+
+#[test]
 fn a_canary_whose_own_receipt_cannot_be_judged_is_told() {
     // SPEC §21.4: the log of the half-year in which it was found is not shown.
     let mut shown = MONTH.shown();

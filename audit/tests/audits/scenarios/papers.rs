@@ -110,6 +110,33 @@ fn a_tag_that_cannot_be_looked_up_is_bound_to_nothing() {
     let lines = &examined.reconciled.not_judged;
     let of_me = |line: &&String| line.contains("platform.example are listed");
     assert_eq!(lines.iter().filter(of_me).count(), 1, "{lines:?}");
+    // None of them holds, and each canary is told: its secret is shown, so it is not missed either.
+    assert!(receipts.good.is_empty() && examined.findings.is_empty(), "{}", text(&examined.findings));
+    let told = |line: &&String| line.ends_with("the receipt of platform.example for it could not be judged");
+    assert_eq!(lines.iter().filter(told).count(), 3, "{lines:?}");
+}
+
+/// Leaves the secret out of a released receipt, and with it what opens the blind.
+fn without_secret(opening: &mut Opening) {
+    (opening.secret, opening.element) = (None, None);
+}
+
+#[test]
+fn a_receipt_without_its_secret_is_signed_alone() {
+    // SPEC §19.4
+    let clean = MONTH.shown().examine(&MONTH);
+    let (shown, _) = changed(without_secret);
+    let examined = shown.examine(&MONTH);
+    assert_eq!(text(&examined.findings), "");
+    let [before, after] = [&clean, &examined].map(|examined| &examined.reconciled.receipts[&me().name]);
+    assert_eq!((after.statuses[&Status::Signed], after.good.len() + 1), (1, before.good.len()));
+    let told = "1 receipts of platform.example are signed alone, without the secret: nothing shows that the digest was \
+                evaluated";
+    let lines = &examined.reconciled.not_judged;
+    assert!(lines.iter().any(|line| line == told), "{lines:?}");
+    // Level 2 shows it without the secret.
+    let (shown, _) = changed(|opening| opening.secret = None);
+    assert_eq!(shown.examine(&MONTH).reconciled.receipts[&me().name].statuses, before.statuses);
 }
 
 #[test]
