@@ -87,6 +87,11 @@ impl Catalogue {
         let revision = store.revision()?;
         let mut by_key = HashMap::new();
         for row in store.clients()? {
+            let known = previous.and_then(|previous| previous.by_key.get(&row.spki_sha256));
+            if let Some(client) = known.filter(|client| client.row == row) {
+                by_key.insert(row.spki_sha256, Arc::clone(client));
+                continue;
+            }
             let request_key = VerifyingKey::from_bytes(&row.request_key).map_err(|_| Error::Damaged {
                 what: format!("client {}", row.platform),
                 why: "its request key is no key".into(),

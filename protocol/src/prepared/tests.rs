@@ -6,7 +6,7 @@ use super::*;
 /// What both implementations say; they must say the same.
 fn said(prepared: &PreparedKey, message: &[u8], signature: &[u8; 64]) -> bool {
     let signature = Signature::from_bytes(signature);
-    let ours = prepared.verifies(message, &signature);
+    let ours = prepared.verifies_with_table(message, &signature);
     assert_eq!(ours, prepared.key().verify_strict(message, &signature).is_ok());
     ours
 }
@@ -83,4 +83,16 @@ fn refuses_keys_and_r_of_small_order_and_an_s_that_is_not_reduced() {
         (*byte, carry) = (sum as u8, sum >> 8);
     }
     assert!(!said(&prepared, b"message", &signature));
+}
+
+#[test]
+fn says_the_same_before_and_after_the_table_is_made() {
+    let signer = SigningKey::from_bytes(&[9; 32]);
+    let prepared = PreparedKey::new(signer.verifying_key());
+    let signature = signer.sign(b"message");
+    for asked in 0..2 * WORTHWHILE {
+        assert_eq!(prepared.table.get().is_some(), asked > WORTHWHILE, "after {asked}");
+        assert!(prepared.verifies(b"message", &signature));
+    }
+    assert!(!prepared.verifies(b"another message", &signature));
 }
