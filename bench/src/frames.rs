@@ -1,5 +1,5 @@
-//! Checks of one item from end to end: platforms that ask one server over mutual TLS, each with some frames of one
-//! element on their way, and durable records and logs on both sides; then the same without the platforms' records.
+//! Checks of one item from end to end: platforms that ask one server over mutual TLS, each with a frame of one
+//! element on its way, and durable records and logs on both sides; then the same without the platforms' records.
 
 use std::{
     net::TcpListener,
@@ -33,8 +33,8 @@ const ALONE: usize = 1_001;
 /// How long a check may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Lets so many platforms with so many callers each check for so long, and prints what came of it.
-pub fn run(folder: &Path, (platforms, callers): (usize, u64), seconds: u64) -> anyhow::Result<()> {
+/// Lets so many platforms check for so long, and prints what came of it.
+pub fn run(folder: &Path, platforms: usize, seconds: u64) -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in(folder)?;
     let agency = Agency::found(folder.path())?;
     let dirs = (0..platforms).map(|number| agency.enrol(number)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -53,7 +53,7 @@ pub fn run(folder: &Path, (platforms, callers): (usize, u64), seconds: u64) -> a
             ms(alone),
             ms(before)
         );
-        let kept = load(("platforms", &clients, callers), &serving, seconds).await?;
+        let kept = load(("platforms", &clients), &serving, seconds).await?;
         for client in clients {
             client.shutdown().await;
         }
@@ -62,7 +62,7 @@ pub fn run(folder: &Path, (platforms, callers): (usize, u64), seconds: u64) -> a
         for dir in &dirs {
             bare.push(Arc::new(Bare::open(dir, &store, &list).await?));
         }
-        let not_kept = load(("platforms that keep nothing", &bare, callers), &serving, seconds).await?;
+        let not_kept = load(("platforms that keep nothing", &bare), &serving, seconds).await?;
         anyhow::Ok(kept + not_kept + ALONE as u64)
     })?;
     println!("flush of the same disk afterwards: {:.3} ms", ms(flush(folder.path())?));
@@ -156,20 +156,15 @@ impl Check for Arc<Bare> {
     }
 }
 
-// All callers of all platforms at once, each one check after the other; gives how many were made.
-async fn load(
-    (who, platforms, callers): (&str, &[impl Check], u64),
-    serving: &Serving,
-    seconds: u64,
-) -> anyhow::Result<u64> {
+// All platforms at once, each one check after the other; gives how many were made.
+async fn load((who, platforms): (&str, &[impl Check]), serving: &Serving, seconds: u64) -> anyhow::Result<u64> {
     let spent =
         || anyhow::Ok((processor_time("self", Of::Itself).context("no processor time")?, serving.processor_time()?));
     let before = spent()?;
     let began = Instant::now();
     let until = began + Duration::from_secs(seconds);
-    let askers = platforms.iter().flat_map(|platform| (0..callers).map(move |_| platform));
     let tasks: Vec<_> =
-        (0..).zip(askers).map(|(number, asker)| tokio::spawn(ask(asker.clone(), number, until))).collect();
+        (0..).zip(platforms).map(|(number, platform)| tokio::spawn(ask(platform.clone(), number, until))).collect();
     let mut times = Vec::new();
     for task in tasks {
         times.extend(task.await??);
@@ -178,7 +173,7 @@ async fn load(
     times.sort_unstable();
     let each = |of: Duration| of.as_secs_f64() * 1e6 / times.len() as f64;
     println!(
-        "{} {who}, callers of each: {callers}; {} checks of one item in {took:.1} s: {:.0} /s; median {:.2} ms, 99 of 100 within \
+        "{} {who}, {} checks of one item in {took:.1} s: {:.0} /s; median {:.2} ms, 99 of 100 within \
          {:.2} ms",
         platforms.len(),
         times.len(),
@@ -194,14 +189,14 @@ async fn load(
     Ok(times.len() as u64)
 }
 
-async fn ask(asker: impl Check, caller: u64, until: Instant) -> anyhow::Result<Vec<Duration>> {
+async fn ask(platform: impl Check, name: u64, until: Instant) -> anyhow::Result<Vec<Duration>> {
     let mut times = Vec::new();
     for number in 0.. {
         let began = Instant::now();
         if began >= until {
             break;
         }
-        asker.check(digest("load", caller, number)).await?;
+        platform.check(digest("load", name, number)).await?;
         times.push(began.elapsed());
     }
     Ok(times)

@@ -57,16 +57,13 @@ struct Args {
     /// Records frames from 64 callers for so long instead, and prints how many a second became durable.
     #[arg(long, value_name = "SECONDS", conflicts_with_all = ["whole", "json", "check", "plots", "vics", "scale"])]
     writer: Option<u64>,
-    /// Lets platforms check single items for so long instead, each in a frame of one element.
+    /// Lets platforms check single items for so long instead, each with a frame of one element on its way.
     #[arg(long, value_name = "SECONDS", conflicts_with_all = ["whole", "json", "check", "plots", "vics", "scale", "writer"],
         value_parser = clap::value_parser!(u64).range(1..))]
     frames: Option<u64>,
     /// How many platforms do.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..), requires = "frames")]
     platforms: u16,
-    /// How many checks each has on their way.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), requires = "frames")]
-    callers: u16,
     /// Starts a server with so many leaves in its query log instead, and prints how long it takes to answer.
     #[arg(long, value_name = "LEAVES", conflicts_with_all = ["whole", "json", "check", "plots", "vics", "scale", "writer", "frames"])]
     restart: Option<u64>,
@@ -94,8 +91,7 @@ fn main() -> anyhow::Result<ExitCode> {
         return writer::run(&args.folder, seconds).map(|()| ExitCode::SUCCESS);
     }
     if let Some(seconds) = args.frames {
-        return frames::run(&args.folder, (args.platforms.into(), args.callers.into()), seconds)
-            .map(|()| ExitCode::SUCCESS);
+        return frames::run(&args.folder, args.platforms.into(), seconds).map(|()| ExitCode::SUCCESS);
     }
     if let Some(leaves) = args.restart {
         return restart::run(&args.folder, leaves).map(|()| ExitCode::SUCCESS);
