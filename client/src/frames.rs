@@ -1,5 +1,5 @@
-//! One frame from end to end: blind, record the intent, send, verify (SPEC §6, §12). Looking the result up comes after its end
-//! and out of its way; it is recorded before, or with what was found.
+//! One frame from end to end: blind, record the intent, send, verify, record the result (SPEC §6, §12). Looking the result
+//! up comes after its end and out of its way.
 
 mod acknowledgement;
 mod budget;
@@ -32,12 +32,12 @@ use crate::{
     connection::Connection,
     held::Held,
     keeper::{Due, Keeper, Known},
-    matchlog::{Counts, Hit, MatchLog, Opened, Unrecorded, not_checked},
+    matchlog::{Brought, Counts, Hit, MatchLog, Opened, not_checked},
     outcome::{NotChecked, Outcome, Subject},
     random::SystemRandom,
     results::Row,
     state_dir::StateDir,
-    store::{Answered, Ended, NewBlock, Promise, Sent},
+    store::{Answered, Ended, Promise, Sent},
     verdict::verdict,
     watch::Watch,
 };
@@ -103,60 +103,28 @@ impl Unknown {
     }
 }
 
-/// An answer that came, or that was not needed because everything was known. Nothing of it is verified yet.
-pub(crate) struct Came {
-    frames: Arc<Frames>,
-    batch: Arc<Batch>,
-    answer: Option<(Open, pb::EvaluateResponse)>,
-}
-
-impl Came {
-    /// Verifies it, and only then unblinds.
-    pub(crate) fn verify(self) -> Result<Answers, Failed> {
-        let Self { frames, batch, answer } = self;
-        match answer {
-            Some((open, answer)) => frames.close(batch, open, answer),
-            None => Ok(frames.answers(batch, &[], None, None)),
-        }
-    }
-
-    /// The outcomes at once: nobody waits between the two.
-    pub(crate) fn outcomes(self, now: Timestamp) -> Vec<Outcome> {
-        let (log, batch) = (Arc::clone(&self.frames.log), Arc::clone(&self.batch));
-        self.verify().map(|answers| answers.outcomes(now)).unwrap_or_else(|failed| {
-            let why = NotChecked::from(failed);
-            log.count_not_checked(&batch.held.list(), &why, items(&batch.subjects));
-            if let Err(error) = log.flush_totals() {
-                tracing::error!(error = &error as &dyn std::error::Error, "totals of the day wait in memory");
-            }
-            vec![Outcome::NotChecked(why); batch.subjects.len()]
-        })
-    }
-}
-
 /// How many digests subjects have together.
 pub(crate) fn items(subjects: &[Subject]) -> u64 {
     subjects.iter().map(|subject| subject.items.len() as u64).sum()
 }
 
-/// What is known of a batch's subjects, before any of it is looked up. Two steps, because SPEC §12.4 lets nothing that is
-/// sent wait for results: a hit costs the hashing of a shard, so who waits for look-ups waits longer the more there are.
+/// What is known of a batch's subjects and recorded, before any of it is looked up. Two steps, because SPEC §12.4 lets nothing
+/// that is sent depend on results: a hit costs the hashing of a shard, so who waits for look-ups waits longer the more there
+/// are, and what is known of an item decides whether a frame asks it again.
 pub(crate) struct Answers {
     batch: Arc<Batch>,
     rows: Vec<Vec<Row>>,
     /// Of the frame that brought some of it; kept in memory until it is known what matches.
     opened: Option<Opened>,
-    unrecorded: Unrecorded,
     log: Arc<MatchLog>,
 }
 
 impl Answers {
     /// The outcomes, in the order of the subjects, with everything behind them durable. There are none from a version that
     /// has expired meanwhile (SPEC §8.5); what was evaluated is kept all the same.
-    pub(crate) fn outcomes(self, now: Timestamp) -> Vec<Outcome> {
+    pub(crate) fn outcomes(&self, now: Timestamp) -> Vec<Outcome> {
         let (outcomes, hits) = self.look_up(now);
-        let Self { batch, opened, unrecorded, log, .. } = self;
-        let (held, subjects) = (&batch.held, &batch.subjects);
+        let Batch { held, subjects, .. } = &*self.batch;
         let mut counts = Counts::new();
         for (subject, outcome) in subjects.iter().zip(&outcomes) {
             let what = match outcome {
@@ -166,24 +134,15 @@ impl Answers {
             *counts.entry(what).or_default() += subject.items.len() as u64;
         }
         // What is answered is counted before, and no match is answered before it stands in the match log.
-        if let Err(error) = log.answered(held, (&unrecorded, opened.as_ref()), &hits, counts, now) {
+        if let Err(error) = self.log.answered(held, self.opened.as_ref(), &hits, counts, now) {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "answers could not be recorded: they are not given"
             );
-            log.count_not_checked(&held.list(), &NotChecked::Storage, items(subjects));
+            self.log.count_not_checked(&held.list(), &NotChecked::Storage, items(subjects));
             return vec![Outcome::NotChecked(NotChecked::Storage); subjects.len()];
         }
-        settle_soon(batch.keeper.as_ref(), unrecorded.block.as_ref());
         outcomes
-    }
-
-    /// Makes durable what the frame brought, before it is looked up: whoever reads the outcomes may take their time.
-    pub(crate) fn keep(mut self) -> Result<Self, Failed> {
-        let unrecorded = std::mem::take(&mut self.unrecorded);
-        self.log.keep(&self.batch.held.list(), &unrecorded)?;
-        settle_soon(self.batch.keeper.as_ref(), unrecorded.block.as_ref());
-        Ok(self)
     }
 
     fn look_up(&self, now: Timestamp) -> (Vec<Outcome>, Vec<Hit>) {
@@ -268,18 +227,21 @@ impl Frames {
         self.blind(batch, size, view).map(Some)
     }
 
-    /// Asks what is not known of a batch in the frame that was opened for it. Runs to its end even if the caller stops waiting.
+    /// Asks what is not known of a batch in the frame that was opened for it, and records it. Runs to its end even if the caller
+    /// stops waiting.
     pub(crate) async fn ask(
         self: &Arc<Self>,
         batch: Arc<Batch>,
         open: Option<Open>,
         patience: Duration,
-    ) -> Result<Came, Failed> {
+    ) -> Result<Answers, Failed> {
         let frames = Arc::clone(self);
-        let Some(open) = open else { return Ok(Came { frames, batch, answer: None }) };
+        let Some(open) = open else {
+            return blocking(move || frames.record(batch, &[], None, None)).await;
+        };
         let many = batch.unknown.items.len();
         match self.send(&open.request, patience).await {
-            Ok(answer) => Ok(Came { frames, batch, answer: Some((open, answer)) }),
+            Ok(answer) => blocking(move || frames.close(batch, open, answer)).await,
             Err(failed) => {
                 let list = batch.held.list();
                 if let Failed::NotChecked(NotChecked::Refused {
@@ -344,7 +306,7 @@ impl Frames {
         Ok(Open { context, blinded, size, req, request: request.into() })
     }
 
-    /// Verifies proof and acknowledgement, and only then unblinds.
+    /// Verifies proof and acknowledgement, and only then unblinds; records the result.
     fn close(&self, batch: Arc<Batch>, open: Open, answer: pb::EvaluateResponse) -> Result<Answers, Failed> {
         let Open { context, blinded, size, req, request } = open;
         let (list, many) = (&context.list, batch.unknown.items.len());
@@ -388,17 +350,17 @@ impl Frames {
         let rows: Vec<Row> = batch.unknown.items.iter().zip(results).map(row).collect();
         let elements = request.blinded_elements.as_chunks::<32>().0.to_vec();
         let opened = Opened::new(context.batch, elements, blinds);
-        Ok(self.answers(batch, &rows, Some((context.batch, ended, many)), Some(opened)))
+        self.record(batch, &rows, Some((context.batch, ended, many)), Some(opened))
     }
 
-    /// Everything that is known now; `fresh` are the results of the batch's unknown items.
-    fn answers(
+    /// Records the end of a frame with its results; `fresh` are those of the batch's unknown items.
+    fn record(
         &self,
         batch: Arc<Batch>,
         fresh: &[Row],
         end: Option<(BatchId, Ended, usize)>,
         opened: Option<Opened>,
-    ) -> Answers {
+    ) -> Result<Answers, Failed> {
         let mut numbers = batch.unknown.numbers.iter();
         let mut row_of = |known: &Option<Row>| {
             let number = numbers.next().expect("every item of the batch has a place");
@@ -411,15 +373,19 @@ impl Frames {
             let new = all.filter(|((_, known), rows)| !known.kept && !rows.is_empty());
             keeper.block_of(&new.map(|((subject, known), rows)| (subject, known, &rows[..])).collect::<Vec<_>>())
         });
-        Answers { batch, rows, opened, unrecorded: Unrecorded { end, block }, log: Arc::clone(&self.log) }
+        let brought = Brought { end, block };
+        self.log.keep(&batch.held.list(), &brought)?;
+        if let (Some(keeper), Some(block)) = (&batch.keeper, &brought.block) {
+            settle_soon(keeper, keeper.added(block));
+        }
+        Ok(Answers { batch, rows, opened, log: Arc::clone(&self.log) })
     }
 }
 
 /// Nobody waits for the index, unless more comes in than it takes. A failure leaves everything as it was, for the next
 /// time.
-fn settle_soon(keeper: Option<&Arc<Keeper>>, added: Option<&NewBlock>) {
-    let (Some(keeper), Some(block)) = (keeper, added) else { return };
-    let (keeper, due) = (Arc::clone(keeper), keeper.added(block));
+fn settle_soon(keeper: &Arc<Keeper>, due: Due) {
+    let keeper = Arc::clone(keeper);
     let settle = move || {
         if let Err(error) = keeper.settle(due) {
             tracing::error!(error = &error as &dyn std::error::Error, "results could not be put into the index");

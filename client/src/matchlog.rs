@@ -38,7 +38,7 @@ use crate::{
     frames::now,
     outcome::NotChecked,
     state_dir::StateDir,
-    store::{End, Ended, Entry, Found, FrameRow, NewBlock, Pending, Sent, Store},
+    store::{End, Ended, Entry, Flush, FrameRow, NewBlock, Pending, Sent, Store},
 };
 pub use action::{Action, Taken};
 pub use erase::Erased;
@@ -66,9 +66,9 @@ pub(crate) struct MatchLog {
 /// What is counted, and how often.
 pub(crate) type Counts = BTreeMap<String, u64>;
 
-/// What came of a frame and is not durable yet.
+/// What came of a frame, or of none where everything was known.
 #[derive(Default)]
-pub(crate) struct Unrecorded {
+pub(crate) struct Brought {
     /// The frame, its end, and how many items were asked in it.
     pub(crate) end: Option<(BatchId, Ended, usize)>,
     /// Results, to be kept.
@@ -109,38 +109,40 @@ impl MatchLog {
 
     /// The end of a frame that brought nothing, in which so many items were asked.
     pub(crate) fn frame_ended(&self, list: &ListId, batch: BatchId, ended: Ended, queried: usize) -> Result<(), Error> {
-        self.keep(list, &Unrecorded { end: Some((batch, ended, queried)), block: None })
+        self.keep(list, &Brought { end: Some((batch, ended, queried)), block: None })
     }
 
-    /// Makes what a frame brought durable, before anything of it is looked up.
-    pub(crate) fn keep(&self, list: &ListId, unrecorded: &Unrecorded) -> Result<(), Error> {
-        if unrecorded.end.is_none() && unrecorded.block.is_none() {
+    /// Records what a frame brought, before anything of it is looked up. It is on the disk with the transaction after it: the
+    /// next intent, or the answers, before which nobody is told anything.
+    pub(crate) fn keep(&self, list: &ListId, brought: &Brought) -> Result<(), Error> {
+        if brought.end.is_none() && brought.block.is_none() {
             return Ok(());
         }
-        self.record(list, unrecorded, None, Counts::new(), now())
+        let (now, mut counts) = (now(), Counts::new());
+        let ended = brought.end.as_ref().map(|(batch, ended, queried)| {
+            counts.insert("queried".to_owned(), *queried as u64);
+            (*batch, ended, |row: &FrameRow| frame_leaf(row, ended, now))
+        });
+        let end = ended.as_ref().map(|(batch, ended, leaf)| End { batch: *batch, ended, leaf });
+        let entry = Entry { end, block: brought.block.as_ref(), found: None };
+        self.record(list, &entry, counts, now, Flush::Later)
     }
 
     fn record(
         &self,
         list: &ListId,
-        unrecorded: &Unrecorded,
-        found: Option<Found<'_>>,
-        mut counts: Counts,
+        entry: &Entry<'_>,
+        counts: Counts,
         now: Timestamp,
+        flush: Flush,
     ) -> Result<(), Error> {
         let (shard, date) = (shard(now), date(now));
-        let ended = unrecorded.end.as_ref().map(|(batch, ended, queried)| {
-            *counts.entry("queried".to_owned()).or_default() += *queried as u64;
-            (*batch, ended, |row: &FrameRow| frame_leaf(row, ended, now))
-        });
-        let end = ended.as_ref().map(|(batch, ended, leaf)| End { batch: *batch, ended, leaf });
-        let entry = Entry { end, block: unrecorded.block.as_ref(), found };
         let pending = self.take_pending();
         let mut totals = pending.clone();
         for (what, n) in counts {
             *totals.entry((list.to_string(), date.clone(), what)).or_default() += n;
         }
-        self.store.record((&shard, &date), &entry, &totals).inspect_err(|_| self.put_back(pending))
+        self.store.record((&shard, &date), entry, &totals, flush).inspect_err(|_| self.put_back(pending))
     }
 
     /// This platform uses a version from now on.

@@ -27,7 +27,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::
 pub(crate) use frames::{AcknowledgedRow, Answered, End, Ended, Entry, FrameRow, OpenDay, Sent};
 pub(crate) use log::{LogId, LogRow};
 pub(crate) use marks::{Mark, Round};
-pub(crate) use openings::{Found, NewMatch, OpeningRow, Sealed};
+pub(crate) use openings::{Found, HandedOut, NewMatch, OpeningRow, Sealed};
 pub(crate) use promises::{Broken, Promise, PromiseRow};
 pub(crate) use results::{BlockId, Gone, IdHash, IdOf, NewBlock, Place, SealedBlock};
 pub(crate) use shelf::{Lost, Shelf};
@@ -37,7 +37,7 @@ pub(crate) use watched::Watched;
 use crate::Error;
 
 /// Schema of this program.
-const SCHEMA: i64 = 3;
+const SCHEMA: i64 = 4;
 
 /// Pages that a connection keeps in memory, in KiB.
 const CACHE_KIB: i64 = 8 * 1_024;
@@ -143,10 +143,47 @@ DROP INDEX opening_of;
 CREATE INDEX opening_of ON opening (of_log, of);
 ";
 
+/// What the fourth schema adds.
+const HANDED_OUT: &str = "
+-- What was handed out of a receipt: the highest level, and whether with the entry's secret.
+ALTER TABLE opening ADD COLUMN level INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE opening ADD COLUMN secret INTEGER NOT NULL DEFAULT 0;
+UPDATE opening SET level = 1, secret = 1 WHERE released > 0;
+";
+
+/// When a transaction is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// When it ends.
+    Now,
+    /// With the next one that is flushed: its log is one file, so that none is on the disk without those before it. A process
+    /// that is killed loses nothing, a machine perhaps what was not flushed.
+    Later,
+}
+
+struct Writer {
+    connection: Connection,
+    flush: Flush,
+}
+
+impl Writer {
+    fn flush(&mut self, flush: Flush) -> rusqlite::Result<()> {
+        if self.flush != flush {
+            let level = match flush {
+                Flush::Now => "FULL",
+                Flush::Later => "NORMAL",
+            };
+            self.connection.pragma_update(None, "synchronous", level)?;
+            self.flush = flush;
+        }
+        Ok(())
+    }
+}
+
 /// The database of one platform's directory.
 pub(crate) struct Store {
     // One writer is what SQLite has. Reading has a connection of its own, so that it does not wait for a disk to flush.
-    writer: Mutex<Connection>,
+    writer: Mutex<Writer>,
     reader: Mutex<Connection>,
     next_block: AtomicI64,
     path: PathBuf,
@@ -180,7 +217,10 @@ impl Store {
             if found < 2 {
                 transaction.execute_batch(LOG_TABLES).map_err(wrap)?;
             }
-            transaction.execute_batch(ACKNOWLEDGED_TABLE).map_err(wrap)?;
+            if found < 3 {
+                transaction.execute_batch(ACKNOWLEDGED_TABLE).map_err(wrap)?;
+            }
+            transaction.execute_batch(HANDED_OUT).map_err(wrap)?;
             transaction.pragma_update(None, "user_version", SCHEMA).map_err(wrap)?;
             transaction.commit().map_err(wrap)?;
         }
@@ -189,6 +229,7 @@ impl Store {
             .map_err(wrap)?;
         let reader = reading(path).map_err(wrap)?;
         let next_block = AtomicI64::new(last.unwrap_or(0) + 1);
+        let writer = Writer { connection: writer, flush: Flush::Now };
         Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader), next_block, path: path.to_owned() })
     }
 
@@ -209,14 +250,23 @@ impl Store {
     }
 
     fn write<T>(&self, write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, Error> {
-        let mut connection = lock(&self.writer);
-        let run = |connection: &mut Connection| {
+        self.write_with(Flush::Now, write)
+    }
+
+    fn write_with<T>(
+        &self,
+        flush: Flush,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let mut writer = lock(&self.writer);
+        let run = |writer: &mut Writer| {
+            writer.flush(flush)?;
             // From its first statement on: a command beside a running client must not read what is old when it writes.
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction = writer.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = write(&transaction)?;
             transaction.commit().map(|()| value)
         };
-        run(&mut connection).map_err(|source| self.wrap(source))
+        run(&mut writer).map_err(|source| self.wrap(source))
     }
 
     fn wrap(&self, source: rusqlite::Error) -> Error {
@@ -224,7 +274,7 @@ impl Store {
     }
 }
 
-fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+fn lock<T>(connection: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic in another thread rolled its transaction back, so the connection is sound.
     connection.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -341,8 +341,7 @@ async fn a_frame_is_as_many_transactions_whether_or_not_something_matched() {
         client.check(&world.list, bare(0, items(100)), PATIENCE).await;
         of_a_frame.push([scanned - before, transactions(&database) - scanned]);
     }
-    // Before it is sent; when it has ended, where its answers may wait for a reader; before it is answered.
-    assert_eq!(of_a_frame, [[3, 2], [3, 2]]);
+    assert_eq!(of_a_frame, [[3, 3], [3, 3]], "before it is sent, when it has ended, before it is answered");
     let again = transactions(&database);
     client.check(&world.list, bare(0, listed(100)), PATIENCE).await;
     client.check(&world.list, bare(0, unlisted(100)), PATIENCE).await;

@@ -178,6 +178,23 @@ fn what_a_platform_hands_over_is_what_the_auditor_reads() {
     let acknowledged = lines("acknowledgements.jsonl");
     assert_eq!((acknowledged.lines().count(), lines("openings.jsonl").lines().count()), (1, 5));
     assert!(acknowledged.lines().all(|line| Acknowledged::decode(line.as_bytes()).is_some()), "{acknowledged}");
+    // What each saw of the other's logs.
+    let agency = pair.path("seen");
+    pair.agency(["log", "export", "--log", "seen", agency.to_str().unwrap()]);
+    let mut seen: Vec<String> =
+        [agency, pair.path("bundle").join("seen")].iter().flat_map(|folder| origins(folder)).collect();
+    seen.sort();
+    let shard = seen[2].rsplit_once('/').unwrap().1;
+    let logs = ["agency.example/veilmatch/manifest", &format!("agency.example/veilmatch/query/{shard}")];
+    assert_eq!(seen[..2], logs);
+    assert_eq!(seen[2..], [format!("platform.example/veilmatch/match/agency.example/{shard}")]);
+}
+
+/// Origins of the checkpoints in a folder.
+fn origins(folder: &Path) -> Vec<String> {
+    let checkpoint = |note: Vec<u8>| Checkpoint::parse(Note::parse(&note).unwrap().text()).unwrap();
+    let files = fs::read_dir(folder).unwrap();
+    files.map(|file| checkpoint(fs::read(file.unwrap().path()).unwrap()).origin).collect()
 }
 
 #[test]

@@ -20,7 +20,7 @@ use veilmatch_protocol::{frame::FrameSize, name::ListId};
 
 use super::Client;
 use crate::{
-    frames::{Answers, Batch, Came, Failed, Unknown, blocking, items, now},
+    frames::{Answers, Batch, Failed, Unknown, blocking, items, now},
     keeper::{Keeper, Known},
     outcome::{NotChecked, Outcome, Subject},
 };
@@ -38,22 +38,7 @@ pub(super) const AHEAD: usize = 16;
 /// What became of some subjects, before anything is looked up.
 pub(super) struct Asked {
     keys: Vec<u64>,
-    ended: Result<Ended, NotChecked>,
-}
-
-/// How far it came.
-enum Ended {
-    /// It is verified and durable: whoever reads the outcomes may take their time.
-    Kept(Box<Answers>),
-    /// An answer came. It is verified with the look-up, and durable with the outcomes.
-    Came(Box<Came>),
-}
-
-/// What is awaited before a frame counts as ended, and the place of the next one is free.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Until {
-    Kept,
-    Came,
+    ended: Result<Answers, NotChecked>,
 }
 
 impl Asked {
@@ -63,8 +48,7 @@ impl Asked {
 
     fn outcomes(self) -> Vec<(u64, Outcome)> {
         let outcomes = match self.ended {
-            Ok(Ended::Kept(answers)) => answers.outcomes(now()),
-            Ok(Ended::Came(came)) => came.outcomes(now()),
+            Ok(answers) => answers.outcomes(now()),
             Err(why) => vec![Outcome::NotChecked(why); self.keys.len()],
         };
         self.keys.into_iter().zip(outcomes).collect()
@@ -188,20 +172,14 @@ impl Client {
         // One that is not begun is answered by the end of `done`.
         let _ = self.spawn(async move {
             // Nobody waits any more: the results are durable all the same.
-            let _ = done.send(this.ask(&list, subjects, patience, Until::Kept).await);
+            let _ = done.send(this.ask(&list, subjects, patience).await);
         });
         async move { asked.await.unwrap_or_else(|_| vec![Asked::not_checked(keys, NotChecked::ShutDown)]) }
     }
 
     /// Asks about some subjects, in one frame if they fit into one, with one synchronisation in between if the server says
     /// that we are behind. In the order of the subjects.
-    pub(super) async fn ask(
-        &self,
-        list: &ListId,
-        subjects: Vec<Subject>,
-        patience: Duration,
-        until: Until,
-    ) -> Vec<Asked> {
+    pub(super) async fn ask(&self, list: &ListId, subjects: Vec<Subject>, patience: Duration) -> Vec<Asked> {
         let log = &self.inner.frames.log;
         log.count(list, "offered", items(&subjects));
         let (mut to_ask, mut asked) = (vec![subjects], Vec::new());
@@ -226,20 +204,13 @@ impl Client {
                     continue;
                 }
             };
-            let came = match open {
+            let answers = match open {
                 Ok(open) => self.inner.frames.ask(Arc::clone(&batch), open, patience).await,
                 Err(failed) => Err(failed),
             };
-            let ended = match (came, until) {
-                (Ok(came), Until::Came) => Ok(Ended::Came(Box::new(came))),
-                (Ok(came), Until::Kept) => {
-                    blocking(move || came.verify()?.keep()).await.map(|answers| Ended::Kept(Box::new(answers)))
-                }
-                (Err(failed), _) => Err(failed),
-            };
-            let failed = match ended {
-                Ok(ended) => {
-                    asked.push(Asked { keys, ended: Ok(ended) });
+            let failed = match answers {
+                Ok(answers) => {
+                    asked.push(Asked { keys, ended: Ok(answers) });
                     continue;
                 }
                 Err(failed) => failed,

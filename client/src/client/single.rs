@@ -11,7 +11,7 @@ use veilmatch_protocol::name::ListId;
 
 use super::{
     Client, Inner,
-    bulk::{AHEAD, Until, look_up},
+    bulk::{AHEAD, look_up},
 };
 use crate::outcome::{NotChecked, Outcome, Subject};
 
@@ -79,10 +79,13 @@ pub(super) async fn share_frames(inner: Weak<Inner>, list: ListId, mut queue: mp
             continue;
         }
         let patience = client.inner.config.check_deadline();
-        let asked = client.ask(&list, subjects, patience, Until::Came).await;
+        let asked = client.ask(&list, subjects, patience).await;
         let turn = Arc::clone(&ahead).acquire_owned().await.expect("never closed");
         // The next frame does not wait for look-ups, which take the longer the more there is to find (SPEC §12.4).
+        let kept = client.clone();
         let answering = async move {
+            // Whoever drops the last client does not cut off an answer that is being recorded.
+            let _kept = kept;
             for ((_, outcome), reply) in look_up(asked).await.into_iter().zip(replies) {
                 // A caller whose deadline has passed is gone.
                 let _ = reply.send(outcome);

@@ -27,13 +27,7 @@ fn known(home: &fake::Home, end: u64) -> impl Fn() -> Answers {
         unknown: Unknown::default(),
     });
     let log = Arc::clone(&home.log);
-    move || Answers {
-        batch: Arc::clone(&batch),
-        rows: vec![vec![row.clone()]],
-        opened: None,
-        unrecorded: Unrecorded::default(),
-        log: Arc::clone(&log),
-    }
+    move || Answers { batch: Arc::clone(&batch), rows: vec![vec![row.clone()]], opened: None, log: Arc::clone(&log) }
 }
 
 #[test]

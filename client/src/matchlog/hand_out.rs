@@ -15,7 +15,15 @@ use super::{
     read::Opened,
     record::{MatchRecord, OpenedBlind},
 };
-use crate::{Error, config::Config, enrol::Invitation, frames::now, keys::Keys, state_dir::StateDir, store::Store};
+use crate::{
+    Error,
+    config::Config,
+    enrol::Invitation,
+    frames::now,
+    keys::Keys,
+    state_dir::StateDir,
+    store::{HandedOut, Store},
+};
 
 /// Acknowledgements that are read at once.
 const ACKNOWLEDGEMENTS: usize = 1_000;
@@ -45,6 +53,17 @@ impl MatchLog {
         Ok(logs.iter().map(|log| (log.name().to_string(), self.folder_path(log.name()))).collect())
     }
 
+    /// The newest checkpoint that was verified of each of the agency's logs, by a name for a file: `manifest`, `query-2026h2`.
+    pub(crate) fn seen(&self) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let mut seen = Vec::new();
+        for origin in self.store.watched_origins()? {
+            let Some(watched) = self.store.watched(&origin)? else { continue };
+            let name = origin.split_once("/veilmatch/").map_or(&origin[..], |(_, name)| name).replace('/', "-");
+            seen.push((name, watched.note));
+        }
+        Ok(seen)
+    }
+
     /// The opening of a match, of a level and with or without the entry's secret. From then on it counts as handed out.
     ///
     /// # Errors
@@ -52,9 +71,10 @@ impl MatchLog {
     /// [`Error::RecordDamaged`].
     pub(crate) fn hand_out(&self, place: Place, level: u8, secret: bool) -> Result<String, Error> {
         let opened = self.one_match(place)?;
-        let line = self.opening_line(&opened, level, secret)?;
-        let now = now();
-        self.store.release(opened.log.id, opened.index, opened.receipt.list.as_str(), &date(now), now.unix())?;
+        let handed_out = HandedOut { level, secret };
+        let line = self.opening_line(&opened, handed_out)?;
+        let (now, place) = (now(), (opened.log.id, opened.index));
+        self.store.release(place, handed_out, (opened.receipt.list.as_str(), &date(now)), now.unix())?;
         Ok(line)
     }
 
@@ -62,7 +82,8 @@ impl MatchLog {
     ///
     /// # Errors
     /// [`Error::NoBlind`], [`Error::RecordDamaged`].
-    pub(crate) fn opening_line(&self, opened: &Opened, level: u8, secret: bool) -> Result<String, Error> {
+    pub(crate) fn opening_line(&self, opened: &Opened, handed_out: HandedOut) -> Result<String, Error> {
+        let HandedOut { level, secret } = handed_out;
         let damaged = || Error::RecordDamaged { index: opened.view.place.clone() };
         let MatchRecord { salt, receipt, secret: shown, blind, .. } = &opened.record;
         let element = match blind {

@@ -12,14 +12,14 @@ use veilmatch_protocol::{
 };
 
 use super::{
-    Counts, MatchLog, Unrecorded, nonce,
+    Counts, MatchLog, nonce,
     record::{LabelSays, MatchRecord, OpenedBlind, Record, salt},
 };
 use crate::{
     Error,
     held::Held,
     results::Row,
-    store::{Found, NewMatch},
+    store::{Entry, Flush, Found, NewMatch},
 };
 
 /// An item that is listed.
@@ -72,31 +72,31 @@ impl Opened {
 }
 
 impl MatchLog {
-    /// Makes durable what there is to say about answers before they are given out: what is not durable yet of the frame that
-    /// brought them, the matches among them that are not in the log yet, and every total that waits. Counted totals make it
-    /// one transaction that changes something, and so one flush of the disk, whether or not anything was found (SPEC §12.4).
+    /// Makes durable what there is to say about answers before they are given out: the matches among them that are not in
+    /// the log yet, and every total that waits. Counted totals make it one transaction that changes something, and so one
+    /// flush of the disk, whether or not anything was found (SPEC §12.4). What the frame brought is on the disk with it.
     pub(crate) fn answered(
         &self,
         held: &Held,
-        (unrecorded, opened): (&Unrecorded, Option<&Opened>),
+        opened: Option<&Opened>,
         hits: &[Hit],
         counts: Counts,
         now: Timestamp,
     ) -> Result<(), Error> {
         let matches = self.new_matches(held, opened, hits, now)?;
-        let found = Found { list: &held.list(), epoch: held.epoch(), matches: &matches };
-        self.record(&held.list(), unrecorded, Some(found), counts, now)
+        self.record_matches(held, &matches, counts, now)
     }
 
     /// Makes sure that what a rescan found is in the log. Give it what was found together: it is one flush of the disk, and
     /// none if nothing of it is new.
     pub(crate) fn found_again(&self, held: &Held, hits: &[Hit], now: Timestamp) -> Result<(), Error> {
         let matches = self.new_matches(held, None, hits, now)?;
-        if matches.is_empty() {
-            return Ok(());
-        }
-        let found = Found { list: &held.list(), epoch: held.epoch(), matches: &matches };
-        self.record(&held.list(), &Unrecorded::default(), Some(found), Counts::new(), now)
+        if matches.is_empty() { Ok(()) } else { self.record_matches(held, &matches, Counts::new(), now) }
+    }
+
+    fn record_matches(&self, held: &Held, matches: &[NewMatch], counts: Counts, now: Timestamp) -> Result<(), Error> {
+        let found = Some(Found { list: &held.list(), epoch: held.epoch(), matches });
+        self.record(&held.list(), &Entry { found, ..Entry::default() }, counts, now, Flush::Now)
     }
 
     fn new_matches(

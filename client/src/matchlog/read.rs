@@ -7,7 +7,7 @@ use veilmatch_protocol::receipt::Receipt;
 use super::{MatchLog, Place, record::MatchRecord};
 use crate::{
     Error,
-    store::{LogRow, OpeningRow},
+    store::{HandedOut, LogRow, OpeningRow},
 };
 
 /// Records that are read at once.
@@ -70,6 +70,7 @@ pub(crate) struct Opened {
     pub(crate) index: u64,
     pub(crate) record: MatchRecord,
     pub(crate) receipt: Receipt,
+    pub(crate) handed_out: Option<HandedOut>,
 }
 
 impl MatchLog {
@@ -126,9 +127,9 @@ impl MatchLog {
             batch: hex::encode(receipt.batch.0),
             position: receipt.position,
             level: if record.blind.is_some() { 2 } else { 1 },
-            released: row.released > 0,
+            released: row.handed_out.is_some(),
             actions: actions.collect(),
         };
-        Ok(Opened { view, log: log.clone(), index: row.number, record, receipt })
+        Ok(Opened { view, log: log.clone(), index: row.number, record, receipt, handed_out: row.handed_out })
     }
 }

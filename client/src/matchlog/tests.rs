@@ -67,8 +67,8 @@ impl Asked {
     }
 
     fn answered(&self, home: &Home, opened: bool) {
-        let frame = (&Unrecorded::default(), opened.then_some(&self.opened));
-        home.log.answered(&self.held, frame, &[self.hit()], Counts::new(), now()).unwrap();
+        let opened = opened.then_some(&self.opened);
+        home.log.answered(&self.held, opened, &[self.hit()], Counts::new(), now()).unwrap();
     }
 }
 
@@ -153,28 +153,20 @@ fn every_frame_has_one_leaf_that_says_how_it_ended() {
 }
 
 #[test]
-fn a_frame_and_what_matched_in_it_are_durable_together_or_not_at_all() {
-    // SPEC §12.4
+fn what_is_handed_on_is_no_more_than_was_handed_out() {
+    // SPEC §19.3. An export opened at level 2, with the secret, whatever had been handed out at level 1 without it.
     let home = Home::new();
-    let asked = asked(&home, 3);
-    sent(&home, 3);
-    let unrecorded = Unrecorded { end: Some((BatchId([3; 16]), answered(), 1)), block: None };
-    let answer = || {
-        let counts = Counts::from([("answered".to_owned(), 1)]);
-        home.log.answered(&asked.held, (&unrecorded, Some(&asked.opened)), &[asked.hit()], counts, now())
-    };
-    let raw = rusqlite::Connection::open(home.dir.database()).unwrap();
-    raw.execute_batch("ALTER TABLE opening RENAME TO elsewhere").unwrap();
-    assert!(answer().is_err());
-    assert_eq!(leaves(&home).len(), 0);
-    assert_eq!(home.store.frames().unwrap(), [("sent".to_owned(), 1)]);
-    raw.execute_batch("ALTER TABLE elsewhere RENAME TO opening").unwrap();
-    answer().unwrap();
-    let leaves = leaves(&home);
-    assert!(matches!(&leaves[..], [Leaf::Frame(_), Leaf::Match(_)]), "{leaves:?}");
-    assert_eq!(home.store.frames().unwrap(), [("answered".to_owned(), 1)]);
-    let totals = home.store.totals("baseline", &date(now())).unwrap();
-    assert_eq!([totals["answered"], totals["queried"], totals["frames"], totals["matches"]], [1; 4]);
+    asked(&home, 3).answered(&home, true);
+    assert_eq!(home.log.one_match(first()).unwrap().handed_out, None);
+    for (level, secret, most) in [(1, false, (1, false)), (2, true, (2, true)), (1, false, (2, true))] {
+        home.log.hand_out(first(), level, secret).unwrap();
+        let opened = home.log.one_match(first()).unwrap();
+        let handed_out = opened.handed_out.unwrap();
+        assert_eq!((handed_out.level, handed_out.secret), most);
+        let line = home.log.opening_line(&opened, handed_out).unwrap();
+        let line = Opening::decode(line.trim_end().as_bytes()).unwrap();
+        assert_eq!((line.element.is_some(), line.secret.is_some()), (most.0 == 2, most.1));
+    }
 }
 
 #[test]

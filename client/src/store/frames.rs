@@ -7,7 +7,7 @@ use veilmatch_protocol::{
     name::{Epoch, ListId, Version},
 };
 
-use super::{Found, NewBlock, Pending, Promise, Store, log, openings, promises, results::insert_block, totals};
+use super::{Flush, Found, NewBlock, Pending, Promise, Store, log, openings, promises, results::insert_block, totals};
 use crate::Error;
 
 /// A frame about to be sent.
@@ -53,7 +53,7 @@ pub(crate) struct End<'a> {
     pub(crate) leaf: &'a dyn Fn(&FrameRow) -> Vec<u8>,
 }
 
-/// What is made durable together.
+/// What is recorded together.
 #[derive(Default)]
 pub(crate) struct Entry<'a> {
     pub(crate) end: Option<End<'a>>,
@@ -183,9 +183,15 @@ impl Store {
         })
     }
 
-    /// Makes what came of a frame durable, with totals that wait: one transaction, one flush of the disk.
-    pub(crate) fn record(&self, when: (&str, &str), entry: &Entry<'_>, pending: &Pending) -> Result<(), Error> {
-        self.write(|t| {
+    /// Records what came of a frame, or of its answers, with totals that wait, in one transaction.
+    pub(crate) fn record(
+        &self,
+        when: (&str, &str),
+        entry: &Entry<'_>,
+        pending: &Pending,
+        flush: Flush,
+    ) -> Result<(), Error> {
+        self.write_with(flush, |t| {
             entry.end.as_ref().map_or(Ok(()), |end| end_frame(t, when, end))?;
             entry.block.map_or(Ok(()), |block| insert_block(t, block))?;
             totals::add_all(t, pending)?;

@@ -34,14 +34,24 @@ pub(crate) struct OpeningRow {
     /// Index of its leaf.
     pub(crate) number: u64,
     pub(crate) sealed: Sealed,
-    /// Unix seconds of when its receipt was handed out, or 0.
-    pub(crate) released: u64,
+    /// What was handed out of its receipt.
+    pub(crate) handed_out: Option<HandedOut>,
+}
+
+/// What was handed out of a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HandedOut {
+    /// The highest level.
+    pub(crate) level: u8,
+    /// Whether with the entry's secret.
+    pub(crate) secret: bool,
 }
 
 fn opening(row: &rusqlite::Row<'_>) -> rusqlite::Result<OpeningRow> {
     let number = |at: usize| row.get::<_, i64>(at).map(i64::cast_unsigned);
     let sealed = Sealed { key: row.get(1)?, record: row.get(2)? };
-    Ok(OpeningRow { number: number(0)?, sealed, released: number(3)? })
+    let handed_out = HandedOut { level: row.get(4)?, secret: row.get(5)? };
+    Ok(OpeningRow { number: number(0)?, sealed, handed_out: (number(3)? > 0).then_some(handed_out) })
 }
 
 /// Keeps the opening of a leaf; `of` is the leaf of the match that it is about, itself if it is a match.
@@ -91,7 +101,7 @@ impl Store {
     pub(crate) fn openings(&self, log: LogId, from: u64, many: u32) -> Result<Vec<OpeningRow>, Error> {
         self.read(|c| {
             let mut query = c.prepare_cached(
-                "SELECT number, key, record, released FROM opening
+                "SELECT number, key, record, released, level, secret FROM opening
                  WHERE log = ?1 AND number >= ?2 AND of_log = log AND of = number ORDER BY number LIMIT ?3",
             )?;
             query.query_map(params![log.0, from.cast_signed(), many], opening)?.collect()
@@ -101,7 +111,8 @@ impl Store {
     /// The opening of a leaf.
     pub(crate) fn opening(&self, log: LogId, number: u64) -> Result<Option<OpeningRow>, Error> {
         self.read(|c| {
-            let query = "SELECT number, key, record, released FROM opening WHERE log = ?1 AND number = ?2";
+            let query =
+                "SELECT number, key, record, released, level, secret FROM opening WHERE log = ?1 AND number = ?2";
             c.query_row(query, params![log.0, number.cast_signed()], opening).optional()
         })
     }
@@ -110,7 +121,7 @@ impl Store {
     pub(crate) fn openings_of(&self, log: LogId, of: u64) -> Result<Vec<OpeningRow>, Error> {
         self.read(|c| {
             let mut query = c.prepare_cached(
-                "SELECT number, key, record, released FROM opening WHERE of_log = ?1 AND of = ?2 ORDER BY log, number",
+                "SELECT number, key, record, released, level, secret FROM opening WHERE of_log = ?1 AND of = ?2 ORDER BY log, number",
             )?;
             query.query_map(params![log.0, of.cast_signed()], opening)?.collect()
         })
@@ -135,11 +146,20 @@ impl Store {
         })
     }
 
-    /// Takes note that a receipt was handed out; counts it the first time.
-    pub(crate) fn release(&self, log: LogId, number: u64, list: &str, date: &str, now: u64) -> Result<(), Error> {
+    /// Takes note of what was handed out of a receipt; counts it the first time.
+    pub(crate) fn release(
+        &self,
+        (log, number): (LogId, u64),
+        handed_out: HandedOut,
+        (list, date): (&str, &str),
+        now: u64,
+    ) -> Result<(), Error> {
         self.write(|t| {
             let query = "UPDATE opening SET released = ?3 WHERE log = ?1 AND number = ?2 AND released = 0";
             let first = t.execute(query, params![log.0, number.cast_signed(), now.cast_signed()])?;
+            let query =
+                "UPDATE opening SET level = max(level, ?3), secret = max(secret, ?4) WHERE log = ?1 AND number = ?2";
+            t.execute(query, params![log.0, number.cast_signed(), handed_out.level, handed_out.secret])?;
             totals::add(t, list, date, "receipts", first as u64)
         })
     }

@@ -229,6 +229,7 @@ impl Store {
     /// A reader can be in the way; then the log is emptied by a later write.
     pub(crate) fn empty_log(&self) -> Result<(), Error> {
         let busy: i64 = super::lock(&self.writer)
+            .connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
             .map_err(|source| self.wrap(source))?;
         if busy != 0 {

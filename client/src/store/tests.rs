@@ -26,7 +26,7 @@ fn a_database_of_a_newer_program_is_refused() {
     let raw = Connection::open(dir.path().join("state.db")).unwrap();
     raw.pragma_update(None, "user_version", SCHEMA + 1).unwrap();
     let opened = Store::open(&dir.path().join("state.db"));
-    assert!(matches!(opened, Err(Error::NewerSchema { found: 4, known: 3, .. })));
+    assert!(matches!(opened, Err(Error::NewerSchema { found: 5, known: 4, .. })));
 }
 
 #[test]
@@ -49,6 +49,21 @@ fn a_chain_is_taken_up_where_it_was_left() {
         let used = store.manifest_to_use(&list()).unwrap();
         assert_eq!(used.as_deref(), chain.to_use().map(SignedManifest::note));
     }
+}
+
+#[test]
+fn a_transaction_that_is_flushed_later_is_followed_by_one_that_flushes() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let level =
+        || -> i64 { lock(&store.writer).connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap() };
+    let counts = Pending::from([(("baseline".to_owned(), "2026-05-28".to_owned(), "answered".to_owned()), 1)]);
+    for (flush, normal_or_full) in [(Flush::Later, 1), (Flush::Later, 1), (Flush::Now, 2), (Flush::Later, 1)] {
+        store.record(("2026h1", "2026-05-28"), &Entry::default(), &counts, flush).unwrap();
+        assert_eq!(level(), normal_or_full);
+    }
+    store.add_totals(&counts).unwrap();
+    assert_eq!(level(), 2);
 }
 
 #[test]

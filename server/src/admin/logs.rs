@@ -162,10 +162,7 @@ impl Agency {
         let from = folder(&self.dir, &origin);
         let files = LogFolder::new(&from);
         // The published tree may grow meanwhile: what is copied is that of the row, and its files stay.
-        fs::create_dir_all(out).map_err(Error::io("create", out))?;
-        if fs::read_dir(out).map_err(Error::io("read", out))?.next().is_some() {
-            return Err(Error::argument("FOLDER", "is not empty"));
-        }
+        empty(out)?;
         for tile in Tile::all(row.published_size) {
             copy(&files, &from, out, TilePath::Hashes(tile))?;
             if tile.level == 0 {
@@ -178,6 +175,29 @@ impl Agency {
         fs::write(&checkpoint, note).map_err(Error::io("write", &checkpoint))?;
         Ok(row)
     }
+
+    /// Writes the newest checkpoint of each match log that this agency cosigned into an empty or new folder, one file for
+    /// each, named by its origin with hyphens for slashes; gives how many.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if there is something in the folder, [`Error::Store`], [`Error::Io`].
+    pub fn log_export_seen(&self, out: &Path) -> Result<usize, Error> {
+        empty(out)?;
+        let all = self.store.all_watched()?;
+        for watched in &all {
+            let path = out.join(watched.origin.replace('/', "-"));
+            fs::write(&path, &watched.note).map_err(Error::io("write", &path))?;
+        }
+        Ok(all.len())
+    }
+}
+
+fn empty(out: &Path) -> Result<(), Error> {
+    fs::create_dir_all(out).map_err(Error::io("create", out))?;
+    if fs::read_dir(out).map_err(Error::io("read", out))?.next().is_some() {
+        return Err(Error::argument("FOLDER", "is not empty"));
+    }
+    Ok(())
 }
 
 fn copy(files: &LogFolder, from: &Path, out: &Path, path: TilePath) -> Result<(), Error> {

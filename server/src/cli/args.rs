@@ -157,7 +157,8 @@ pub(super) enum LogCommand {
     },
     /// Copy the files of a log, entries and all, into a folder
     Export {
-        /// `manifest`, `query` for its newest half-year, or a log's whole name as `log status` shows it
+        /// `manifest`, `query` for its newest half-year, or a log's whole name as `log status` shows it; `seen` for the
+        /// checkpoints of platforms' match logs that were cosigned last
         #[arg(long)]
         log: String,
         /// An empty or new folder

@@ -24,6 +24,10 @@ pub(super) fn log(dir: &Path, command: LogCommand, now: u64) -> Result<String, E
             print!("{text}");
             Err(Error::LogFindings { findings })
         }
+        LogCommand::Export { log, out } if log == "seen" => {
+            let logs = agency.log_export_seen(&out)?;
+            Ok(format!("checkpoints of {logs} match logs in {}\n", out.display()))
+        }
         LogCommand::Export { log, out } => {
             let row = agency.log_export(&log, &out)?;
             Ok(format!("{}: {} leaves in {}\n", row.origin, row.published_size, out.display()))

@@ -43,6 +43,20 @@ impl Store {
         Ok(found.optional()?)
     }
 
+    /// The checkpoints of all platforms' match logs that were cosigned last.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn all_watched(&self) -> Result<Vec<Watched>, Error> {
+        let mut query = self.connection.prepare("SELECT origin FROM watched ORDER BY origin")?;
+        let origins: Vec<String> = query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let mut all = Vec::with_capacity(origins.len());
+        for origin in origins {
+            all.extend(self.watched(&origin)?);
+        }
+        Ok(all)
+    }
+
     /// Stores a checkpoint if the one before is still that of `old_size`, 0 for none. Gives whether it did.
     ///
     /// # Errors

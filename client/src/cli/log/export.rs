@@ -72,6 +72,7 @@ pub(super) fn export(
     }
     create_private_dir(out)?;
     let logs = copy_logs(log, out)?;
+    seen(log, &out.join("seen"))?;
     let certificate = Invitation::of(dir)?.certificate_digest()?;
     let acknowledged = acknowledgements(log, &days, &out.join("acknowledgements.jsonl"))?;
     let (openings, records) = (
@@ -87,9 +88,9 @@ pub(super) fn export(
     log.each_match(days, |opened| {
         matches += 1;
         rows.add(record(log, &certificate, &opened.view)).map_err(Error::io("write", &records))?;
-        if opened.view.released {
+        if let Some(handed_out) = opened.handed_out {
             released += 1;
-            let line = log.opening_line(&opened, opened.view.level, true)?;
+            let line = log.opening_line(&opened, handed_out)?;
             lines.write_all(line.as_bytes()).map_err(Error::io("write", &openings))?;
         }
         Ok(())
@@ -112,6 +113,16 @@ fn acknowledgements(log: &MatchLog, days: &RangeInclusive<Date>, path: &Path) ->
     })?;
     lines.flush().map_err(Failure::io("write", path))?;
     Ok(written)
+}
+
+/// The newest checkpoint of each of the agency's logs that was verified here: another tree of the agency's would be a fork.
+fn seen(log: &MatchLog, out: &Path) -> Result<(), Failure> {
+    create_private_dir(out)?;
+    for (name, note) in log.seen()? {
+        let path = out.join(name);
+        new_file(&path)?.write_all(&note).map_err(Failure::io("write", &path))?;
+    }
+    Ok(())
 }
 
 /// The published files of every log; gives how many have any.
