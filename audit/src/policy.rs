@@ -1,6 +1,7 @@
 //! Policies: whose cosignatures make a checkpoint count (C2SP tlog-policy, SPEC §17.5).
 
 mod parse;
+mod split;
 
 use ed25519_dalek::VerifyingKey;
 use veilmatch_protocol::note::{Note, Verifier};
@@ -162,7 +163,6 @@ impl Policy {
 
     /// Whether a witness belongs to whoever keeps the log.
     fn keeps(&self, witness: &Witness, origin: &str) -> bool {
-        let keeper = |name: &str| name.split('/').next().map(str::to_owned);
         let is_log = |key: &VerifyingKey| self.logs.iter().any(|log| log.key.key() == key);
         keeper(witness.name()) == keeper(origin) || is_log(witness.key())
     }
@@ -176,6 +176,11 @@ impl Policy {
             }
         }
     }
+}
+
+/// The party that a log or a witness belongs to: the first part of its name.
+fn keeper(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(keeper, _)| keeper)
 }
 
 #[cfg(test)]

@@ -49,7 +49,8 @@ pub struct Report {
     pub scope: Vec<String>,
     /// What could not be judged, and why, one sentence each.
     pub not_judged: Vec<String>,
-    /// Where one counterparty is the only witness, so that a split view is not excluded.
+    /// Whether a split view is not excluded: the manifest log's policy is not met, or leaves room for two quorums that share
+    /// nobody but parties of this audit.
     pub split_view_open: bool,
     /// The logs.
     pub logs: Vec<LogRow>,

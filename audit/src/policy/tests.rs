@@ -197,6 +197,52 @@ fn sixty_four_witnesses_are_read_and_no_more() {
     assert_eq!(Policy::parse(&many(65)).unwrap_err(), Error::BadPolicy);
 }
 
+#[test]
+fn a_split_view_is_excluded_where_any_two_quorums_share_somebody_who_is_no_party() {
+    // SPEC §17.5, §21.3
+    let excludes = |groups: &str| {
+        let policy = Policy::parse(&format!("{}{groups}", witnesses(6))).unwrap();
+        policy.excludes_split_view(ORIGIN, &["witness1.example"])
+    };
+    for (groups, expected) in [
+        // k of n share 2k − n, one of whom may be the party.
+        ("group g 4 w1 w2 w3 w4 w5\nquorum g\n", true),
+        ("group g 2 w2 w3 w4 w5\nquorum g\n", false),
+        ("group g 3 w2 w3 w4 w5\nquorum g\n", true),
+        ("group g 2 w2 w3 w4\nquorum g\n", true),
+        ("group g 2 w1 w2 w3\nquorum g\n", false),
+        ("group g 3 w1 w2 w3 w4\nquorum g\n", true),
+        ("group g all w1 w2\nquorum g\n", true),
+        ("group g any w1 w2\nquorum g\n", false),
+        // The party alone, another alone, nobody.
+        ("quorum w1\n", false),
+        ("quorum w2\n", true),
+        ("quorum none\n", false),
+        // A witness outside of the quorum changes nothing.
+        ("group g 2 w1 w2\ngroup other all w3 w4 w5\nquorum w1\n", false),
+        // Nested: two that share, of which both are asked for, or one.
+        ("group a 2 w1 w2 w3\ngroup b 2 w4 w5 w6\ngroup g all a b\nquorum g\n", true),
+        ("group a 2 w2 w3 w4\ngroup b all w5 w6\ngroup g any a b\nquorum g\n", false),
+        ("group a any w2 w3\ngroup b any w4 w5\ngroup g all a b\nquorum g\n", false),
+        ("group a any w2 w3\ngroup g 2 a w4 w5\nquorum g\n", false),
+        ("group a all w2 w3\ngroup g 2 a w4 w5\nquorum g\n", true),
+    ] {
+        assert_eq!(excludes(groups), expected, "{groups}");
+    }
+}
+
+#[test]
+fn the_keeper_of_a_log_is_in_no_quorum_that_could_share_it() {
+    // SPEC §17.5
+    let own = Cosigner::new("agency.example/veilmatch/witness", SigningKey::from_bytes(&[9; 32])).unwrap();
+    let own = format!("{}witness own {}\n", witnesses(3), own.witness());
+    let excludes = |rest: &str| Policy::parse(&format!("{own}{rest}")).unwrap().excludes_split_view(ORIGIN, &[]);
+    assert!(excludes("group g 2 own w1 w2 w3\nquorum g\n"), "two of the other three");
+    assert!(excludes("group g 2 own w1 w2\nquorum g\n"), "the other two are both in it");
+    assert!(!excludes("group g any own w1 w2\nquorum g\n"));
+    assert!(!excludes("quorum own\n"), "it is never met");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -207,6 +253,24 @@ proptest! {
         let policy = format!("{}group g {k}{names}\nquorum g\n", witnesses(n));
         let cosigners: Vec<u8> = (1..=n).filter(|n| cosigned >> (n - 1) & 1 == 1).collect();
         prop_assert_eq!(met(&policy, &cosigners), cosigners.len() >= k);
+    }
+
+    #[test]
+    fn a_split_view_is_excluded_just_where_no_two_quorums_are_apart(
+        a in 1_usize..=2, b in 1_usize..=3, top in 1_usize..=3, party in 0_u8..=6,
+    ) {
+        let text = format!(
+            "{}group a {a} w1 w2\ngroup b {b} w3 w4 w5\ngroup g {top} a b w6\nquorum g\n", witnesses(6)
+        );
+        let policy = Policy::parse(&text).unwrap();
+        let meets = |cosigned: u8| {
+            let times: Vec<_> = (0..6).map(|n| (cosigned >> n & 1 == 1).then_some(NOW)).collect();
+            policy.met(policy.quorum.unwrap(), &times)
+        };
+        // Everybody but the party is on one side.
+        let own = if party == 0 { 0 } else { 1 << (party - 1) };
+        let apart = (0..64_u8).any(|one| meets(one | own) && meets(!one & 63 | own));
+        prop_assert_eq!(policy.excludes_split_view(ORIGIN, &[&format!("witness{party}.example")]), !apart);
     }
 
     #[test]

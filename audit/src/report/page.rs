@@ -125,8 +125,9 @@ fn verdict(report: &Report) -> Markup {
             @if report.split_view_open {
                 p.caution {
                     strong { "A split view is not excluded." }
-                    " The policy of at least one log counts the counterparty alone. That stops rewriting and rollback; it \
-                     does not show that two platforms were given the same list. Common witnesses would."
+                    " There is no policy for the manifest log, it is not met, or two sets of witnesses that each meet it need \
+                     not share anybody but parties of this audit. Two platforms could have been given two lists. A policy \
+                     under which any two sets share a common witness would exclude it."
                 }
             }
         }

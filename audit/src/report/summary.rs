@@ -44,8 +44,7 @@ pub fn summarise(examined: &Examined, made: &Made<'_>) -> Report {
         software: concat!("veilmatch-audit ", env!("CARGO_PKG_VERSION")).to_owned(),
         scope: scope(examined, made),
         not_judged: examined.reconciled.not_judged.clone(),
-        // Two views of one log need two sets of witnesses; one witness can be told apart from nobody else.
-        split_view_open: examined.agency.manifests.0.cosigners.len() < 2,
+        split_view_open: split_view_open(examined),
         logs: log_rows(examined, made.now),
         findings: examined.findings.iter().map(|finding| FindingRow::new(finding, Vec::new())).collect(),
         days: days(examined),
@@ -56,6 +55,14 @@ pub fn summarise(examined: &Examined, made: &Made<'_>) -> Report {
         not_proved: NOT_PROVED.map(str::to_owned).to_vec(),
         repeat: repeat(examined),
     }
+}
+
+/// Whether platforms could have been shown two manifest logs, each under cosignatures that count: the agreed policy is not
+/// met, or two quorums of it need have nobody in common but those who are audited.
+fn split_view_open(examined: &Examined) -> bool {
+    let parties: Vec<&str> = examined.platforms.iter().map(|platform| platform.name.as_str()).collect();
+    let log = &examined.agency.manifests.0;
+    !log.judged.as_ref().is_some_and(|judged| judged.met && judged.policy.excludes_split_view(&log.origin, &parties))
 }
 
 fn audited(examined: &Examined) -> impl Iterator<Item = &Audited> {

@@ -104,6 +104,9 @@ fn a_clean_month_exits_with_0_and_leaves_a_signed_report_and_a_state() {
     assert_eq!(exit, Exit::Clean, "{text}");
     assert!(text.ends_with("no findings\n"), "{text}");
     assert_eq!(states(dir.path()), 4);
+    // SPEC §21.3: two of the other three share a platform that is audited.
+    let note = fs::read_to_string(dir.path().join("october/report.note")).unwrap();
+    assert!(note.contains("\"split_view_open\":true"), "{note}");
     let vkey = fs::read_to_string(dir.path().join("vkey")).unwrap();
     let note = dir.path().join("october/report.note").display().to_string();
     let verified = run(Args::parse_from(["veilmatch-audit", "verify-report", &note, "--key", vkey.trim()]));
@@ -334,11 +337,15 @@ fn a_policy_of_common_witnesses_is_about_the_agencys_logs_and_not_about_match_lo
         let note = fs::read_to_string(dir.path().join("october/report.note")).unwrap();
         assert_eq!(note.matches("\"policy\":\"agreed\"").count(), 2, "{note}");
         assert_eq!(note.matches("\"policy\":\"counterparty\"").count(), 2, "{note}");
+        // SPEC §21.3: four of five share three.
+        assert!(note.contains("\"split_view_open\":false"), "{note}");
 
         write_four_of_five(dir.path(), 2, logs);
         let (_, text) = report(dir.path(), "too-few");
         assert_eq!(text.matches("L05").count(), 2, "{text}");
         assert!(text.contains(&format!("L05 high: {MANIFEST}: checkpoint: counted: w3")), "{text}");
+        let note = fs::read_to_string(dir.path().join("too-few/report.note")).unwrap();
+        assert!(note.contains("\"split_view_open\":true"), "{note}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use indicatif::HumanCount;
 use serde::Serialize;
-use veilmatch_audit::{origin::platform_witness_key, policy::Policy};
+use veilmatch_audit::policy::Policy;
 use veilmatch_protocol::{
     manifest::Timestamp,
     note::{Note, Verifier},
@@ -23,7 +23,7 @@ use crate::{
 pub(super) struct Logs {
     manifest: Option<Watched>,
     matches: Vec<Match>,
-    // Whether witnesses other than this platform must have cosigned the manifest log: only then two lists for two platforms
+    // Whether any two quorums of the policy share a witness other than this platform: only then two lists for two platforms
     // would show.
     split_view_excluded: bool,
     promises: Promises,
@@ -65,13 +65,17 @@ impl Logs {
             cosigned: time(watched.counted),
             by: cosigners(&watched.note, &invitation.manifest_key()),
         });
-        let own = platform_witness_key(&Config::read(dir)?.platform()?);
-        let policy = fs::read_to_string(dir.policy()).ok().and_then(|text| Policy::parse(&text).ok());
-        let others = policy.is_some_and(|policy| policy.witnesses().any(|witness| witness.key.name() != own));
+        let (log, own) = (invitation.manifest_key(), Config::read(dir)?.platform()?);
+        let policy = fs::read_to_string(dir.policy()).unwrap_or_default();
         let (late, absent) = store.broken_promises()?;
         let promises = Promises { late, absent };
         let matches = store.logs()?.iter().map(Match::of).collect();
-        Ok(Self { manifest, matches, split_view_excluded: others, promises })
+        Ok(Self {
+            manifest,
+            matches,
+            split_view_excluded: excludes_split_view(&policy, log.name(), own.as_str()),
+            promises,
+        })
     }
 
     pub(super) fn lines(&self) -> Vec<String> {
@@ -87,7 +91,10 @@ impl Logs {
         lines.extend(absent);
         lines.extend(broken(late, "are not published yet, though a minute is over: see evidence/"));
         if !self.split_view_excluded {
-            lines.push("a split view is not excluded: policy.txt counts this platform alone".to_owned());
+            lines.push(
+                "a split view is not excluded: two quorums of policy.txt need share no witness but this platform"
+                    .to_owned(),
+            );
         }
         lines
     }
@@ -119,6 +126,11 @@ impl Match {
     }
 }
 
+/// A policy that cannot be read excludes nothing.
+fn excludes_split_view(policy: &str, log: &str, own: &str) -> bool {
+    Policy::parse(policy).is_ok_and(|policy| policy.excludes_split_view(log, &[own]))
+}
+
 fn time(unix: u64) -> String {
     Timestamp::from_unix(unix).to_string()
 }
@@ -136,4 +148,34 @@ fn names(note: &[u8]) -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use ed25519_dalek::SigningKey;
+    use veilmatch_audit::cosignature::Witness;
+
+    use super::*;
+
+    #[test]
+    fn naming_another_witness_excludes_no_split_view_unless_every_quorum_has_one() {
+        // SPEC §17.5: a witness outside of the quorum was enough for `status` to say that it is excluded.
+        let mut five = String::new();
+        for (n, name) in (1..).zip(["platform.example", "a.example", "b.example", "c.example", "d.example"]) {
+            let key = SigningKey::from_bytes(&[n; 32]).verifying_key();
+            let witness = Witness::new(&format!("{name}/veilmatch/witness"), key).unwrap();
+            writeln!(five, "witness w{n} {witness}").unwrap();
+        }
+        let excludes = |groups: &str| {
+            let policy = five.clone() + groups;
+            excludes_split_view(&policy, "agency.example/veilmatch/manifest", "platform.example")
+        };
+        assert!(!excludes("quorum w1\n"));
+        assert!(!excludes("group g 2 w1 w2 w3 w4\nquorum g\n"));
+        assert!(excludes("group g 4 w1 w2 w3 w4 w5\nquorum g\n"));
+        assert!(excludes("group g all w1 w2\nquorum g\n"));
+        assert!(!excludes("quorum nobody\n"));
+    }
 }
