@@ -1,15 +1,16 @@
 //! What an auditor finds (SPEC §21): a stable code, the exact place, and the evidence to keep.
 
 mod code;
+mod read;
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use code::{Code, Proves, Severity};
 
 /// Where something was found: in which log or whose papers, and what of it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
     /// Origin of the log, or the name of the party whose papers are meant.
     pub origin: String,
@@ -29,6 +30,7 @@ pub enum Part {
         /// Path within the log: `tile/0/000`.
         path: String,
         /// Number of the hash or entry within the whole level, from 0.
+        #[serde(skip_serializing_if = "Option::is_none")]
         index: Option<u64>,
     },
     /// A leaf.

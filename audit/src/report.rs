@@ -2,11 +2,12 @@
 
 mod bound;
 mod count;
+mod form;
 mod note;
 mod page;
 mod summary;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use bound::omission_bound;
 pub use count::Count;
@@ -28,8 +29,11 @@ pub const NOT_PROVED: [&str; 8] = [
     "the exact time within a checkpoint interval",
 ];
 
+/// What is said of the artifact of a version.
+pub const ARTIFACT: [&str; 3] = ["fits", "differs", "not at hand"];
+
 /// The whole of a report. It has no number that is not counted from the logs, and no private data.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Names this report: the first 16 hexadecimal digits of the digest of what was audited, and the time.
     pub id: String,
@@ -73,7 +77,7 @@ pub struct Report {
 }
 
 /// One log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogRow {
     /// Its origin.
     pub origin: String,
@@ -91,14 +95,14 @@ pub struct LogRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_s: Option<u64>,
     /// What of those before it is not there, as its first leaf says or because it was not shown.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<GapRow>,
     /// Number of findings.
     pub findings: u64,
 }
 
 /// Under which policy the cosignatures of a log were judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PolicyOf {
     /// One that the parties agreed on for this log.
@@ -110,7 +114,7 @@ pub enum PolicyOf {
 }
 
 /// Leaves that are not there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GapRow {
     /// Origin of the log that they stood in.
     pub log: String,
@@ -127,7 +131,7 @@ pub struct GapRow {
 }
 
 /// One finding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FindingRow {
     /// Its code.
     pub code: String,
@@ -148,7 +152,7 @@ pub struct FindingRow {
 }
 
 /// What one platform asked, day by day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlatformDays {
     /// The platform.
     pub platform: String,
@@ -157,7 +161,7 @@ pub struct PlatformDays {
 }
 
 /// One platform on one day.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DayCell {
     /// `YYYY-MM-DD`.
     pub date: String,
@@ -182,7 +186,7 @@ pub struct DayCell {
 }
 
 /// Receipts of one category.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CategoryRow {
     /// The category, by the code book; else the label in hexadecimal.
     pub category: String,
@@ -191,7 +195,7 @@ pub struct CategoryRow {
 }
 
 /// A version that was in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionRow {
     /// The list.
     pub list: String,
@@ -209,12 +213,12 @@ pub struct VersionRow {
     pub count: u64,
     /// Root of the artifact, base64.
     pub root: String,
-    /// Whether the artifact was at hand and fits.
-    pub artifact: &'static str,
+    /// Whether the artifact was at hand and fits: one of [`ARTIFACT`].
+    pub artifact: String,
 }
 
 /// Canaries of one platform.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CanaryRow {
     /// The platform.
     pub platform: String,
@@ -227,18 +231,18 @@ pub struct CanaryRow {
 }
 
 /// Receipts of one platform in one state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiptRow {
     /// The platform.
     pub platform: String,
-    /// `level 2`, `level 1`, `failed`, `not released`, `erased`.
-    pub status: &'static str,
+    /// The words of a [`Status`](crate::reconcile::Status).
+    pub status: String,
     /// How many.
     pub number: Count,
 }
 
 /// A command that repeats a check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// What it repeats.
     pub what: String,

@@ -44,7 +44,7 @@ pub enum Command {
     Reconcile(Reconcile),
     /// As `reconcile`; then write the signed report, its page and the evidence, and move the state forward.
     Report(Report),
-    /// Check the signature of a report and print its JSON.
+    /// Check signature and form of a report and print its JSON.
     VerifyReport {
         /// The file `report.note`.
         note: PathBuf,

@@ -36,7 +36,7 @@ use crate::{
     verify::{Remembered, Seen},
 };
 
-/// Checks the signature of a report.
+/// Checks signature and form of a report.
 pub(super) fn verify_report(note: &Path, key: &str) -> Result<Outcome, Failure> {
     let text = fs::read_to_string(note).map_err(|error| Failure::file(note, error))?;
     let given = |_| Failure::Given { what: "key", value: key.to_owned(), why: "is not a verifier key" };

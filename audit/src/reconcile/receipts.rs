@@ -59,6 +59,10 @@ pub enum Status {
 }
 
 impl Status {
+    /// Every state.
+    pub const ALL: [Self; 7] =
+        [Self::LevelTwo, Self::LevelOne, Self::Signed, Self::Failed, Self::NotJudged, Self::NotReleased, Self::Erased];
+
     /// For people.
     #[must_use]
     pub fn words(self) -> &'static str {

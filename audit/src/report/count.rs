@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// Below this a number could point at a case.
 const SMALL: u64 = 5;
@@ -33,6 +33,23 @@ impl Serialize for Count {
         match self.shown() {
             Some(number) => serializer.serialize_u64(number),
             None => serializer.serialize_str("<5"),
+        }
+    }
+}
+
+/// A small number is read as 1: what it was, nobody can tell.
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Shown {
+            Number(u64),
+            Small(String),
+        }
+        match Shown::deserialize(deserializer)? {
+            Shown::Number(number) if Self(number).shown().is_some() => Ok(Self(number)),
+            Shown::Small(text) if text == "<5" => Ok(Self(1)),
+            _ => Err(D::Error::custom("neither a number that is shown nor that of a small one")),
         }
     }
 }

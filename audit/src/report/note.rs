@@ -1,7 +1,10 @@
 //! The report as a signed note: text `veilmatch/report/v1` and one line of canonical JSON (SPEC §21.3).
 
 use ed25519_dalek::{Signature, SigningKey};
-use veilmatch_protocol::note::{self, Verifier};
+use veilmatch_protocol::{
+    json,
+    note::{self, Verifier},
+};
 
 use super::Report;
 use crate::Error;
@@ -18,7 +21,8 @@ pub fn sign(report: &Report, name: &str, key: &SigningKey) -> Result<String, Err
     note::sign(&format!("{FIRST_LINE}{json}\n"), name, key).map_err(|_| Error::BadReport)
 }
 
-/// The JSON of a report that `verifier` signed. A report has one signature line, and may be longer than other notes.
+/// The JSON of a report that `verifier` signed, which is canonical and has the members of a [`Report`], no more and no less. A
+/// report has one signature line, and may be longer than other notes.
 ///
 /// # Errors
 /// [`Error::BadReport`] for every cause.
@@ -28,7 +32,9 @@ pub fn open<'a>(note: &'a str, verifier: &Verifier) -> Result<&'a str, Error> {
     let signature = signature_of(line, verifier).ok_or(Error::BadReport)?;
     verifier.key().verify_strict(text.as_bytes(), &signature).map_err(|_| Error::BadReport)?;
     let json = text.strip_prefix(FIRST_LINE).and_then(|json| json.strip_suffix('\n'));
-    json.filter(|json| !json.contains('\n')).ok_or(Error::BadReport)
+    let json = json.ok_or(Error::BadReport)?;
+    let report: Report = json::decode(json.as_bytes()).ok_or(Error::BadReport)?;
+    if report.within_limits() { Ok(json) } else { Err(Error::BadReport) }
 }
 
 /// The signature of the line, if it is the one that the key would write.

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use veilmatch_protocol::{codebook::CodeBook, label::CodedLabel, manifest::Timestamp, receipt::Receipt};
 
 use super::{
-    CanaryRow, CategoryRow, Command, Count, DayCell, FindingRow, GapRow, LogRow, NOT_PROVED, PlatformDays, PolicyOf,
-    ReceiptRow, Report, VersionRow, omission_bound,
+    ARTIFACT, CanaryRow, CategoryRow, Command, Count, DayCell, FindingRow, GapRow, LogRow, NOT_PROVED, PlatformDays,
+    PolicyOf, ReceiptRow, Report, VersionRow, omission_bound,
 };
 use crate::{
     case::Examined,
@@ -230,10 +230,11 @@ fn versions(examined: &Examined, made: &Made<'_>) -> Vec<VersionRow> {
             count: manifest.artifact.count,
             root: STANDARD.encode(manifest.artifact.root.0),
             artifact: match (at_hand, bad(&manifest.list, manifest.version)) {
-                (false, _) => "not at hand",
-                (true, true) => "differs",
-                (true, false) => "fits",
-            },
+                (true, false) => ARTIFACT[0],
+                (true, true) => ARTIFACT[1],
+                (false, _) => ARTIFACT[2],
+            }
+            .to_owned(),
         }
     };
     examined.agency.manifests.1.versions.values().filter(in_force).map(row).collect()
@@ -254,7 +255,7 @@ fn receipts(examined: &Examined) -> Vec<ReceiptRow> {
         let platform = platform.to_string();
         let row = |(status, number): (&Status, &u64)| ReceiptRow {
             platform: platform.clone(),
-            status: status.words(),
+            status: status.words().to_owned(),
             number: Count(*number),
         };
         receipts.statuses.iter().map(row).collect::<Vec<_>>()

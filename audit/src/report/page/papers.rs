@@ -17,7 +17,7 @@ pub(super) fn versions(report: &Report) -> Markup {
             valid,
             number(version.count),
             root,
-            text(version.artifact),
+            text(&version.artifact),
         ]
     };
     html! {
@@ -55,7 +55,7 @@ fn per_cent(permille: u64) -> String {
 
 pub(super) fn receipts(report: &Report) -> Markup {
     let row = |receipt: &ReceiptRow| {
-        vec![html! { strong { (receipt.platform) } }, text(receipt.status), text(receipt.number)]
+        vec![html! { strong { (receipt.platform) } }, text(&receipt.status), text(receipt.number)]
     };
     html! {
         @if !report.receipts.is_empty() {
