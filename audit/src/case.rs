@@ -1,5 +1,6 @@
 //! A whole audit: every log by itself, then both sides against each other.
 
+mod evidence;
 mod shards;
 
 use std::{
@@ -114,9 +115,11 @@ pub fn examine(mut case: Case<'_>) -> io::Result<Examined> {
     let mut told = Told { not_judged: not_given(&case), ..Told::default() };
     let mut request_keys = Vec::new();
     let mut platforms = Vec::new();
+    let mut sources = Vec::new();
     for mut member in std::mem::take(&mut case.platforms) {
-        let sources = shards::once_each(std::mem::take(&mut member.logs), &mut told.not_judged)?;
-        let (platform, keys) = platform(&case, member, sources, &mut told)?;
+        let logs = shards::once_each(std::mem::take(&mut member.logs), &mut told.not_judged)?;
+        let (platform, keys) = platform(&case, member, &logs, &mut told)?;
+        sources.extend(logs);
         request_keys.push((platform.name.clone(), keys));
         platforms.push(platform);
     }
@@ -126,10 +129,12 @@ pub fn examine(mut case: Case<'_>) -> io::Result<Examined> {
         let (audited, log) = query_log(&source, &request_keys, case.now, case.threads, &mut told.findings)?;
         log.keys.iter().for_each(|(_, change)| ack_keys.follow(change));
         queries.push((audited, log));
+        sources.push(source);
     }
     let coverage = told.continuity(follow(&queries, &of_agency(&case), &case.period.range(), case.now));
     let mut manifests = manifest_log(&case.manifest, &case.agency, case.now, &mut told.findings)?;
     told.findings.extend(manifests.0.take_unfollowed());
+    sources.push(case.manifest);
     let (canaries, items, certificates) = (case.canaries, case.items, case.certificates);
     let agency = Agency { manifests, queries, coverage, ack_keys, canaries, items, certificates };
     let mut reconciled = reconcile::reconcile(&agency, &platforms, case.artifacts, &case.terms, case.period, case.now);
@@ -143,6 +148,9 @@ pub fn examine(mut case: Case<'_>) -> io::Result<Examined> {
     let mut findings = told.findings;
     findings.extend(reconciled.findings.iter().cloned());
     findings.sort_by(|a, b| (b.code.severity(), a.code, &a.place).cmp(&(a.code.severity(), b.code, &b.place)));
+    let read = agency.queries.iter().map(|(audited, _)| audited).chain([&agency.manifests.0]);
+    let read = read.chain(platforms.iter().flat_map(|platform| &platform.logs).map(|(audited, _)| audited));
+    evidence::attach(&mut findings, &sources, &read.collect::<Vec<_>>())?;
     Ok(Examined { agency, platforms, reconciled, findings })
 }
 
@@ -164,13 +172,13 @@ impl Told {
 fn platform(
     case: &Case<'_>,
     member: Member<'_>,
-    sources: Vec<Source<'_>>,
+    sources: &[Source<'_>],
     told: &mut Told,
 ) -> io::Result<(Platform, KeySet)> {
     let mut keys = KeySet::pinned(Role::Request, member.request_key);
     let mut receipt_keys = KeySet::pinned(Role::Receipt, member.receipt_key);
     let mut logs = Vec::new();
-    for source in &sources {
+    for source in sources {
         let (audited, log) = match_log(source, case.now, case.threads, &mut told.findings)?;
         for (_, change) in &log.keys {
             keys.follow(change);

@@ -125,6 +125,8 @@ pub struct Evidence {
     pub text: String,
     /// Names and contents of the files to keep with the report.
     pub files: Vec<(String, Vec<u8>)>,
+    /// Leaves that the place was compared with: they are kept, too.
+    pub others: Vec<Place>,
 }
 
 /// One thing that an auditor found.
@@ -144,13 +146,20 @@ impl Finding {
     /// A finding with a sentence.
     #[must_use]
     pub fn new(code: Code, place: Place, text: impl Into<String>) -> Self {
-        Self { code, place, proves: code.proves(), evidence: Evidence { text: text.into(), files: Vec::new() } }
+        Self { code, place, proves: code.proves(), evidence: Evidence { text: text.into(), ..Evidence::default() } }
     }
 
     /// The same, where the evidence speaks against another than the code's.
     #[must_use]
     pub fn against(mut self, proves: Proves) -> Self {
         self.proves = proves;
+        self
+    }
+
+    /// The same with a leaf that the place was compared with.
+    #[must_use]
+    pub fn beside(mut self, other: Place) -> Self {
+        self.evidence.others.push(other);
         self
     }
 

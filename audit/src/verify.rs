@@ -19,6 +19,7 @@ pub use coverage::{Coverage, Gap};
 pub use days::{Totals, judge as judge_days};
 pub use generations::{Continuity, Remembered, Sharded, follow};
 pub use keys::KeySet;
+pub(crate) use leaves::leaves_at;
 pub use leaves::{Read, read_leaves};
 pub use manifests::{Manifests, Published};
 pub use matches::Matches;

@@ -45,13 +45,17 @@ impl Judged<'_> {
                 all.findings.push(with(Finding::new(Code::Q04, place, text), line));
                 continue;
             };
-            if let Some(text) = differs(platform, &ack, line) {
-                all.findings.push(with(Finding::new(Code::Q04, place, text), line));
+            if let Some((frame, text)) = differs(platform, &ack, line) {
+                let text = format!("{frame} {text}");
+                all.findings.push(with(Finding::new(Code::Q04, place, text).beside(frame), line));
                 continue;
             }
             match kept {
                 Kept::Yes => {}
-                Kept::No(text) => all.findings.push(with(Finding::new(Code::Q01, place, text), line)),
+                Kept::No(text) => {
+                    let other = Place::leaf(&ack.origin.to_string(), ack.index);
+                    all.findings.push(with(Finding::new(Code::Q01, place, text).beside(other), line));
+                }
                 Kept::Hidden => *hidden.entry(ack.origin.to_string()).or_default() += 1,
             }
         }
@@ -83,16 +87,16 @@ fn read(keys: &[Verifier], line: &Line<Acknowledged>) -> Option<Acknowledgement>
     (leaf::hash(said.leaf.as_bytes()) == ack.leaf_hash.0).then_some(ack)
 }
 
-/// Whether the platform's own log names another acknowledgement for the frame, or an end without an answer.
-fn differs(platform: &Platform, ack: &Acknowledgement, line: &Line<Acknowledged>) -> Option<String> {
+/// The frame in the platform's own log, if that names another acknowledgement for it, or an end without an answer.
+fn differs(platform: &Platform, ack: &Acknowledgement, line: &Line<Acknowledged>) -> Option<(Place, &'static str)> {
     let (origin, index, frame) = frames::frame_of(platform, &ack.batch)?;
     let note = line.said.as_ref()?.note.as_bytes();
     let digest: [u8; 32] = Sha256::digest(note).into();
     match frame.ack {
         // A retry has the same note, so a frame has one.
         Some(named) if named.0 == digest => None,
-        Some(_) => Some(format!("leaf {index} of {origin} names another acknowledgement")),
-        None => Some(format!("leaf {index} of {origin} has the frame as one without an answer")),
+        Some(_) => Some((Place::leaf(origin, index), "names another acknowledgement")),
+        None => Some((Place::leaf(origin, index), "has the frame as one without an answer")),
     }
 }
 

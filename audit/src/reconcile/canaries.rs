@@ -38,7 +38,7 @@ pub(super) fn judge(
     now: u64,
     all: &mut Reconciled,
 ) -> Option<Canaries> {
-    let paper = agency.canaries.as_ref()?;
+    let (paper, (audited, manifests)) = (agency.canaries.as_ref()?, &agency.manifests);
     let mut canaries = Canaries::default();
     let mut met = HashSet::new();
     let released = (terms.receipt_days.unwrap_or(0) + 1) * DAY;
@@ -75,7 +75,11 @@ pub(super) fn judge(
             // A line that cannot be read is of no platform; it is told once.
             let told = all.findings.iter().any(|finding| finding.code == code && finding.place == place);
             if !told {
-                all.findings.push(Finding::new(code, place, text).with("canary.json", line.bytes.clone()));
+                let mut finding = Finding::new(code, place, text).with("canary.json", line.bytes.clone());
+                let said = line.said.as_ref();
+                let version = said.and_then(|said| manifests.version_of(said.list.as_str(), said.version.0));
+                finding.evidence.others.extend(version.map(|version| Place::leaf(&audited.origin, version.index)));
+                all.findings.push(finding);
             }
         }
     }

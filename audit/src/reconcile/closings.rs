@@ -46,15 +46,16 @@ pub(super) fn compare(
         let frames = frames.into_iter().map(|(_, frame)| frame).collect();
         let Some(digest) = digest(agency, platform, (&list, epoch, date), frames) else { continue };
         let mut closed = true;
-        let own = sides[1].0.iter().any(|(_, _, close)| close.digest == digest);
-        for (origin, index) in unfinished.iter().filter(|_| own) {
-            let text = format!("its answer is in the closing statement of {date}, and here it was never finished");
-            let finding = Finding::new(Code::Q04, Place::leaf(origin, *index), text);
-            all.findings.push(finding.against(Proves::Platform));
+        if let Some((closed_in, at, _)) = sides[1].0.iter().find(|(_, _, close)| close.digest == digest) {
+            for (origin, index) in &unfinished {
+                let text = format!("its answer is in the closing statement of {date}, and here it was never finished");
+                let finding = Finding::new(Code::Q04, Place::leaf(origin, *index), text);
+                all.findings.push(finding.beside(Place::leaf(closed_in, *at)).against(Proves::Platform));
+            }
         }
-        for (closes, coverage, origin) in &sides {
-            let of_day = |close: &Close| (&close.list, close.epoch.0, close.date) == (&list, epoch, date);
-            let found = match closes.iter().find(|(_, _, close)| of_day(close)) {
+        let of_day = |close: &Close| (&close.list, close.epoch.0, close.date) == (&list, epoch, date);
+        for (side, (closes, coverage, origin)) in sides.iter().enumerate() {
+            let mut found = match closes.iter().find(|(_, _, close)| of_day(close)) {
                 Some((_, _, close)) if close.digest == digest => continue,
                 // Without all frames of the day, nobody can tell what the statement should be of.
                 Some(_) if !agency.coverage.covers(date) => continue,
@@ -73,6 +74,8 @@ pub(super) fn compare(
                 }
             };
             closed = false;
+            let other = sides[1 - side].0.iter().find(|(_, _, close)| of_day(close));
+            found.evidence.others.extend(other.map(|(origin, index, _)| Place::leaf(origin, *index)));
             all.findings.push(found);
         }
         if let Some(cell) = days.get_mut(&date) {

@@ -60,7 +60,8 @@ pub(super) fn join(
             Some(text) if query.signed => {
                 cell.differ += 1;
                 let text = format!("{text}; leaf {} of {}", query.index, query.origin);
-                all.findings.push(Finding::new(Code::Q04, Place::leaf(origin, index), text));
+                let finding = Finding::new(Code::Q04, Place::leaf(origin, index), text);
+                all.findings.push(finding.beside(query.place()));
             }
             _ if frame.status != FrameStatus::Answered => cell.unfinished += 1,
             _ => cell.agreed += 1,
@@ -119,9 +120,9 @@ fn only_in_match_log(
             let cell = days.entry(date).or_default();
             cell.match_only += u64::from(!queries.is_empty() || proven || recorded_there(agency, date));
             let place = Place::leaf(&log.origin, *index);
-            if !queries.is_empty() {
+            if let Some(query) = queries.first() {
                 let text = "answered in the match log, refused in the query log";
-                all.findings.push(Finding::new(Code::Q04, place, text));
+                all.findings.push(Finding::new(Code::Q04, place, text).beside(query.place()));
             } else if recorded_there(agency, date) && !proven {
                 all.findings.push(Finding::new(Code::Q03, place, "the query log has no leaf of this frame"));
             }

@@ -17,17 +17,18 @@ pub(super) fn check(agency: &Agency, artifacts: &dyn Artifacts, terms: &Terms) -
     for version in manifests.versions.values() {
         let (list, number) = (version.manifest.list.as_str(), version.manifest.version);
         let place = |file| Place::version(&audited.origin, list, number, file);
+        let leaf = Place::leaf(&audited.origin, version.index);
         if let Some(text) = artifacts.artifact(list, number).and_then(|bytes| bad_artifact(version, bytes)) {
-            findings.push(Finding::new(Code::M02, place("artifact"), text));
+            findings.push(Finding::new(Code::M02, place("artifact"), text).beside(leaf.clone()));
         }
         if let Some(bytes) = artifacts.delta(list, number).filter(|bytes| bad_delta(version, bytes)) {
             let text = format!("{} bytes that are not the delta that the manifest names", bytes.len());
-            findings.push(Finding::new(Code::M02, place("delta"), text));
+            findings.push(Finding::new(Code::M02, place("delta"), text).beside(leaf.clone()));
         }
         let certified = certifiers(agency, version);
         if certified < terms.certificates {
             let text = format!("{certified} of {} certificates", terms.certificates);
-            findings.push(Finding::new(Code::M05, place("certificates"), text));
+            findings.push(Finding::new(Code::M05, place("certificates"), text).beside(leaf));
         }
     }
     findings.extend(listed_after_all(agency, artifacts));

@@ -114,7 +114,10 @@ pub(super) fn judge(
             Ok(status) => status,
             Err(None) => Status::NotJudged,
             Err(Some((code, text))) => {
-                all.findings.push(Finding::new(code, place, text).with("opening.json", line.bytes.clone()));
+                let mut finding = Finding::new(code, place, text).with("opening.json", line.bytes.clone());
+                let leaf = line.said.as_ref().map(|said| Place::leaf(&said.log.to_string(), said.index));
+                finding.evidence.others.extend(leaf);
+                all.findings.push(finding);
                 Status::Failed
             }
         };

@@ -18,8 +18,10 @@ pub(super) fn check(platform: &Platform) -> Vec<Finding> {
         let erased = log.erased_before.iter().map(|(at, leaf)| (Code::E01, *at, &leaf.log, &leaf.indices[..]));
         for (code, at, named, indices) in actions.chain(erased) {
             let missing = shown(platform, log, named).and_then(|other| missing(other, indices));
-            let text = missing.map(|index| format!("leaf {index} of {named} is no match"));
-            findings.extend(text.map(|text| Finding::new(code, Place::leaf(&log.origin, at), text)));
+            findings.extend(missing.map(|index| {
+                let text = format!("leaf {index} of {named} is no match");
+                Finding::new(code, Place::leaf(&log.origin, at), text).beside(Place::leaf(&named.to_string(), index))
+            }));
         }
     }
     findings

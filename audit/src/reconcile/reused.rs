@@ -34,7 +34,7 @@ pub(super) fn queries(agency: &Agency) -> Vec<Finding> {
         };
         if again && !taken_along() {
             let text = format!("the batch was answered in {} before", before.place());
-            findings.push(Finding::new(Code::Q05, frame.place(), text));
+            findings.push(Finding::new(Code::Q05, frame.place(), text).beside(before.place()));
         }
     }
     findings
@@ -55,7 +55,7 @@ pub(super) fn frames(platform: &Platform) -> Vec<Finding> {
             match first.get(&frame.batch) {
                 Some(before) if before.origin != log.origin && seen.insert(frame.batch) => {
                     let text = format!("the batch ended in {before} before");
-                    findings.push(Finding::new(Code::Q05, place, text));
+                    findings.push(Finding::new(Code::Q05, place, text).beside(before.clone()));
                 }
                 Some(_) => {}
                 None if lost.is_some_and(|lost| *index >= lost) => {}

@@ -3,7 +3,7 @@
 use super::{Agency, Period};
 use crate::{
     date::Date,
-    finding::{Code, Finding},
+    finding::{Code, Finding, Place},
 };
 
 /// Seconds that the two sides' clocks may be apart.
@@ -27,7 +27,10 @@ pub(super) fn frames(agency: &Agency, period: Period) -> Vec<Finding> {
             Some(version) if t > version.manifest.not_after.unix() + SLACK => (Code::M06, "the version had expired"),
             Some(_) => continue,
         };
-        findings.push(Finding::new(finding.0, frame.place(), finding.1));
+        let mut finding = Finding::new(finding.0, frame.place(), finding.1);
+        let manifest = manifests.version_of(frame.list.as_str(), frame.version);
+        finding.evidence.others.extend(manifest.map(|version| Place::leaf(&audited.origin, version.index)));
+        findings.push(finding);
     }
     findings
 }

@@ -42,12 +42,13 @@ pub(super) fn compare(agency: &Agency, platforms: &[Platform]) -> Vec<Finding> {
         let whose = if alone { ALONE } else { "" };
         let finding = if wrong {
             let text = format!("it cites another root for {size} leaves of the manifest log{whose}");
-            Finding::new(Code::M03, citation.by, text)
+            Finding::new(Code::M03, citation.by, text).with("checkpoint", audited.note.clone())
         } else {
             let text = format!("{} cites {size} leaves, and the log has {}{whose}", citation.by, audited.size());
             // On the platform's word alone the agency's log is not the place.
-            let place = if alone { citation.by } else { Place::checkpoint(&audited.origin) };
-            Finding::new(Code::L03, place, text).with("checkpoint", audited.note.clone())
+            let place = if alone { citation.by.clone() } else { Place::checkpoint(&audited.origin) };
+            let finding = Finding::new(Code::L03, place, text).with("checkpoint", audited.note.clone());
+            if alone { finding } else { finding.beside(citation.by) }
         };
         findings.push(if alone { finding.against(Proves::OneSide) } else { finding });
     }
@@ -83,7 +84,9 @@ fn adopted(agency: &Agency, platforms: &[Platform]) -> Vec<Finding> {
                 None if unreadable => continue,
                 None => "the version that it adopted is not in the log",
             };
-            findings.push(Finding::new(Code::M03, Place::leaf(&log.origin, *index), text));
+            let mut finding = Finding::new(Code::M03, Place::leaf(&log.origin, *index), text);
+            finding.evidence.others.extend(known.map(|known| Place::leaf(&audited.origin, known.index)));
+            findings.push(finding.with("checkpoint", audited.note.clone()));
         }
     }
     findings

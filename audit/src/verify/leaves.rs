@@ -1,6 +1,6 @@
 //! Reads the leaves of a derived tree, decoded strictly, in order, in memory of a few bundles.
 
-use std::{io, thread};
+use std::{collections::BTreeSet, io, thread};
 
 use veilmatch_protocol::merkle;
 
@@ -56,6 +56,26 @@ pub fn read_leaves(
         first = end;
     }
     Ok(())
+}
+
+/// The exact bytes of some leaves of the signed tree, with their indices: of those that can be read, and are as they were
+/// hashed.
+pub(crate) fn leaves_at(
+    files: &LogFiles<'_>,
+    audited: &Audited,
+    indices: &BTreeSet<u64>,
+) -> io::Result<Vec<(u64, Vec<u8>)>> {
+    let mut found = Vec::new();
+    let (mut entries, mut read) = (Vec::new(), None);
+    for &index in indices.iter().filter(|_| audited.sound) {
+        let Some(tile) = Tile::of(0, index / u64::from(WIDTH), audited.size()) else { break };
+        if read.replace(tile.index) != Some(tile.index) {
+            entries.clear();
+            entries_of(files, tile, audited, &mut entries)?;
+        }
+        found.extend(entries.iter().find(|(at, _)| *at == index).cloned());
+    }
+    Ok(found)
 }
 
 /// Adds the entries of a stretch, if they are those that were hashed when the tree was derived.

@@ -6,6 +6,7 @@ mod chains;
 mod clean;
 mod command;
 mod dishonest;
+mod evidence;
 mod mutations;
 mod scenarios;
 mod trees;

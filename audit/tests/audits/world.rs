@@ -1,6 +1,7 @@
 //! A synthetic month of one agency and two platforms: real frames, proofs, receipts and trees, made-up digests.
 
 pub mod agency;
+pub mod evidence;
 pub mod log;
 pub mod platform;
 pub mod shown;

@@ -16,7 +16,10 @@ use veilmatch_audit::{
 };
 use veilmatch_protocol::{manifest::Hash, name::Epoch};
 
-use super::{BEFORE, COSIGNED, NOW, World, agency::Files, at, days_earlier, list, log::Log, log::Memory};
+use super::{
+    BEFORE, COSIGNED, NOW, World, agency::Files, at, days_earlier, evidence::assert_complete, list, log::Log,
+    log::Memory,
+};
 
 /// Files and papers, to be altered before they are audited.
 #[derive(Clone)]
@@ -159,7 +162,7 @@ impl Shown {
                 .map(|openings| Paper::read(&lines(openings), |line| Opening::decode(line).ok())),
             budget: None,
         };
-        examine(Case {
+        let examined = examine(Case {
             agency: world.agency.name.clone(),
             manifest: self.source(&world.agency.manifest.origin, &policy),
             queries: self.sources(world.agency.queries(), &policy),
@@ -175,7 +178,9 @@ impl Shown {
             now: self.now,
             threads: 2,
         })
-        .unwrap()
+        .unwrap();
+        assert_complete(self, &examined);
+        examined
     }
 
     fn match_logs(&self, platform: &str) -> impl Iterator<Item = &str> {
