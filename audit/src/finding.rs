@@ -38,13 +38,13 @@ pub enum Part {
         /// Its index.
         index: u64,
     },
-    /// A file of one version of a list: its artifact, its delta or its certificates.
+    /// A file of one version of a list: its artifact, delta, code book or certificates.
     Version {
         /// The list.
         list: String,
         /// The version.
         version: u32,
-        /// `artifact`, `delta` or `certificates`.
+        /// `artifact`, `delta`, `codes` or `certificates`.
         file: &'static str,
     },
     /// A line of a file that a party handed over: acknowledgements, openings, canaries.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, de::Error};
 
-const FILES: [&str; 3] = ["artifact", "delta", "certificates"];
+const FILES: [&str; 4] = ["artifact", "delta", "codes", "certificates"];
 const PAPERS: [&str; 3] = ["acknowledgement", "opening", "canary"];
 
 /// A [`super::Part`] whose words can be any.

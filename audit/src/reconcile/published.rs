@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
-use veilmatch_protocol::{artifact::Artifact, delta::Delta, manifest::Hash, name::Epoch};
+use veilmatch_protocol::{artifact::Artifact, codebook::CodeBook, delta::Delta, manifest::Hash, name::Epoch};
 
 use super::{Agency, Artifacts, Terms};
 use crate::{
@@ -24,6 +24,10 @@ pub(super) fn check(agency: &Agency, artifacts: &dyn Artifacts, terms: &Terms) -
         if let Some(bytes) = artifacts.delta(list, number).filter(|bytes| bad_delta(version, bytes)) {
             let text = format!("{} bytes that are not the delta that the manifest names", bytes.len());
             findings.push(Finding::new(Code::M02, place("delta"), text).beside(leaf.clone()));
+        }
+        if artifacts.code_book(list, number).is_some_and(|bytes| CodeBook::of(&version.manifest, bytes).is_err()) {
+            let text = "the file is not the code book that the manifest names";
+            findings.push(Finding::new(Code::M02, place("codes"), text).beside(leaf.clone()));
         }
         let certified = certifiers(agency, version);
         if certified < terms.certificates {

@@ -1,6 +1,7 @@
 //! Something is flipped, dropped, swapped, duplicated or truncated, ten times each for every kind of leaf and file: every
 //! time it is found, at its place.
 
+mod bundles;
 mod bytes;
 mod leaves;
 mod papers;

@@ -2,7 +2,7 @@
 
 use veilmatch_audit::{
     finding::{Code, Finding, Place},
-    reconcile::{Acknowledged, CanaryLine, Paper, Period, reconcile},
+    reconcile::{Acknowledged, CanaryLine, Paper, Period, Terms, reconcile},
 };
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     scenarios::{MANIFEST, MATCH, MONTH, PLATFORM},
-    world::{NOW, agency::Files, at},
+    world::{NOW, agency::Files, at, shown::read_certificates},
 };
 use rand::RngExt;
 use veilmatch_audit::{case::Examined, date::Date, opening::Opening};
@@ -22,7 +22,8 @@ const TIMES: usize = 12;
 fn again(examined: &Examined, files: &Files) -> Vec<Finding> {
     let period = Period { from: Date::parse("2026-10-01").unwrap(), to: Date::parse("2026-10-31").unwrap() };
     let now = at(NOW).unix();
-    reconcile(&examined.agency, &examined.platforms, files, &MONTH.terms, period, now).findings
+    let terms = Terms { certificates: 1, ..MONTH.terms };
+    reconcile(&examined.agency, &examined.platforms, files, &terms, period, now).findings
 }
 
 fn lines(lines: &[Vec<u8>]) -> Vec<u8> {
@@ -142,9 +143,48 @@ fn a_changed_delta_is_not_the_signed_one() {
     }
 }
 
+#[test]
+fn a_changed_code_book_is_not_the_one_that_the_manifests_name() {
+    // SPEC §7.7, §8.2
+    let mut rng = seeded();
+    let shown = MONTH.shown();
+    let examined = shown.examine(&MONTH);
+    for how in ALL {
+        for _ in 0..TIMES {
+            let book = change(&shown.files.book, 1, how, &mut rng);
+            let findings = again(&examined, &Files { book, ..shown.files.clone() });
+            let found: Vec<_> = findings.iter().map(|finding| (finding.code, finding.place.clone())).collect();
+            let place = |version| (Code::M02, Place::version(MANIFEST, "baseline", version, "codes"));
+            assert_eq!(found, [1, 2, 3, 4].map(place), "{how:?}");
+        }
+    }
+}
+
+#[test]
+fn a_changed_certificate_certifies_nothing() {
+    // SPEC §18.2
+    let mut rng = seeded();
+    let shown = MONTH.shown();
+    let mut examined = shown.examine(&MONTH);
+    for how in ALL {
+        for _ in 0..TIMES {
+            let version = rng.random_range(1..=4);
+            let mut notes = shown.files.certificates.clone();
+            let note = notes.get_mut(&version).unwrap();
+            *note = change(note, 1, how, &mut rng);
+            examined.agency.certificates = read_certificates(notes.values());
+            only_of(Code::M05, &again(&examined, &shown.files), version, "certificates", how);
+        }
+    }
+}
+
 /// Exactly that file of that version is another than its manifest says.
 fn only(findings: &[Finding], version: u32, file: &'static str, how: Change) {
+    only_of(Code::M02, findings, version, file, how);
+}
+
+fn only_of(code: Code, findings: &[Finding], version: u32, file: &'static str, how: Change) {
     let place = Place::version(MANIFEST, "baseline", version, file);
     let found: Vec<_> = findings.iter().map(|finding| (finding.code, &finding.place)).collect();
-    assert_eq!(found, [(Code::M02, &place)], "{how:?} version {version}");
+    assert_eq!(found, [(code, &place)], "{how:?} version {version}");
 }

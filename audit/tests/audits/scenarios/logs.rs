@@ -1,16 +1,23 @@
 //! L01 to L09 and T01: what a log shows by itself.
 
+use std::collections::BTreeMap;
+
 use ed25519_dalek::Signer;
+use sha2::{Digest, Sha256};
 use veilmatch_audit::{
+    checkpoint,
     finding::{Code, Place},
-    leaf::{Leaf, Query, Signature},
+    leaf::{Frame, FrameStatus, Leaf, Nonce, Query, Signature, Withdraw},
     verify::{Seen, Source},
 };
-use veilmatch_protocol::{frame::signed_message, manifest::Timestamp};
+use veilmatch_protocol::{
+    frame::{BatchId, signed_message},
+    manifest::{DeltaRef, Hash, Timestamp},
+};
 
-use super::{MANIFEST, MATCH, MONTH, QUERY, find, find_last, leaf, only, pad, put};
+use super::{MANIFEST, MATCH, MONTH, QUERY, find, find_last, leaf, only, pad, put, text};
 use crate::world::{
-    BEFORE, COSIGNED, NOW, at,
+    BEFORE, COSIGNED, NOW, World, at,
     shown::{Shown, cosigners},
 };
 
@@ -151,6 +158,75 @@ fn t01_a_leaf_that_is_older_than_the_tree_before_it() {
     let shown = MONTH.shown_with(|logs| put(logs, MATCH, last, &Leaf::Adopt(back_dated.clone())));
     assert!(last > MONTH.audited[MATCH] as u64 && index > last);
     only(&shown, Code::T01, &Place::leaf(MATCH, last));
+}
+
+#[test]
+fn t01_a_cosignature_of_the_future() {
+    // SPEC §17.5: it does not count, and two others do.
+    let log = &MONTH.agency.query;
+    let third = World::witnesses().pop().unwrap();
+    assert!(cosigners(log).iter().all(|witness| witness.witness().name() != third.witness().name()));
+    let ahead = |seconds| {
+        let mut shown = MONTH.shown();
+        let note = shown.logs.get_mut(QUERY).unwrap().0.get_mut("checkpoint").unwrap();
+        let signed = checkpoint::open(note, QUERY, &log.verifier()).unwrap();
+        note.extend_from_slice(third.cosign(&signed, at(NOW).unix() + seconds).as_bytes());
+        shown
+    };
+    assert_eq!(text(&ahead(30).findings(&MONTH)), "");
+    only(&ahead(31), Code::T01, &Place::checkpoint(QUERY));
+}
+
+/// A frame that was refused, at a time, as the query log has it, and the leaf of the match log.
+fn refused_at(t: Timestamp) -> (Leaf, Leaf) {
+    let index = find(QUERY, |leaf| matches!(leaf, Leaf::Query(query) if !answered(query)));
+    let Leaf::Query(mut query) = leaf(QUERY, index) else { unreachable!("found as one") };
+    let platform = MONTH.platforms.iter().find(|platform| platform.name == query.platform).unwrap();
+    (query.batch, query.t, query.minute) = (BatchId([4; 16]), t, t.unix() / 60);
+    let message = signed_message(&query.req, &query.view, query.version, query.minute);
+    query.req_sig = Signature(platform.request_key.sign(&message).to_bytes());
+    let frame = find(MATCH, |leaf| matches!(leaf, Leaf::Frame(frame) if frame.status == FrameStatus::Refused));
+    let Leaf::Frame(frame) = leaf(MATCH, frame) else { unreachable!("found as one") };
+    (Leaf::Query(query), Leaf::Frame(Frame { batch: BatchId([4; 16]), t: t.hour(), ..frame }))
+}
+
+#[test]
+fn t01_a_leaf_of_the_future() {
+    // SPEC §21.1: ten minutes are clocks.
+    let later = |seconds| Timestamp::from_unix(at(NOW).unix() + seconds);
+    let behind = MONTH.logs().into_iter().map(|log| (log.origin.clone(), log.leaves.len() as u64));
+    let behind: BTreeMap<String, u64> = behind.collect();
+    let with = |origin: &str, leaf: &Leaf| {
+        let leaf = leaf.encode().unwrap();
+        MONTH.edited(|logs| logs.get_mut(origin).unwrap().leaves.push(leaf))
+    };
+    let withdraw = find(MANIFEST, |leaf| matches!(leaf, Leaf::Withdraw(_)));
+    let Leaf::Withdraw(withdrawn) = leaf(MANIFEST, withdraw) else { unreachable!("found as one") };
+    let withdrawn = |t| Leaf::Withdraw(Withdraw { nonce: Nonce([4; 16]), t, ..withdrawn.clone() });
+    let leaves = |t| [(QUERY, refused_at(t).0), (MATCH, refused_at(t).1), (MANIFEST, withdrawn(t))];
+    for (origin, leaf) in leaves(later(600)) {
+        // The match log has hours: this is the one that has begun.
+        assert_eq!(text(&with(origin, &leaf).findings(&MONTH)), "", "{origin}");
+    }
+    for (origin, leaf) in leaves(later(3_600)) {
+        only(&with(origin, &leaf), Code::T01, &Place::leaf(origin, behind[origin]));
+    }
+}
+
+#[test]
+fn t01_a_version_that_is_valid_from_more_than_a_day_on() {
+    // SPEC §21.1
+    let index = MONTH.agency.manifest.leaves.len() as u64;
+    let version = |not_before: u64| {
+        let mut next = MONTH.agency.manifests[3].clone();
+        (next.version, next.delta, next.certs) = (5, DeltaRef::NONE, Vec::new());
+        next.prev = Some(Hash(Sha256::digest(MONTH.agency.manifest.leaves.last().unwrap()).into()));
+        next.not_before = Timestamp::from_unix(at(NOW).unix() + not_before);
+        next.not_after = Timestamp::from_unix(next.not_before.unix() + 86_400);
+        MONTH.edited(|logs| logs.get_mut(MANIFEST).unwrap().leaves.push(next.encode().unwrap()))
+    };
+    assert_eq!(text(&version(86_400).findings(&MONTH)), "");
+    only(&version(86_401), Code::T01, &Place::leaf(MANIFEST, index));
 }
 
 fn answered(query: &Query) -> bool {

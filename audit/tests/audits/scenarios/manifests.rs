@@ -115,6 +115,7 @@ fn m05_versions_without_the_certificates_that_were_agreed() {
         version: Version(1),
     };
     shown.certificates = vec![("certifier.example".into(), Hash([1; 32]), said)];
+    assert_eq!(text(&MONTH.shown().findings(&MONTH)), "");
     let findings = shown.findings(&MONTH);
     assert!(findings.len() == 4 && findings.iter().all(|finding| finding.code == Code::M05), "{}", text(&findings));
     assert_eq!(findings[0].place, Place::version(MANIFEST, "baseline", 1, "certificates"));

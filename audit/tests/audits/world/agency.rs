@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use sha2::{Digest, Sha256};
 use veilmatch_audit::{
     canary::{Canary, Commitments},
-    leaf::{Absent, Code, Key, Leaf, Role, Signature, VerifierKey, Withdraw},
+    leaf::{Absent, Certificate, Code, Key, Leaf, Role, Scope, Signature, VerifierKey, Withdraw},
     origin::Shard,
     reconcile::{Artifacts, CanaryLine},
 };
@@ -21,6 +21,7 @@ use veilmatch_protocol::{
     label::CodedLabel,
     manifest::{DeltaRef, Hash, Manifest, Publication, Quota},
     name::{AgencyName, Epoch, Origin, PlatformId, Version},
+    note::Verifier,
     oprf::{self, Blind, Mode, SecretKey},
 };
 
@@ -41,6 +42,7 @@ pub struct Entry {
 pub struct Files {
     pub artifacts: BTreeMap<u32, Vec<u8>>,
     pub deltas: BTreeMap<u32, Vec<u8>>,
+    pub certificates: BTreeMap<u32, Vec<u8>>,
     pub book: Vec<u8>,
 }
 
@@ -96,6 +98,27 @@ pub struct Agency {
     /// Size of the manifest log when each version is adopted.
     pub sizes: Vec<u64>,
     withdrawn: usize,
+}
+
+/// Who certifies each version.
+pub fn certifier() -> Verifier {
+    Verifier::new("certifier.example/veilmatch/cert", key(80).verifying_key()).unwrap()
+}
+
+/// What the certifier says about a version, which names it then.
+fn certificate(agency: &AgencyName, manifest: &Manifest) -> String {
+    let said = Certificate {
+        agency: agency.clone(),
+        epoch: Epoch(manifest.epoch),
+        key: manifest.oprf_key,
+        list: list(),
+        number: manifest.artifact.count,
+        root: manifest.artifact.root,
+        scope: Scope::Attested,
+        t: manifest.not_before,
+        version: Version(manifest.version),
+    };
+    said.sign(certifier().name(), &key(80)).unwrap()
 }
 
 fn item(name: &str) -> Item {
@@ -188,7 +211,7 @@ impl Agency {
         self.files.artifacts.insert(version, file);
         let delta = if version == 2 { self.delta(&records, layout) } else { DeltaRef::NONE };
         let prev = self.manifests.last().map(|last| Hash(Sha256::digest(last.encode().unwrap()).into()));
-        let manifest = Manifest::from(Publication {
+        let mut manifest = Manifest::from(Publication {
             agency: self.name.clone(),
             list: list(),
             epoch: Epoch(epoch),
@@ -206,6 +229,9 @@ impl Agency {
             canary_root: Commitments::new(&self.canaries(version)).root(),
             software: "synthetic".into(),
         });
+        let certificate = certificate(&self.name, &manifest).into_bytes();
+        manifest.certs = vec![Certificate::digest(&certificate)];
+        self.files.certificates.insert(version, certificate);
         self.manifests.push(manifest.clone());
         manifest
     }

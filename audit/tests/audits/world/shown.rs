@@ -8,6 +8,7 @@ use veilmatch_audit::{
     cosignature::Cosigner,
     date::Date,
     finding::Finding,
+    leaf::Certificate,
     opening::Opening,
     origin::LogOrigin,
     policy::Policy,
@@ -17,7 +18,12 @@ use veilmatch_audit::{
 use veilmatch_protocol::{manifest::Hash, name::Epoch};
 
 use super::{
-    BEFORE, COSIGNED, NOW, World, agency::Files, at, days_earlier, evidence::assert_complete, list, log::Log,
+    BEFORE, COSIGNED, NOW, World,
+    agency::{Files, certifier},
+    at, days_earlier,
+    evidence::assert_complete,
+    list,
+    log::Log,
     log::Memory,
 };
 
@@ -32,7 +38,7 @@ pub struct Shown {
     pub openings: BTreeMap<String, Vec<Vec<u8>>>,
     pub canaries: Vec<Vec<u8>>,
     pub items: Vec<Vec<u8>>,
-    pub certificates: Vec<(String, Hash, veilmatch_audit::leaf::Certificate)>,
+    pub certificates: Vec<(String, Hash, Certificate)>,
     pub terms: Terms,
     pub now: u64,
 }
@@ -68,7 +74,7 @@ impl World {
             openings: BTreeMap::new(),
             canaries: self.canaries.iter().map(|line| line.encode().unwrap()).collect(),
             items: self.items(),
-            certificates: Vec::new(),
+            certificates: read_certificates(self.agency.files.certificates.values()),
             terms: self.terms,
             now: at(NOW).unix(),
         };
@@ -100,6 +106,15 @@ impl World {
         };
         self.agency.entries.iter().flat_map(|entry| [(entry, 1), (entry, 2)]).map(line).collect()
     }
+}
+
+/// The certificates that a known certifier signed, as an auditor reads their files.
+pub fn read_certificates<'a>(notes: impl Iterator<Item = &'a Vec<u8>>) -> Vec<(String, Hash, Certificate)> {
+    let read = |note: &Vec<u8>| {
+        let said = Certificate::open(note, &certifier()).ok()?;
+        Some((certifier().name().to_owned(), Certificate::digest(note), said))
+    };
+    notes.filter_map(read).collect()
 }
 
 /// Who cosigns a log: two who do not keep it.
