@@ -23,6 +23,10 @@ use veilmatch_protocol::{
     note::Verifier,
 };
 
+// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ORIGIN: &str = "agency.example/veilmatch/query/2026h2";
 const FIRST_MINUTE: u64 = 29_800_000;
 

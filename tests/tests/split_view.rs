@@ -1,5 +1,5 @@
-//! An agency that shows two platforms two lists under one key: what witnesses prevent, and what an auditor finds where there
-//! were none.
+//! An agency that shows two platforms two lists under one key, or one list under two keys: what witnesses prevent, and what an
+//! auditor finds where there were none.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -25,10 +25,19 @@ const AUDITOR: &str = env!("CARGO_BIN_EXE_auditor");
 /// A quarter of the digest that the agency lists and its copy does not.
 const LISTED: &str = "0123456789abcdef";
 
-/// An agency, a copy of it with the same keys and another list, and a platform at each.
+/// In what the two differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Differ {
+    Lists,
+    /// The keys of an epoch of one list.
+    Keys,
+}
+
+/// An agency, a copy of it that signs as it does and differs, and a platform at each.
 struct Split {
     dir: TempDir,
     running: Vec<Child>,
+    differ: Differ,
 }
 
 impl Drop for Split {
@@ -41,23 +50,32 @@ impl Drop for Split {
 }
 
 impl Split {
-    fn new() -> Self {
-        let split = Self { dir: tempfile::tempdir().unwrap(), running: Vec::new() };
+    fn new(differ: Differ) -> Self {
+        let split = Self { dir: tempfile::tempdir().unwrap(), running: Vec::new(), differ };
         let [honest, twin] = [free_address(), free_address()];
         split.agency("agency", &["init", "--agency", "agency.example", "--address", &honest]);
         split.agency("agency", &["list", "create", "baseline", "--label-bytes", "4", "--kinds", "sha256"]);
         for platform in ["one", "two"] {
             split.enrol(platform);
         }
+        if differ == Differ::Keys {
+            split.import("agency", LISTED);
+            split.agency("agency", &["list", "publish", "baseline"]);
+        }
         copy(&split.path("agency"), &split.path("twin"));
         split.edit("twin/config.toml", &honest, &twin);
         split.edit("two/invitation.json", &honest, &twin);
-        for (agency, digest) in [("agency", LISTED.repeat(4)), ("twin", "fedcba9876543210".repeat(4))] {
-            let sums = split.path(&format!("{agency}.sha256"));
-            fs::write(&sums, format!("{digest}  file\n")).unwrap();
-            split.agency(agency, &["list", "import", "baseline", sums.to_str().unwrap()]);
+        if differ == Differ::Lists {
+            split.import("agency", LISTED);
+            split.import("twin", "fedcba9876543210");
         }
         split
+    }
+
+    fn import(&self, agency: &str, quarter: &str) {
+        let sums = self.path(&format!("{agency}.sha256"));
+        fs::write(&sums, format!("{}  file\n", quarter.repeat(4))).unwrap();
+        self.agency(agency, &["list", "import", "baseline", sums.to_str().unwrap()]);
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -91,7 +109,10 @@ impl Split {
     }
 
     fn publish(&self, agency: &str) {
-        self.agency(agency, &["list", "publish", "baseline"]);
+        match self.differ {
+            Differ::Lists => self.agency(agency, &["list", "publish", "baseline"]),
+            Differ::Keys => self.agency(agency, &["key", "rotate", "baseline"]),
+        }
     }
 
     fn serve(&mut self, agency: &str) {
@@ -145,51 +166,63 @@ impl Split {
 }
 
 #[test]
-fn two_lists_under_one_key_are_refused_before_a_question_where_four_of_five_witnesses_count() {
+fn two_lists_or_keys_are_refused_before_a_question_where_four_of_five_witnesses_count() {
     // SPEC §17.5, §17.6
-    let mut split = Split::new();
-    let policy = split.witnesses();
-    for platform in ["one", "two"] {
-        fs::copy(&policy, split.path(platform).join("policy.txt")).unwrap();
-    }
-    split.edit("agency/config.toml", "# policy = \"\"", &format!("policy = {policy:?}"));
-    split.publish("agency");
-    split.serve("agency");
-    eventually(|| split.run(PLATFORM, "one", &["sync"]).status.success().then_some(()));
-    assert!(text(&split.check("one").stdout).contains("match"));
+    for (differ, twin_asks_witnesses) in [(Differ::Lists, false), (Differ::Keys, true)] {
+        let mut split = Split::new(differ);
+        let policy = split.witnesses();
+        for platform in ["one", "two"] {
+            fs::copy(&policy, split.path(platform).join("policy.txt")).unwrap();
+        }
+        split.edit("agency/config.toml", "# policy = \"\"", &format!("policy = {policy:?}"));
+        split.publish("agency");
+        split.serve("agency");
+        eventually(|| split.run(PLATFORM, "one", &["sync"]).status.success().then_some(()));
+        assert!(text(&split.check("one").stdout).contains("match"));
 
-    // The copy says nothing to the witnesses, who would refuse it.
-    split.publish("twin");
-    split.serve("twin");
-    let refused = eventually(|| {
-        let ended = split.run(PLATFORM, "two", &["sync"]);
-        Some(ended).filter(|ended| text(&ended.stderr).contains("UNPROVEN_LOG"))
-    });
-    assert!(!refused.status.success());
-    let asked = split.check("two");
-    assert!(!asked.status.success() && !text(&asked.stdout).contains("match"), "{}", text(&asked.stdout));
-    assert_eq!(split.frames("twin"), 0);
+        split.publish("twin");
+        if twin_asks_witnesses {
+            split.edit("twin/config.toml", "# policy = \"\"", &format!("policy = {policy:?}"));
+            split.serve("twin");
+            // The witnesses show it another tree with its own signature: it does not serve.
+            let halted =
+                || fs::read_to_string(split.path("twin.log")).unwrap().contains("has seen another tree (LOG_HALTED)");
+            eventually(|| halted().then_some(()));
+        } else {
+            split.serve("twin");
+            let refused = eventually(|| {
+                let ended = split.run(PLATFORM, "two", &["sync"]);
+                Some(ended).filter(|ended| text(&ended.stderr).contains("UNPROVEN_LOG"))
+            });
+            assert!(!refused.status.success());
+        }
+        let asked = split.check("two");
+        assert!(!asked.status.success() && !text(&asked.stdout).contains("match"), "{}", text(&asked.stdout));
+        assert_eq!(split.frames("twin"), 0);
+    }
 }
 
 #[test]
-fn where_no_witness_is_in_common_the_views_of_two_platforms_show_two_lists_afterwards() {
+fn where_no_witness_is_in_common_the_views_of_two_platforms_show_two_lists_or_keys_afterwards() {
     // SPEC §8.6, §21.1
-    let mut split = Split::new();
-    for (agency, platform) in [("agency", "one"), ("twin", "two")] {
-        split.publish(agency);
-        split.serve(agency);
-        eventually(|| split.run(PLATFORM, platform, &["sync"]).status.success().then_some(()));
-        split.check(platform);
-        assert_eq!(split.frames(agency), 1);
-        let done = split.run(PLATFORM, platform, &["log", "publish"]);
-        assert!(done.status.success(), "{}", text(&done.stderr));
+    for differ in [Differ::Lists, Differ::Keys] {
+        let mut split = Split::new(differ);
+        for (agency, platform) in [("agency", "one"), ("twin", "two")] {
+            split.publish(agency);
+            split.serve(agency);
+            eventually(|| split.run(PLATFORM, platform, &["sync"]).status.success().then_some(()));
+            split.check(platform);
+            assert_eq!(split.frames(agency), 1);
+            let done = split.run(PLATFORM, platform, &["log", "publish"]);
+            assert!(done.status.success(), "{}", text(&done.stderr));
+        }
+        let found = split.audit();
+        assert_eq!(found.code, Some(1), "{}", found.err);
+        let found = found.out;
+        assert!(found.contains("M03 critical"), "{found}");
+        // The day is not over.
+        assert!(!found.contains("Q06") && !found.contains("D01") && found.contains("not judged"), "{found}");
     }
-    let found = split.audit();
-    assert_eq!(found.code, Some(1), "{}", found.err);
-    let found = found.out;
-    assert!(found.contains("M03 critical"), "{found}");
-    // The day is not over.
-    assert!(!found.contains("Q06") && !found.contains("D01") && found.contains("not judged"), "{found}");
 }
 
 impl Split {
