@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("tree only: {:.2} s, {} findings", start.elapsed().as_secs_f64(), audited.findings.len());
 
     let keys = [(platform, KeySet::pinned(Role::Request, request_key.verifying_key()))];
-    let source = Source { files: Box::new(LogFolder::new(&folder)), known };
+    let source = Source { place: folder.clone(), files: Box::new(LogFolder::new(&folder)), known };
     let (start, mut findings) = (Instant::now(), Vec::new());
     let (audited, log) = query_log(&source, &keys, now, 2, &mut findings)?;
     let seconds = start.elapsed().as_secs_f64();

@@ -14,8 +14,10 @@ use veilmatch_audit::{
     date::Date,
     leaf::{FrameStatus, Leaf, Nonce, Pad},
     reconcile::Period,
-    report::{Made, render, sign, summarise},
+    report::{Given, Made, render, sign, summarise},
 };
+
+use veilmatch_protocol::note::Verifier;
 
 use audits::world::{World, key};
 
@@ -43,7 +45,12 @@ fn main() -> std::io::Result<()> {
     let examined = shown.examine(&world);
     let period = Period { from: Date::parse("2026-10-01").unwrap(), to: Date::parse("2026-10-31").unwrap() };
     let auditor = "auditor.example/veilmatch/report";
-    let mut report = summarise(&examined, &Made { auditor, period, now: shown.now, artifacts: &shown.files });
+    let given = |(origin, key): (&String, &Verifier)| {
+        (origin.clone(), Given { key: key.clone(), place: format!("logs/{origin}") })
+    };
+    let places = shown.keys.iter().map(given).collect();
+    let made = Made { auditor, period, now: shown.now, artifacts: &shown.files, places: &places };
+    let mut report = summarise(&examined, &made);
     for (at, (row, finding)) in (1..).zip(report.findings.iter_mut().zip(&examined.findings)) {
         let files = finding.evidence.files.iter();
         row.evidence = files.map(|(file, _)| format!("{at:04}-{}/{file}", row.code)).collect();

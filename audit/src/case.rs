@@ -30,10 +30,20 @@ use crate::{
 
 /// A log to be read, and what is known of it.
 pub struct Source<'a> {
+    /// Where they are, as it was given: a folder or a URL.
+    pub place: String,
     /// Its files.
     pub files: Box<LogFiles<'a>>,
     /// Key, policy, and checkpoints seen before.
     pub known: Known<'a>,
+}
+
+impl Case<'_> {
+    /// All logs that are to be read.
+    pub fn sources(&self) -> impl Iterator<Item = &Source<'_>> {
+        let match_logs = self.platforms.iter().flat_map(|platform| &platform.logs);
+        std::iter::once(&self.manifest).chain(&self.queries).chain(match_logs)
+    }
 }
 
 impl Source<'_> {
@@ -210,9 +220,7 @@ fn of_agency(case: &Case<'_>) -> Vec<Remembered> {
 /// What was not given to the audit, one sentence each: without it there can be no finding, which is no good sign.
 fn not_given(case: &Case<'_>) -> Vec<String> {
     let mut lines = Vec::new();
-    let match_logs = case.platforms.iter().flat_map(|platform| &platform.logs);
-    let logs = std::iter::once(&case.manifest).chain(&case.queries).chain(match_logs);
-    lines.extend(logs.filter_map(Source::without_policy));
+    lines.extend(case.sources().filter_map(Source::without_policy));
     if case.canaries.is_none() {
         lines.push("omissions: the agency opened no canaries".to_owned());
     }

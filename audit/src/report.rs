@@ -5,6 +5,7 @@ mod count;
 mod form;
 mod note;
 mod page;
+mod repeat;
 mod summary;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ pub use bound::omission_bound;
 pub use count::Count;
 pub use note::{open, sign};
 pub use page::render;
+pub use repeat::{Given, Places};
 pub use summary::{Made, log_row, log_rows, summarise};
 
 use crate::finding::{Finding, Place, Proves, Severity};

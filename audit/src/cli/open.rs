@@ -109,7 +109,11 @@ pub(super) fn log<'a>(
         seen.extend(last);
     }
     let policy = around.policies.about(&key)?;
-    Ok(Source { files, known: Known { key, policy, now: around.now, seen, every_root: false } })
+    Ok(Source {
+        place: place.to_owned(),
+        files,
+        known: Known { key, policy, now: around.now, seen, every_root: false },
+    })
 }
 
 /// What the last audit, by its notes, and witnesses saw of the logs of a pinned key, whether or not they are shown.

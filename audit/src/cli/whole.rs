@@ -46,7 +46,7 @@ pub(super) fn verify_report(note: &Path, key: &str) -> Result<Outcome, Failure> 
 
 /// Compares both sides.
 pub(super) fn reconcile(args: &Reconcile, now: u64) -> Result<Outcome, Failure> {
-    let (examined, _) = examine(&Prepared::read(args)?, args, now)?;
+    let Done { examined, .. } = examine(&Prepared::read(args)?, args, now)?;
     let logs = report::log_rows(&examined, now);
     let findings = examined.findings.iter().map(|finding| report::FindingRow::new(finding, Vec::new())).collect();
     let not_judged = examined.reconciled.not_judged.clone();
@@ -57,9 +57,9 @@ pub(super) fn reconcile(args: &Reconcile, now: u64) -> Result<Outcome, Failure> 
 pub(super) fn report(args: &Report, now: u64) -> Result<Outcome, Failure> {
     let (name, key) = key::read(&args.key)?;
     let prepared = Prepared::read(&args.of)?;
-    let (examined, state) = examine(&prepared, &args.of, now)?;
+    let Done { examined, places, state } = examine(&prepared, &args.of, now)?;
     let period = Period { from: args.of.from, to: args.of.to };
-    let made = report::Made { auditor: &name, period, now, artifacts: &prepared.artifacts };
+    let made = report::Made { auditor: &name, period, now, artifacts: &prepared.artifacts, places: &places };
     let mut page = report::summarise(&examined, &made);
     let evidence = args.out.join("evidence").join(&page.id);
     write_evidence(&evidence, &mut page.findings, &examined.findings)?;
@@ -143,8 +143,15 @@ impl Prepared {
     }
 }
 
-/// Audits what is configured; gives the folder of the state, too.
-fn examine(prepared: &Prepared, args: &Reconcile, now: u64) -> Result<(Examined, PathBuf), Failure> {
+/// What an audit gives.
+struct Done {
+    examined: Examined,
+    places: report::Places,
+    state: PathBuf,
+}
+
+/// Audits what is configured.
+fn examine(prepared: &Prepared, args: &Reconcile, now: u64) -> Result<Done, Failure> {
     let Prepared { config, base, agency, agreed, agency_alone, own, seen, artifacts } = prepared;
     let state = base.join(&config.state);
     let access = Access {
@@ -178,12 +185,14 @@ fn examine(prepared: &Prepared, args: &Reconcile, now: u64) -> Result<(Examined,
         threads: args.threads,
         agency: agency.clone(),
     };
-    eprintln!(
-        "veilmatch-audit: reading {} logs",
-        1 + case.queries.len() + case.platforms.iter().map(|p| p.logs.len()).sum::<usize>()
-    );
+    eprintln!("veilmatch-audit: reading {} logs", case.sources().count());
+    let given = |source: &case::Source<'_>| {
+        let key = source.known.key.clone();
+        (key.name().to_owned(), report::Given { key, place: source.place.clone() })
+    };
+    let places = case.sources().map(given).collect();
     let examined = case::examine(case)?;
-    Ok((examined, state))
+    Ok(Done { examined, places, state })
 }
 
 /// Opens logs of one party, which must be about this agency.

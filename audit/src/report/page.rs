@@ -220,7 +220,9 @@ fn repeat(report: &Report) -> Markup {
         section {
             h2 { "Repeat it with other tools" }
             p { "The logs are in open formats (RFC 6962, C2SP tlog-tiles, tlog-checkpoint, signed-note). These commands use no \
-                 code of ours to check a tree." }
+                 code of ours to check a log. Type them in the folder of " code { "audit.toml" } ", with "
+                code { "tests/outside/rederive.go" } " of the source beside it; Go and its packages are Debian's "
+                code { "golang-go" } " and " code { "golang-golang-x-mod-dev" } "." }
             @for command in &report.repeat {
                 div.command { p { (command.what) } pre { code { (command.command) } } }
             }

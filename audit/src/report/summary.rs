@@ -7,8 +7,9 @@ use sha2::{Digest, Sha256};
 use veilmatch_protocol::{codebook::CodeBook, label::CodedLabel, manifest::Timestamp, receipt::Receipt};
 
 use super::{
-    ARTIFACT, CanaryRow, CategoryRow, Command, Count, DayCell, FindingRow, GapRow, LogRow, NOT_PROVED, PlatformDays,
-    PolicyOf, ReceiptRow, Report, VersionRow, omission_bound,
+    ARTIFACT, CanaryRow, CategoryRow, Count, DayCell, FindingRow, GapRow, LogRow, NOT_PROVED, PlatformDays, PolicyOf,
+    ReceiptRow, Report, VersionRow, omission_bound,
+    repeat::{self, Places},
 };
 use crate::{
     case::Examined,
@@ -28,6 +29,8 @@ pub struct Made<'a> {
     pub now: u64,
     /// Published files that were at hand.
     pub artifacts: &'a dyn Artifacts,
+    /// Keys and places of the logs, by origin.
+    pub places: &'a Places,
 }
 
 /// The report about what was examined.
@@ -53,7 +56,7 @@ pub fn summarise(examined: &Examined, made: &Made<'_>) -> Report {
         canaries: canaries(examined),
         receipts: receipts(examined),
         not_proved: NOT_PROVED.map(str::to_owned).to_vec(),
-        repeat: repeat(examined),
+        repeat: repeat::commands(&audited(examined).collect::<Vec<_>>(), made.places),
     }
 }
 
@@ -261,22 +264,4 @@ fn receipts(examined: &Examined) -> Vec<ReceiptRow> {
         receipts.statuses.iter().map(row).collect::<Vec<_>>()
     };
     examined.reconciled.receipts.iter().flat_map(of).collect()
-}
-
-fn repeat(examined: &Examined) -> Vec<Command> {
-    let log = examined.agency.queries.first().map_or(&examined.agency.manifests.0, |(audited, _)| audited);
-    vec![
-        Command {
-            what: "Root of a log from its entries, with Debian's Go (golang-go, golang-golang-x-mod-dev) and the checker in tests/outside:".into(),
-            command: format!("GO111MODULE=off GOPATH=/usr/share/gocode go run tests/outside/rederive.go FOLDER 'KEY'   # {}", log.origin),
-        },
-        Command {
-            what: "Policy, quorum and proofs, with aics-tlog from PyPI (Python 3.12 or later; its `audit_tiles` derives a tree from entries):".into(),
-            command: "pip install aics-tlog==0.2.1".into(),
-        },
-        Command {
-            what: "The signature of this report, with the auditor's key:".into(),
-            command: "veilmatch-audit verify-report report.note --key 'KEY'".into(),
-        },
-    ]
 }

@@ -382,3 +382,30 @@ fn a_log_that_the_policy_names_with_another_key_cannot_be_audited() {
     assert_eq!(exit, Exit::Failed);
     assert!(text.contains("is pinned with another key than the policy names"), "{text}");
 }
+
+#[test]
+fn a_report_has_the_commands_that_repeat_the_checks_of_each_log_filled_in() {
+    // SPEC §21.3
+    let dir = tempfile::tempdir().unwrap();
+    write_four_of_five(dir.path(), 1, "");
+    let path = dir.path().join("audit.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    let moved = dir.path().join("it's here");
+    fs::rename(dir.path().join("logs").join(MATCH), &moved).unwrap();
+    fs::write(&path, config.replace(&format!("logs/{MATCH}"), "it's here")).unwrap();
+    assert_eq!(report(dir.path(), "october").0, Exit::Clean);
+    let note = fs::read_to_string(dir.path().join("october/report.note")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(note.lines().nth(1).unwrap()).unwrap();
+    let commands: Vec<&str> =
+        json["repeat"].as_array().unwrap().iter().map(|row| row["command"].as_str().unwrap()).collect();
+    let places = [MANIFEST, QUERY].map(|log| format!("'logs/{log}'"));
+    let keys = [&MONTH.agency.manifest, &MONTH.agency.query, &MONTH.platforms[0].log].map(|log| log.verifier());
+    for (place, key) in places.iter().map(String::as_str).chain(["'it'\\''s here'"]).zip(&keys) {
+        let derive = format!("go run rederive.go {place} '{key}'");
+        assert!(commands.iter().any(|command| command.ends_with(&derive)), "{commands:#?}");
+        let cosigned = format!("verify-checkpoint --tiles {place} --log-key '{key}' --witness-key '");
+        assert!(commands.iter().any(|command| command.contains(&cosigned)), "{commands:#?}");
+    }
+    assert_eq!(commands.iter().filter(|command| command.ends_with("--quorum 4")).count(), 2, "{commands:#?}");
+    assert_eq!(commands.iter().filter(|command| command.ends_with("--quorum 1")).count(), 2, "{commands:#?}");
+}

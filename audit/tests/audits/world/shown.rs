@@ -136,7 +136,7 @@ impl Shown {
             seen: self.seen.get(origin).cloned().unwrap_or_default(),
             every_root: false,
         };
-        Source { files: Box::new(self.logs[origin].clone()), known }
+        Source { place: format!("logs/{origin}"), files: Box::new(self.logs[origin].clone()), known }
     }
 
     /// The whole audit of the month.
