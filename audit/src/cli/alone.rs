@@ -33,7 +33,7 @@ pub(super) fn verify(args: &Verify, now: u64) -> Result<Outcome, Failure> {
     };
     let state = args.state.as_deref();
     let policies = Policies { own: policy.as_ref(), ..Policies::default() };
-    let around = Around { base, state, policies, seen: &seen, access: &access, now };
+    let around = Around { base, state, policies, seen: &seen, sites: &[], access: &access, now };
     let source = open::log(&around, &args.log, &args.key, args.origin.as_deref())?;
     let mut not_judged: Vec<String> = source.without_policy().into_iter().collect();
     if args.tree_only {

@@ -136,7 +136,10 @@ pub struct WitnessView {
     /// Name of the witness.
     pub name: String,
     /// Files with its newest checkpoints, of any of the logs.
+    #[serde(default)]
     pub checkpoints: Vec<PathBuf>,
+    /// Where it shows its newest checkpoint of each log (C2SP tlog-witness).
+    pub url: Option<String>,
 }
 
 impl Config {

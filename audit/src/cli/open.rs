@@ -19,8 +19,10 @@ use crate::{
     cosignature::Witness,
     origin::{LogOrigin, agency_witness_key},
     policy::Policy,
-    source::{self, Access},
+    source::{self, Access, Site},
+    tile::Files as _,
     verify::{Applied, Known, LogFiles, Remembered, Seen, Source as SeenBy},
+    witness::checkpoint_path,
 };
 
 /// What is known of all logs of an audit.
@@ -34,6 +36,8 @@ pub(super) struct Around<'a> {
     pub policies: Policies<'a>,
     /// What witnesses show.
     pub seen: &'a [Seen],
+    /// Names of witnesses that are asked what they show, and where.
+    pub sites: &'a [(String, Site)],
     /// Certificates for logs at URLs.
     pub access: &'a Access,
     /// Unix seconds.
@@ -101,6 +105,10 @@ pub(super) fn log<'a>(
         _ => pinned,
     };
     let mut seen: Vec<Seen> = around.seen.to_vec();
+    for (name, site) in around.sites {
+        let note = site.read(&checkpoint_path(key.name()), MAX_NOTE_LEN)?;
+        seen.extend(note.map(|note| Seen { by: SeenBy::Witness(name.clone()), note }));
+    }
     if let Some(state) = around.state {
         let last = state::last(state, key.name())?;
         if last.as_ref().is_some_and(|last| checkpoint::open(&last.note, key.name(), &key).is_err()) {
@@ -162,6 +170,12 @@ pub(super) fn agency_alone(agency: &AgencyName, vkey: &str) -> Result<Policy, Fa
     } else {
         Err(given("has another name than the agency's"))
     }
+}
+
+/// Where a witness is asked. It is no party: it gets no certificate of the auditor's.
+pub(super) fn site(url: &str) -> Result<Site, Failure> {
+    let given = |_| Failure::Given { what: "witness", value: url.to_owned(), why: "is not a URL" };
+    Site::new(url, &Access::default()).map_err(given)
 }
 
 /// Reads a policy.

@@ -32,7 +32,7 @@ use crate::{
     policy::Policy,
     reconcile::{Acknowledged, CanaryLine, Items, Paper, Period, Terms},
     report,
-    source::Access,
+    source::{Access, Site},
     verify::{Remembered, Seen},
 };
 
@@ -117,6 +117,7 @@ struct Prepared {
     /// Of each platform its own.
     own: Vec<Option<Policy>>,
     seen: Vec<Seen>,
+    sites: Vec<(String, Site)>,
     artifacts: artifacts::Folder,
 }
 
@@ -129,8 +130,11 @@ impl Prepared {
         let agreed = policy(&config.policy)?;
         let own = config.platform.iter().map(|platform| policy(&platform.policy)).collect::<Result<_, _>>()?;
         let agency_alone = config.witness_key.as_ref().map(|key| open::agency_alone(&agency, key)).transpose()?;
-        let mut witnessed = Vec::new();
+        let (mut witnessed, mut sites) = (Vec::new(), Vec::new());
         for witness in &config.witness {
+            if let Some(url) = &witness.url {
+                sites.push((witness.name.clone(), open::site(url)?));
+            }
             for path in &witness.checkpoints {
                 witnessed.push(open::seen(&base.join(path), &witness.name)?);
             }
@@ -139,7 +143,7 @@ impl Prepared {
             Some(dir) => artifacts::Folder::open(&base.join(dir))?,
             None => artifacts::Folder::default(),
         };
-        Ok(Self { config, base, agency, agreed, agency_alone, own, seen: witnessed, artifacts })
+        Ok(Self { config, base, agency, agreed, agency_alone, own, seen: witnessed, sites, artifacts })
     }
 }
 
@@ -152,14 +156,14 @@ struct Done {
 
 /// Audits what is configured.
 fn examine(prepared: &Prepared, args: &Reconcile, now: u64) -> Result<Done, Failure> {
-    let Prepared { config, base, agency, agreed, agency_alone, own, seen, artifacts } = prepared;
+    let Prepared { config, base, agency, agreed, agency_alone, own, seen, sites, artifacts } = prepared;
     let state = base.join(&config.state);
     let access = Access {
         authorities: config.ca.as_ref().map(|path| base.join(path)),
         certificate: config.certificate.as_ref().map(|of| (base.join(&of.chain), base.join(&of.key))),
     };
     let policies = Policies { own: None, agreed: agreed.as_ref(), agency: agency_alone.as_ref() };
-    let around = Around { base, state: Some(&state), policies, seen, access: &access, now };
+    let around = Around { base, state: Some(&state), policies, seen, sites, access: &access, now };
     let case = Case {
         manifest: open::log(&around, &config.manifest.log, &config.manifest.key, None)?,
         queries: logs(&around, &config.query.logs, &config.query.key, agency)?,

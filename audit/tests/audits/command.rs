@@ -1,11 +1,18 @@
 //! The command line on files: exit codes, what is written, and when the state moves.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
 
 use clap::Parser;
 use veilmatch_audit::{
     cli::{Args, Exit, run},
     cosignature::Cosigner,
+    witness::checkpoint_path,
 };
 use veilmatch_protocol::note::Verifier;
 
@@ -408,4 +415,42 @@ fn a_report_has_the_commands_that_repeat_the_checks_of_each_log_filled_in() {
     }
     assert_eq!(commands.iter().filter(|command| command.ends_with("--quorum 4")).count(), 2, "{commands:#?}");
     assert_eq!(commands.iter().filter(|command| command.ends_with("--quorum 1")).count(), 2, "{commands:#?}");
+}
+
+/// Shows one text at a path, until the test ends.
+fn show_at(path: String, text: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/w", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut asked = String::new();
+            let mut head = BufReader::new(&stream);
+            while !asked.ends_with("\r\n\r\n") && head.read_line(&mut asked).unwrap() > 0 {}
+            let there = asked.starts_with(&format!("GET /w/{path} "));
+            let (status, body) = if there { ("200 OK", &text[..]) } else { ("404 Not Found", &b""[..]) };
+            write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len()).unwrap();
+            stream.write_all(body).unwrap();
+        }
+    });
+    url
+}
+
+#[test]
+fn a_witness_is_asked_at_its_address_for_what_it_saw_of_each_log() {
+    // SPEC §21.5
+    let dir = tempfile::tempdir().unwrap();
+    let forked = MONTH.edited(|logs| logs.get_mut(MATCH).unwrap().leaves.swap(1, 2));
+    write(&MONTH.shown(), dir.path());
+    let url = show_at(checkpoint_path(MATCH), forked.logs[MATCH].0["checkpoint"].clone());
+    let path = dir.path().join("audit.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{config}[[witness]]\nname = \"witness.example\"\nurl = \"{url}\"\n")).unwrap();
+    let (exit, text) = report(dir.path(), "october");
+    assert_eq!(exit, Exit::Findings, "{text}");
+    assert!(
+        text.contains(&format!("L07 critical: {MATCH}: checkpoint: the checkpoint that witness.example shows")),
+        "{text}"
+    );
+    assert!(text.ends_with("1 finding\n"), "{text}");
 }
