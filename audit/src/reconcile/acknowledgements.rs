@@ -21,7 +21,10 @@ const PROMISE: u64 = 60 + 60 + 600;
 const PAPER: &str = "acknowledgement";
 
 /// The acknowledgements that a platform showed, each as it was judged.
-pub(super) struct Judged<'a>(Vec<(&'a Line<Acknowledged>, Option<(Acknowledgement, Kept)>)>);
+pub(super) struct Judged<'a>(Vec<JudgedLine<'a>>);
+
+/// A line, and the acknowledgement in it if it can be read.
+type JudgedLine<'a> = (&'a Line<Acknowledged>, Option<(Acknowledgement, Kept)>);
 
 pub(super) fn judge<'a>(agency: &Agency, platform: &'a Platform) -> Judged<'a> {
     let promises = Promises::of(agency);
