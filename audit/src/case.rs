@@ -137,10 +137,10 @@ pub fn examine(mut case: Case<'_>) -> io::Result<Examined> {
     let mut queries = Vec::new();
     for source in shards::once_each(std::mem::take(&mut case.queries), &mut told.not_judged)? {
         let (audited, log) = query_log(&source, &request_keys, case.now, case.threads, &mut told.findings)?;
-        log.keys.iter().for_each(|(_, change)| ack_keys.follow(change));
         queries.push((audited, log));
         sources.push(source);
     }
+    ack_keys.follow(&queries);
     let coverage = told.continuity(follow(&queries, &of_agency(&case), &case.period.range(), case.now));
     let mut manifests = manifest_log(&case.manifest, &case.agency, case.now, &mut told.findings)?;
     told.findings.extend(manifests.0.take_unfollowed());
@@ -189,13 +189,10 @@ fn platform(
     let mut receipt_keys = KeySet::pinned(Role::Receipt, member.receipt_key);
     let mut logs = Vec::new();
     for source in sources {
-        let (audited, log) = match_log(source, case.now, case.threads, &mut told.findings)?;
-        for (_, change) in &log.keys {
-            keys.follow(change);
-            receipt_keys.follow(change);
-        }
-        logs.push((audited, log));
+        logs.push(match_log(source, case.now, case.threads, &mut told.findings)?);
     }
+    keys.follow(&logs);
+    receipt_keys.follow(&logs);
     let of_platform = |origin: &LogOrigin| matches!(origin, LogOrigin::Match(of, about, _) if (of, about) == (&member.name, &case.agency));
     let remembered: Vec<Remembered> =
         case.remembered.iter().filter(|seen| of_platform(&seen.origin)).cloned().collect();
@@ -266,7 +263,8 @@ pub fn query_log(
     let mut audited = verify(&*source.files, &source.known)?;
     let mut told = Leaves::default();
     let known = request_keys.iter().map(|(platform, _)| platform.clone()).collect();
-    let prepare = |keys: &KeySet| keys.keys().iter().copied().map(PreparedKey::new).collect::<Vec<_>>();
+    let prepare =
+        |keys: &KeySet| keys.keys().iter().map(|dated| (*dated, PreparedKey::new(dated.key))).collect::<Vec<_>>();
     let request_keys: Vec<_> = request_keys.iter().map(|(platform, keys)| (platform, prepare(keys))).collect();
     let mut log = Queries::new(&audited.origin, now, &audited.bounds, known);
     let signed = |leaf: &Leaf| match leaf {
@@ -274,7 +272,7 @@ pub fn query_log(
             .iter()
             .filter(|(platform, _)| **platform == query.platform)
             .flat_map(|(_, keys)| keys)
-            .any(|key| query.verify_signature(key).is_ok()),
+            .any(|(dated, key)| dated.counts(query.t) && query.verify_signature(key).is_ok()),
         _ => true,
     };
     read_leaves(&*source.files, &mut audited, threads, &signed, |read| told.extend(log.take(read)))?;

@@ -18,7 +18,7 @@ use veilmatch_protocol::note::Verifier;
 pub use coverage::{Coverage, Gap};
 pub use days::{Totals, judge as judge_days};
 pub use generations::{Continuity, Remembered, Sharded, follow};
-pub use keys::KeySet;
+pub use keys::{Dated, KeySet};
 pub(crate) use leaves::leaves_at;
 pub use leaves::{Read, read_leaves};
 pub use manifests::{Manifests, Published};

@@ -11,7 +11,7 @@ use crate::{
     finding::{Code, Finding, Place},
     leaf,
     origin::{self, LogOrigin},
-    verify::{Audited, Gap, Queries},
+    verify::{Audited, Dated, Gap, Queries},
 };
 
 /// Seconds until an acknowledged leaf is under a checkpoint: the promise of 60, and what its minute and clocks round.
@@ -78,15 +78,20 @@ fn with(finding: Finding, line: &Line<Acknowledged>) -> Finding {
     finding.with("acknowledgement.json", line.bytes.clone())
 }
 
-fn keys(agency: &Agency) -> Vec<Verifier> {
+fn keys(agency: &Agency) -> Vec<(Dated, Verifier)> {
     let Ok(name) = AgencyName::parse(agency.manifests.1.agency()) else { return Vec::new() };
     let name = origin::ack_key(&name);
-    agency.ack_keys.keys().iter().filter_map(|key| Verifier::new(&name, *key).ok()).collect()
+    let verifier = |dated: &Dated| Some((*dated, Verifier::new(&name, dated.key).ok()?));
+    agency.ack_keys.keys().iter().filter_map(verifier).collect()
 }
 
-fn read(keys: &[Verifier], line: &Line<Acknowledged>) -> Option<Acknowledgement> {
+fn read(keys: &[(Dated, Verifier)], line: &Line<Acknowledged>) -> Option<Acknowledgement> {
     let said = line.said.as_ref()?;
-    let ack = keys.iter().find_map(|key| Acknowledgement::open(said.note.as_bytes(), key).ok())?;
+    let open = |(dated, key): &(Dated, Verifier)| {
+        let ack = Acknowledgement::open(said.note.as_bytes(), key).ok()?;
+        dated.counts(ack.t).then_some(ack)
+    };
+    let ack = keys.iter().find_map(open)?;
     (leaf::hash(said.leaf.as_bytes()) == ack.leaf_hash.0).then_some(ack)
 }
 

@@ -15,7 +15,7 @@ use crate::{
     date::Date,
     finding::{Code, Finding, Part, Place},
     origin::{self, LogOrigin},
-    verify::Asked,
+    verify::{Asked, Dated},
 };
 
 /// What is named in evidence.
@@ -102,7 +102,8 @@ pub(super) fn judge(
     let tags = HashMap::new();
     let settled = settled_day(now);
     let name = origin::receipt_key(&platform.name);
-    let keys = platform.receipt_keys.keys().iter().filter_map(|key| Verifier::new(&name, *key).ok()).collect();
+    let verifier = |dated: &Dated| Some((*dated, Verifier::new(&name, dated.key).ok()?));
+    let keys = platform.receipt_keys.keys().iter().filter_map(verifier).collect();
     let (unlisted, unrecorded, alone) = (0, 0, 0);
     let mut judge =
         Judge { agency, platform, keys, artifacts, settled, asked, tags, unfit, unlisted, unrecorded, alone };
@@ -140,7 +141,7 @@ struct Judge<'a> {
     agency: &'a Agency,
     platform: &'a Platform,
     // Of its receipts.
-    keys: Vec<Verifier>,
+    keys: Vec<(Dated, Verifier)>,
     artifacts: &'a dyn Artifacts,
     // The last day for which the logs must have everything.
     settled: Date,
@@ -163,7 +164,11 @@ impl<'a> Judge<'a> {
     /// One opening. Its receipt is kept if it holds, and if nobody can tell although it has the secret of its tag.
     fn line(&mut self, line: &Line<Disclosed>, receipts: &mut Receipts) -> Result<Status, Wrong> {
         let said = line.said.as_ref().ok_or_else(|| wrong(Code::R01, "the line cannot be read"))?;
-        let signed = self.keys.iter().find_map(|key| SignedReceipt::open(said.receipt.as_bytes(), key).ok());
+        let open = |(dated, key): &(Dated, Verifier)| {
+            let signed = said.receipt(key).ok()?;
+            dated.counts(signed.receipt().matched).then_some(signed)
+        };
+        let signed = self.keys.iter().find_map(open);
         let signed = signed.ok_or_else(|| of(Fault::Signature))?;
         if let Some(secret) = &said.secret {
             signed.verify_secret(secret).map_err(of)?;

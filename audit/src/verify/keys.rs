@@ -1,44 +1,84 @@
 //! Keys that change: a `key` leaf that the old key signed brings the next one (SPEC §18.2).
 
 use ed25519_dalek::VerifyingKey;
+use veilmatch_protocol::manifest::Timestamp;
 
+use super::{Audited, Sharded, manifests::SLACK};
 use crate::{
     finding::{Code, Finding, Place},
     leaf::{Key, Role},
     origin::LogOrigin,
 };
 
-/// The keys of one role that an auditor accepts: the pinned one, and those that followed or went before it.
+/// Keys of one role that are followed: each of them is tried.
+const MOST: usize = 64;
+
+/// The keys of one role that an auditor accepts: the pinned one, and those that followed or went before it, each for what is
+/// dated until it was replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeySet {
     role: Role,
-    keys: Vec<VerifyingKey>,
+    keys: Vec<Dated>,
+}
+
+/// A key, and for how long it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dated {
+    /// The key.
+    pub key: VerifyingKey,
+    until: Option<u64>,
+}
+
+impl Dated {
+    /// Whether it counts for what is dated so.
+    #[must_use]
+    pub fn counts(&self, t: Timestamp) -> bool {
+        self.until.is_none_or(|until| t.unix() <= until)
+    }
 }
 
 impl KeySet {
     /// The pinned key of a role.
     #[must_use]
     pub fn pinned(role: Role, key: VerifyingKey) -> Self {
-        Self { role, keys: vec![key] }
+        Self { role, keys: vec![Dated { key, until: None }] }
     }
 
     /// The keys, the pinned one first.
     #[must_use]
-    pub fn keys(&self) -> &[VerifyingKey] {
+    pub fn keys(&self) -> &[Dated] {
         &self.keys
     }
 
-    /// Takes a key change, if it is one of this role and tied to a known key.
-    pub fn follow(&mut self, change: &Key) {
-        let Some(old) = change.old.as_ref().filter(|_| change.role == self.role && change.verify_cross().is_ok())
-        else {
+    /// Takes the key changes of one party's logs, oldest first: those of this role that are tied to a known key, forwards
+    /// and then backwards.
+    pub fn follow<L: Sharded>(&mut self, logs: &[(Audited, L)]) {
+        let changes = logs.iter().flat_map(|(_, log)| log.keys().iter().map(move |change| (log, change)));
+        let changes: Vec<_> = changes.filter(|(_, (_, change))| change.role == self.role).collect();
+        for (log, (index, change)) in changes.iter().chain(changes.iter().rev()) {
+            self.take(change, || log.latest_before(*index));
+        }
+    }
+
+    /// A change counts from its own time, and from that of the leaves before it: what is signed cannot be disowned by one
+    /// that is back-dated.
+    fn take(&mut self, change: &Key, before: impl FnOnce() -> Option<Timestamp>) {
+        let Some(old) = change.old.as_ref().map(|old| *old.key()) else { return };
+        let new = *change.key.key();
+        let at = |key| self.keys.iter().position(|known| known.key == key);
+        let (from, to) = (at(old), at(new));
+        let replaced = from.is_some_and(|at| self.keys[at].until.is_some());
+        let full = (from.is_none() || to.is_none()) && self.keys.len() >= MOST;
+        if from.or(to).is_none() || replaced || full || change.verify_cross().is_err() {
             return;
-        };
-        let (old, new) = (*old.key(), *change.key.key());
-        for (known, other) in [(old, new), (new, old)] {
-            if self.keys.contains(&known) && !self.keys.contains(&other) {
-                self.keys.push(other);
-            }
+        }
+        let until = Some(before().unwrap_or(change.t).max(change.t).unix() + SLACK);
+        match from {
+            Some(at) => self.keys[at].until = until,
+            None => self.keys.push(Dated { key: old, until }),
+        }
+        if to.is_none() {
+            self.keys.push(Dated { key: new, until: None });
         }
     }
 }
@@ -60,3 +100,6 @@ pub(super) fn judge(origin: &str, index: u64, change: &Key) -> Option<Finding> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 mod generations;
 mod halves;
+mod keys;
 mod logs;
 mod manifests;
 pub mod papers;
