@@ -160,7 +160,7 @@ pub fn examine(mut case: Case<'_>) -> io::Result<Examined> {
     findings.sort_by(|a, b| (b.code.severity(), a.code, &a.place).cmp(&(a.code.severity(), b.code, &b.place)));
     let read = agency.queries.iter().map(|(audited, _)| audited).chain([&agency.manifests.0]);
     let read = read.chain(platforms.iter().flat_map(|platform| &platform.logs).map(|(audited, _)| audited));
-    evidence::attach(&mut findings, &sources, &read.collect::<Vec<_>>())?;
+    evidence::attach(&mut findings, &sources, &read.collect::<Vec<_>>());
     Ok(Examined { agency, platforms, reconciled, findings })
 }
 

@@ -137,7 +137,8 @@ impl MatchLog {
         flush: Flush,
     ) -> Result<(), Error> {
         let (shard, date) = (shard(now), date(now));
-        let pending = self.take_pending();
+        // What waits, waits for a flush: somebody may be told after it.
+        let pending = if flush == Flush::Now { self.take_pending() } else { Pending::new() };
         let mut totals = pending.clone();
         for (what, n) in counts {
             *totals.entry((list.to_string(), date.clone(), what)).or_default() += n;

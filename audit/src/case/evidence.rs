@@ -1,9 +1,6 @@
 //! The exact leaves behind findings. They are read again when all is found: no audit keeps the bytes of a whole log.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Source, TOLD};
 use crate::{
@@ -13,7 +10,7 @@ use crate::{
 
 /// Adds the leaf at the place of each finding, and those that it was compared with, if they are of logs that were read and
 /// can be read again: of the first findings of each code in each log.
-pub(super) fn attach(findings: &mut [Finding], sources: &[Source<'_>], audited: &[&Audited]) -> io::Result<()> {
+pub(super) fn attach(findings: &mut [Finding], sources: &[Source<'_>], audited: &[&Audited]) {
     let mut told: BTreeMap<(Code, String), usize> = BTreeMap::new();
     let mut wanted: Vec<(&mut Finding, Vec<(String, Place)>)> = Vec::new();
     for finding in findings {
@@ -24,12 +21,11 @@ pub(super) fn attach(findings: &mut [Finding], sources: &[Source<'_>], audited: 
             wanted.push((finding, leaves));
         }
     }
-    let leaves = read(wanted.iter().flat_map(|(_, leaves)| leaves), sources, audited)?;
+    let leaves = read(wanted.iter().flat_map(|(_, leaves)| leaves), sources, audited);
     for (finding, missing) in wanted {
         let files = missing.into_iter().filter_map(|(name, place)| Some((name, leaves.get(&place)?.clone())));
         finding.evidence.files.extend(files);
     }
-    Ok(())
 }
 
 /// The leaves of a finding that are not among its files, each with the name that it gets there.
@@ -45,7 +41,7 @@ fn read<'a>(
     places: impl Iterator<Item = &'a (String, Place)>,
     sources: &[Source<'_>],
     audited: &[&Audited],
-) -> io::Result<BTreeMap<Place, Vec<u8>>> {
+) -> BTreeMap<Place, Vec<u8>> {
     let mut indices: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
     for (_, place) in places {
         if let Part::Leaf { index } = place.part {
@@ -57,8 +53,9 @@ fn read<'a>(
         let origin = source.known.key.name();
         let Some(audited) = audited.iter().find(|audited| audited.origin == origin) else { continue };
         let Some(indices) = indices.get(origin) else { continue };
-        let found = leaves_at(&*source.files, audited, indices)?;
+        // Whoever lets a file be read twice and not again does not take the findings away, only the bytes behind them.
+        let Ok(found) = leaves_at(&*source.files, audited, indices) else { continue };
         leaves.extend(found.into_iter().map(|(index, bytes)| (Place::leaf(origin, index), bytes)));
     }
-    Ok(leaves)
+    leaves
 }

@@ -123,6 +123,10 @@ struct Prepared {
 
 impl Prepared {
     fn read(args: &Reconcile) -> Result<Self, Failure> {
+        if args.from > args.to {
+            let value = args.from.to_string();
+            return Err(Failure::Given { what: "--from", value, why: "is later than --to" });
+        }
         let (config, base) = Config::read(&args.config)?;
         let refused = |_| Failure::Given { what: "agency", value: config.agency.clone(), why: "is not a name" };
         let agency = AgencyName::parse(&config.agency).map_err(refused)?;

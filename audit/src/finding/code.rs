@@ -145,7 +145,8 @@ codes! {
     Q03 High OneSide "A frame is in the match log and not in the query log."
         "With a valid acknowledgement it speaks against the agency (Q01); without one, ask the platform for it.";
     Q04 High OneSide "Both logs have the frame, but digests, n, list, epoch, version or state differ, or are not what was signed."
-        "The request signature and the acknowledgement tell which side changed it.";
+        "The request signature and the acknowledgement tell which side changed it. A signature that only a replaced request key \
+         verifies may be the platform's own doing: it wrote the change into its log and went on with the old key.";
     Q05 High OneSide "One batch id was answered twice, or names two frames."
         "In the query log it speaks against the agency, in the match log against the platform.";
     Q06 Medium OneSide "A day's closing statement is missing in a log, or does not fit the frames of the day."

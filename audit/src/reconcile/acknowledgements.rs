@@ -40,7 +40,7 @@ pub(super) fn judge<'a>(agency: &Agency, platform: &'a Platform) -> Judged<'a> {
 
 impl Judged<'_> {
     pub(super) fn tell(self, platform: &Platform, all: &mut Reconciled) {
-        let mut hidden: BTreeMap<String, u64> = BTreeMap::new();
+        let mut hidden: BTreeMap<(String, &str), u64> = BTreeMap::new();
         for (line, judged) in self.0 {
             let place = Place::line(platform.name.as_str(), PAPER, line.number);
             let Some((ack, kept)) = judged else {
@@ -59,11 +59,11 @@ impl Judged<'_> {
                     let other = Place::leaf(&ack.origin.to_string(), ack.index);
                     all.findings.push(with(Finding::new(Code::Q01, place, text).beside(other), line));
                 }
-                Kept::Hidden => *hidden.entry(ack.origin.to_string()).or_default() += 1,
+                Kept::Hidden(why) => *hidden.entry((ack.origin.to_string(), why)).or_default() += 1,
             }
         }
         let name = &platform.name;
-        let told = |(origin, number)| format!("{number} acknowledgements of {name}: {origin} was not shown");
+        let told = |((origin, why), number)| format!("{number} acknowledgements of {name}: {origin} {why}");
         all.not_judged.extend(hidden.into_iter().map(told));
     }
 
@@ -118,8 +118,8 @@ struct Promises<'a> {
 enum Kept {
     Yes,
     No(String),
-    /// The log is not shown.
-    Hidden,
+    /// It cannot be seen, and why.
+    Hidden(&'static str),
 }
 
 impl<'a> Promises<'a> {
@@ -139,7 +139,10 @@ impl<'a> Promises<'a> {
             let lost = || Kept::No(format!("leaf {} of {named} is lost, as {} says", ack.index, gap.said_by));
             return if self.moved.contains(&ack.leaf_hash.0) { Kept::Yes } else { lost() };
         }
-        let Some((audited, log)) = shown else { return Kept::Hidden };
+        let Some((audited, log)) = shown else { return Kept::Hidden("was not shown") };
+        if audited.sound && ack.index >= audited.size() && audited.newest.is_none() {
+            return Kept::Hidden("ends before them, and no cosignature that is judged says when");
+        }
         absent(audited, log, ack).map_or(Kept::Yes, Kept::No)
     }
 }

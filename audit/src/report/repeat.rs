@@ -36,7 +36,7 @@ pub(super) fn commands(logs: &[&Audited], places: &Places) -> Vec<Command> {
         }
     }
     commands.push(Command {
-        what: "The signature of this report, with the auditor's key in the place of KEY:".into(),
+        what: "The signature of this report, where its files lie, with the auditor's key in the place of KEY:".into(),
         command: "veilmatch-audit verify-report report.note --key 'KEY'".into(),
     });
     commands

@@ -217,7 +217,8 @@ fn versions(examined: &Examined, made: &Made<'_>) -> Vec<VersionRow> {
         |version: &&crate::verify::Published| version.manifest.not_after >= first && version.manifest.not_before < last;
     let bad = |list: &str, version: u32| {
         examined.findings.iter().any(|finding| {
-            matches!(&finding.place.part, Part::Version { list: l, version: v, .. } if l == list && *v == version)
+            let part = &finding.place.part;
+            matches!(part, Part::Version { list: l, version: v, file: "artifact" } if l == list && *v == version)
         })
     };
     let row = |version: &crate::verify::Published| {

@@ -53,10 +53,16 @@ impl KeySet {
     /// Takes the key changes of one party's logs, oldest first: those of this role that are tied to a known key, forwards
     /// and then backwards.
     pub fn follow<L: Sharded>(&mut self, logs: &[(Audited, L)]) {
-        let changes = logs.iter().flat_map(|(_, log)| log.keys().iter().map(move |change| (log, change)));
-        let changes: Vec<_> = changes.filter(|(_, (_, change))| change.role == self.role).collect();
-        for (log, (index, change)) in changes.iter().chain(changes.iter().rev()) {
-            self.take(change, || log.latest_before(*index));
+        self.follow_in(&logs.iter().map(|(_, log)| log).collect::<Vec<_>>());
+    }
+
+    fn follow_in<L: Sharded>(&mut self, logs: &[&L]) {
+        let changes = (0..).zip(logs).flat_map(|(at, log)| log.keys().iter().map(move |change| (at, change)));
+        let changes: Vec<(usize, _)> = changes.filter(|(_, (_, change))| change.role == self.role).collect();
+        for &(at, (index, change)) in changes.iter().chain(changes.iter().rev()) {
+            // All of the logs before it are before it: one that begins a half-year is not the first thing that was signed.
+            let earlier = logs[..at].iter().filter_map(|log| log.latest_before(u64::MAX));
+            self.take(change, || earlier.chain(logs[at].latest_before(*index)).max());
         }
     }
 

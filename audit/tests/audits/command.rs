@@ -63,6 +63,10 @@ fn write(shown: &Shown, dir: &Path) {
 }
 
 fn report(dir: &Path, out: &str) -> (Exit, String) {
+    report_of(dir, out, "2026-10-31")
+}
+
+fn report_of(dir: &Path, out: &str, to: &str) -> (Exit, String) {
     let path = |name: &str| dir.join(name).display().to_string();
     if !dir.join("key").exists() {
         let made =
@@ -75,7 +79,7 @@ fn report(dir: &Path, out: &str) -> (Exit, String) {
         "--from",
         "2026-10-01",
         "--to",
-        "2026-10-31",
+        to,
         "--at",
         NOW,
         "--config",
@@ -203,6 +207,16 @@ fn a_remembered_checkpoint_of_another_key_cannot_be_audited() {
     let (exit, text) = report(dir.path(), "second");
     assert_eq!(exit, Exit::Failed, "{text}");
     assert!(text.contains("did not sign"), "{text}");
+}
+
+#[test]
+fn a_period_that_ends_before_it_begins_is_refused_before_anything_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&MONTH.shown(), dir.path());
+    let (exit, text) = report_of(dir.path(), "october", "2026-09-30");
+    assert_eq!(exit, Exit::Failed);
+    assert!(text.contains("is later than --to"), "{text}");
+    assert!(!dir.path().join("october").exists());
 }
 
 #[test]

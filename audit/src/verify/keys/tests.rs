@@ -59,6 +59,31 @@ fn a_change_that_is_back_dated_disowns_nothing() {
     assert!(counts(&set, 1, 15, 0) && !counts(&set, 1, 15, 1));
 }
 
+struct Log {
+    keys: Vec<(u64, Key)>,
+    latest: u64,
+}
+
+impl Sharded for Log {
+    fn keys(&self) -> &[(u64, Key)] {
+        &self.keys
+    }
+
+    fn latest_before(&self, index: u64) -> Option<Timestamp> {
+        (index > 0).then(|| Timestamp::from_unix(self.latest * DAY))
+    }
+}
+
+#[test]
+fn a_change_at_the_head_of_a_half_year_is_not_dated_before_the_half_year_in_front_of_it() {
+    // SPEC §18.2
+    let (first, second) =
+        (Log { keys: Vec::new(), latest: 180 }, Log { keys: vec![(0, change(1, 2, 10))], latest: 181 });
+    let mut set = KeySet::pinned(Role::Receipt, key(1).verifying_key());
+    set.follow_in(&[&first, &second]);
+    assert!(counts(&set, 1, 180, 0) && !counts(&set, 1, 180, 1));
+}
+
 #[test]
 fn a_key_that_was_replaced_does_not_come_back() {
     // SPEC §18.2

@@ -50,6 +50,14 @@ fn q01_an_acknowledged_leaf_is_behind_the_end_of_the_log() {
     acks.push(Acknowledged::new(leaf, ack).encode().unwrap());
     let line = acks.len() as u64;
     only(&shown, Code::Q01, &Place::line(PLATFORM, "acknowledgement", line));
+    // Where nobody says when the log ended, it may have been promised after that.
+    shown.without_policy.push(QUERY.to_owned());
+    let examined = shown.examine(&MONTH);
+    assert!(examined.findings.is_empty());
+    let told = format!(
+        "1 acknowledgements of {PLATFORM}: {QUERY} ends before them, and no cosignature that is judged says when"
+    );
+    assert!(examined.reconciled.not_judged.contains(&told), "{:?}", examined.reconciled.not_judged);
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub struct Shown {
     pub certificates: Vec<(String, Hash, Certificate)>,
     pub terms: Terms,
     pub now: u64,
+    /// Logs that no policy is about.
+    pub without_policy: Vec<String>,
 }
 
 impl World {
@@ -77,6 +79,7 @@ impl World {
             certificates: read_certificates(self.agency.files.certificates.values()),
             terms: self.terms,
             now: at(NOW).unix(),
+            without_policy: Vec::new(),
         };
         for original in self.logs() {
             let log = &logs[&original.origin];
@@ -131,7 +134,7 @@ impl Shown {
     fn source<'a>(&self, origin: &str, policy: &'a Policy) -> Source<'a> {
         let known = Known {
             key: self.keys[origin].clone(),
-            policy: Some(Applied { policy, agreed: true }),
+            policy: (!self.without_policy.iter().any(|of| of == origin)).then_some(Applied { policy, agreed: true }),
             now: self.now,
             seen: self.seen.get(origin).cloned().unwrap_or_default(),
             every_root: false,
