@@ -80,9 +80,7 @@ fn with(finding: Finding, line: &Line<Acknowledged>) -> Finding {
 
 fn keys(agency: &Agency) -> Vec<(Dated, Verifier)> {
     let Ok(name) = AgencyName::parse(agency.manifests.1.agency()) else { return Vec::new() };
-    let name = origin::ack_key(&name);
-    let verifier = |dated: &Dated| Some((*dated, Verifier::new(&name, dated.key).ok()?));
-    agency.ack_keys.keys().iter().filter_map(verifier).collect()
+    agency.ack_keys.verifiers(&origin::ack_key(&name))
 }
 
 fn read(keys: &[(Dated, Verifier)], line: &Line<Acknowledged>) -> Option<Acknowledgement> {
@@ -140,25 +138,28 @@ impl<'a> Promises<'a> {
             return if self.moved.contains(&ack.leaf_hash.0) { Kept::Yes } else { lost() };
         }
         let Some((audited, log)) = shown else { return Kept::Hidden("was not shown") };
-        if audited.sound && ack.index >= audited.size() && audited.newest.is_none() {
-            return Kept::Hidden("ends before them, and no cosignature that is judged says when");
-        }
-        absent(audited, log, ack).map_or(Kept::Yes, Kept::No)
+        in_log(audited, log, ack)
     }
 }
 
-/// Why the acknowledged leaf is not in its log.
-fn absent(audited: &Audited, log: &Queries, ack: &Acknowledgement) -> Option<String> {
-    if !audited.sound {
-        return None;
+/// Whether the acknowledged leaf is in the log that it was promised in. What is not sound, or cannot be read, is a finding of
+/// its own.
+fn in_log(audited: &Audited, log: &Queries, ack: &Acknowledgement) -> Kept {
+    let (index, size) = (ack.index, audited.size());
+    match audited.newest {
+        _ if !audited.sound => Kept::Yes,
+        _ if index < size => match hash_at(audited, log, index) {
+            Some(other) if other != ack.leaf_hash.0 => {
+                Kept::No(format!("leaf {index} of the log is another than was acknowledged"))
+            }
+            _ => Kept::Yes,
+        },
+        None => Kept::Hidden("ends before them, and no cosignature that is judged says when"),
+        Some(newest) if newest > ack.t.unix() + PROMISE => {
+            Kept::No(format!("leaf {index} was promised by {}, and the log has {size}", ack.t))
+        }
+        Some(_) => Kept::Yes,
     }
-    if ack.index >= audited.size() {
-        let late = audited.newest.is_some_and(|newest| newest > ack.t.unix() + PROMISE);
-        return late
-            .then(|| format!("leaf {} was promised by {}, and the log has {}", ack.index, ack.t, audited.size()));
-    }
-    let other = hash_at(audited, log, ack.index)? != ack.leaf_hash.0;
-    other.then(|| format!("leaf {} of the log is another than was acknowledged", ack.index))
 }
 
 /// The hash of a leaf; one that cannot be read is a finding of its own.

@@ -101,9 +101,7 @@ pub(super) fn judge(
     let asked = asked(agency, platform);
     let tags = HashMap::new();
     let settled = settled_day(now);
-    let name = origin::receipt_key(&platform.name);
-    let verifier = |dated: &Dated| Some((*dated, Verifier::new(&name, dated.key).ok()?));
-    let keys = platform.receipt_keys.keys().iter().filter_map(verifier).collect();
+    let keys = platform.receipt_keys.verifiers(&origin::receipt_key(&platform.name));
     let (unlisted, unrecorded, alone) = (0, 0, 0);
     let mut judge =
         Judge { agency, platform, keys, artifacts, settled, asked, tags, unfit, unlisted, unrecorded, alone };

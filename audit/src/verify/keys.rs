@@ -1,7 +1,7 @@
 //! Keys that change: a `key` leaf that the old key signed brings the next one (SPEC §18.2).
 
 use ed25519_dalek::VerifyingKey;
-use veilmatch_protocol::manifest::Timestamp;
+use veilmatch_protocol::{manifest::Timestamp, note::Verifier};
 
 use super::{Audited, Sharded, manifests::SLACK};
 use crate::{
@@ -48,6 +48,13 @@ impl KeySet {
     #[must_use]
     pub fn keys(&self) -> &[Dated] {
         &self.keys
+    }
+
+    /// The keys as verifiers of notes under a name; none if the name is not legal.
+    #[must_use]
+    pub fn verifiers(&self, name: &str) -> Vec<(Dated, Verifier)> {
+        let verifier = |dated: &Dated| Some((*dated, Verifier::new(name, dated.key).ok()?));
+        self.keys.iter().filter_map(verifier).collect()
     }
 
     /// Takes the key changes of one party's logs, oldest first: those of this role that are tied to a known key, forwards
